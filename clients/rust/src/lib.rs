@@ -1,0 +1,1 @@
+//! Client SDK: connect, send, receive once and in order, resume.

@@ -1,0 +1,1 @@
+//! WebSocket gateway: sessions, resume, sends.

@@ -1,0 +1,1 @@
+//! Reads each partition's log in order and fans events out.

@@ -1,0 +1,1 @@
+//! Who is online, on which gateway, since when.

@@ -1,0 +1,1 @@
+//! Archives the log into SQL and answers reads.

@@ -1,0 +1,1 @@
+//! Subjects, streams and typed messaging over NATS: the only user of async-nats.

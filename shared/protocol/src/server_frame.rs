@@ -1,0 +1,158 @@
+//! Frames that gateways send.
+
+use natter_ids::{ClientId, ConversationId, Position, Seq, SessionId, UserId};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    ConversationPage, ConversationView, ErrorBody, Event, HistoryPage, Limits, MemberPage, PresenceView, RequestId,
+};
+
+/// A frame from gateway to client.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum ServerFrame {
+    /// The session has begun. Missed events follow, then `caught_up`.
+    Welcome {
+        /// This session, for support requests and logs.
+        session: SessionId,
+        /// Whom the token names.
+        user: UserId,
+        /// The gateway's clock, in milliseconds since 1970 UTC.
+        server_time: u64,
+        /// How often the gateway pings, in milliseconds; a client that hears nothing for twice
+        /// as long should connect again.
+        ping_interval_ms: u32,
+        /// When the token expires, in milliseconds since 1970 UTC.
+        token_expires_at: u64,
+        /// What the client may send and ask for.
+        limits: Limits,
+    },
+    /// Everything missed has been sent; what follows is live. Comes again after the gateway has
+    /// closed a gap.
+    CaughtUp {
+        /// Where the device is now.
+        position: Position,
+    },
+    /// Missed events cannot be read now; they follow as soon as they can, nothing is lost.
+    ResumeDelayed {
+        /// Which part is missing: `storage` or `delivery`.
+        waiting_for: String,
+    },
+    /// Something happened in a conversation.
+    Event {
+        /// Where the device is once it has kept this event. Presented in the next `hello`.
+        position: Position,
+        /// What happened.
+        #[serde(flatten)]
+        event: Event,
+    },
+    /// The log has stored it.
+    Accepted {
+        /// Of the request.
+        id: RequestId,
+        /// Where.
+        conversation: ConversationId,
+        /// The client id of a message.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        client_id: Option<ClientId>,
+        /// Its number in the conversation.
+        seq: Seq,
+        /// When it was accepted first, in milliseconds since 1970 UTC.
+        time: u64,
+    },
+    /// Answers `open_direct` and `create_group`.
+    Conversation {
+        /// Of the request.
+        id: RequestId,
+        /// The conversation.
+        #[serde(flatten)]
+        conversation: ConversationView,
+    },
+    /// Answers `conversations`.
+    Conversations {
+        /// Of the request.
+        id: RequestId,
+        /// The page.
+        #[serde(flatten)]
+        page: ConversationPage,
+    },
+    /// Answers `members`.
+    Members {
+        /// Of the request.
+        id: RequestId,
+        /// The page.
+        #[serde(flatten)]
+        page: MemberPage,
+    },
+    /// Answers `history`.
+    History {
+        /// Of the request.
+        id: RequestId,
+        /// The page.
+        #[serde(flatten)]
+        page: HistoryPage,
+    },
+    /// Answers `presence` and `watch_presence`. Users one shares no conversation with are left out.
+    Presence {
+        /// Of the request.
+        id: RequestId,
+        /// One entry per user.
+        users: Vec<PresenceView>,
+    },
+    /// A watched user came online or went offline.
+    PresenceChanged {
+        /// The user as they are now.
+        #[serde(flatten)]
+        presence: PresenceView,
+    },
+    /// The token expires soon: send `refresh_token`.
+    TokenExpiring {
+        /// When, in milliseconds since 1970 UTC.
+        expires_at: u64,
+    },
+    /// Answers `refresh_token`.
+    Refreshed {
+        /// Of the request.
+        id: RequestId,
+        /// When the new token expires, in milliseconds since 1970 UTC.
+        expires_at: u64,
+    },
+    /// Answers `ping`.
+    Pong {
+        /// Of the `ping`.
+        id: RequestId,
+    },
+    /// The gateway will close the session soon: connect again after the wait, to any gateway.
+    GoingAway {
+        /// How long to wait, in milliseconds; differs from client to client, to spread them.
+        reconnect_after_ms: u32,
+    },
+    /// A refusal; of a request when it carries an id, of the session otherwise.
+    Error {
+        /// Of the request, when it could be read.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        id: Option<RequestId>,
+        /// The refusal.
+        #[serde(flatten)]
+        error: ErrorBody,
+    },
+}
+
+/// How an event frame begins; see [`event_frame`].
+pub const EVENT_FRAME_PREFIX: &str = "{\"type\":\"event\",\"position\":\"";
+
+/// Builds the text of an event frame around an event that is JSON already.
+///
+/// Delivery writes the JSON of an event once; each session only puts its own position in front.
+/// `event` must be a JSON object with at least one field. The result parses as
+/// [`ServerFrame::Event`].
+pub fn event_frame(position: &Position, event: &str) -> String {
+    let token = position.to_string();
+    let mut frame = String::with_capacity(EVENT_FRAME_PREFIX.len() + token.len() + event.len() + 2);
+    frame.push_str(EVENT_FRAME_PREFIX);
+    frame.push_str(&token);
+    frame.push_str("\",");
+    frame.push_str(event.strip_prefix('{').unwrap_or(event));
+    frame
+}

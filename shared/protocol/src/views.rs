@@ -1,0 +1,94 @@
+//! What requests are answered with, over WebSocket and HTTP alike.
+
+use natter_ids::{ConversationId, Position, Seq, UserId};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{Event, Role};
+
+/// A conversation as one of its members sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ConversationView {
+    /// The conversation.
+    pub conversation: ConversationId,
+    /// What people call it; absent for a direct conversation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The other user of a direct conversation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer: Option<UserId>,
+    /// The asking member's role.
+    pub role: Role,
+    /// The number of its newest entry.
+    pub last_seq: Seq,
+}
+
+/// A page of the user's conversations, by id.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ConversationPage {
+    /// The conversations.
+    pub conversations: Vec<ConversationView>,
+    /// Whether there are more after the last one.
+    pub more: bool,
+}
+
+/// A member of a conversation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct MemberView {
+    /// Who.
+    pub user: UserId,
+    /// What they may do.
+    pub role: Role,
+}
+
+/// A page of a conversation's members, by id.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct MemberPage {
+    /// Whose members.
+    pub conversation: ConversationId,
+    /// The members.
+    pub members: Vec<MemberView>,
+    /// Whether there are more after the last one.
+    pub more: bool,
+}
+
+/// A page of a conversation's history, oldest first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct HistoryPage {
+    /// The entries, oldest first.
+    pub events: Vec<Event>,
+    /// Whether there are more in the direction asked.
+    pub more: bool,
+}
+
+/// What a device missed, for clients that poll.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct BacklogPage {
+    /// The events after the position asked for; within a conversation in order.
+    pub events: Vec<Event>,
+    /// Where the device is once it has kept these events. Present it in the next request.
+    pub position: Position,
+    /// Whether to ask again at once.
+    pub more: bool,
+}
+
+/// Whether a user is online.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PresenceView {
+    /// Who.
+    pub user: UserId,
+    /// Whether any device of theirs is connected.
+    pub online: bool,
+    /// When the last device went, in milliseconds since 1970 UTC; absent while online or unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_seen: Option<u64>,
+}
+
+/// A single-use ticket to connect with, for browsers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TicketGrant {
+    /// Goes into `Sec-WebSocket-Protocol` as `natter.ticket.<ticket>`.
+    pub ticket: String,
+    /// How long it is valid, in milliseconds.
+    pub expires_in_ms: u32,
+}

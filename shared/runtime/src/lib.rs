@@ -1,0 +1,1 @@
+//! Supervision, signals, readiness, health and metrics endpoints.
