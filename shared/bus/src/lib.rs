@@ -1,1 +1,34 @@
 //! Subjects, streams and typed messaging over NATS: the only user of async-nats.
+//!
+//! Services see verbs, not subjects: [`Bus::append`] writes to a conversation's log,
+//! [`Bus::run_partitions`] hands a service the partitions it owns, [`Bus::send_live`] pushes to
+//! whoever is online, [`Bus::ask`] and [`Bus::respond`] are typed request/reply.
+
+mod append;
+mod archived;
+mod config;
+mod connect;
+pub mod definitions;
+mod lease;
+mod live;
+mod log;
+mod lookup;
+mod partitions;
+pub mod presence;
+mod reader;
+mod request;
+pub mod storage_api;
+#[allow(dead_code, reason = "presence lands next")]
+mod subjects;
+mod tickets;
+
+pub use append::{Append, AppendError, Fence, Stored, Target};
+pub use config::{Config, InvalidConfig};
+pub use connect::{Bus, ConnectError, LinkEvent};
+pub use lease::{LeaseAction, LeaseTable};
+pub use live::{Inbox, InboxMessage, LiveEvent, Marker, MarkerRequest, MarkerRequests};
+pub use log::{FRESH_ID_AGE_MS, FUTURE_ID_MS, LogRecord, Poison};
+pub use lookup::LookupError;
+pub use partitions::{PartitionWorker, WorkError};
+pub use request::AskError;
+pub use subjects::Service;

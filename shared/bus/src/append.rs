@@ -1,0 +1,150 @@
+//! Writing to a conversation's log.
+
+use std::time::Duration;
+
+use async_nats::jetstream::{context::PublishErrorKind, message::PublishMessage};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use natter_ids::{ConversationId, Seq, UserId};
+use natter_protocol::{Change, Entry};
+use sha2::{Digest, Sha256};
+
+use crate::{Bus, subjects};
+
+/// What an append relies on: the log refuses it when the relied-on subject has moved.
+#[derive(Debug, Clone, Copy)]
+pub enum Fence<'a> {
+    /// The membership of `user` was last changed alone by entry `seq` (0: never).
+    Member {
+        /// Who appends.
+        user: &'a UserId,
+        /// [`crate::storage_api::MembershipReply::fence`].
+        seq: Seq,
+    },
+    /// The conversation has no entry at all: it begins with this one.
+    Beginning,
+}
+
+/// An entry on its way to the log.
+#[derive(Debug, Clone, Copy)]
+pub struct Append<'a> {
+    /// Which conversation.
+    pub conversation: &'a ConversationId,
+    /// The entry.
+    pub entry: &'a Entry,
+    /// What it relies on.
+    pub fence: Fence<'a>,
+}
+
+/// Which of a conversation's subjects an entry belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target<'a> {
+    /// The common one.
+    Log,
+    /// The one of a single member.
+    Member(&'a UserId),
+}
+
+impl<'a> Target<'a> {
+    /// Where an entry belongs: it follows from the entry alone.
+    pub fn of(entry: &'a Entry) -> Self {
+        entry.change.changed_member(&entry.sender).map_or(Self::Log, Self::Member)
+    }
+}
+
+/// The log's acknowledgement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stored {
+    /// The number of the entry: of the first one when this is a repeat.
+    pub seq: Seq,
+    /// Whether the log already had a message with this client id.
+    pub repeat: bool,
+}
+
+/// Why nothing is known to be stored.
+#[derive(Debug, thiserror::Error)]
+pub enum AppendError {
+    /// The fence no longer holds: look up the membership and decide again. Nothing was stored.
+    #[error("the membership has changed meanwhile")]
+    FenceMoved,
+    /// The log is at its size limit. Nothing was stored.
+    #[error("the log is full")]
+    Full,
+    /// The log did not acknowledge in time: stored or not, a retry with the same client id tells.
+    #[error("the log did not acknowledge: {reason}")]
+    Unavailable {
+        /// For operators.
+        reason: String,
+    },
+}
+
+impl Bus {
+    /// Appends an entry and waits until the log has stored it.
+    ///
+    /// # Errors
+    /// [`AppendError`]; after `Unavailable` the entry may be stored or not.
+    pub async fn append(&self, append: Append<'_>) -> Result<Stored, AppendError> {
+        let unavailable = |reason: String| AppendError::Unavailable { reason };
+        if !self.is_connected() {
+            // A publish now would wait in the client's buffer and could be stored much later.
+            return Err(unavailable("not connected to NATS".to_owned()));
+        }
+        let limit = Duration::from_millis(self.shared.config.append_timeout_ms.into());
+        let publish = async {
+            let payload = serde_json::to_vec(append.entry).map_err(|error| unavailable(error.to_string()))?;
+            let subject = match Target::of(append.entry) {
+                Target::Log => subjects::log(append.conversation),
+                Target::Member(user) => subjects::member(append.conversation, user),
+            };
+            let message = headers(append).payload(payload.into());
+            let ack = self.shared.jetstream.send_publish(subject, message).await.map_err(refusal)?;
+            ack.await.map_err(refusal)
+        };
+        let ack =
+            tokio::time::timeout(limit, publish).await.map_err(|_| unavailable("no answer in time".to_owned()))??;
+        Ok(Stored { seq: ack.sequence, repeat: ack.duplicate })
+    }
+}
+
+fn headers(append: Append<'_>) -> PublishMessage {
+    let mut message = PublishMessage::build();
+    if let (Some(client_id), Change::Message { .. }) = (append.entry.client_id, &append.entry.change) {
+        message = message.message_id(message_id(append.conversation, &append.entry.sender, &client_id.to_string()));
+    }
+    match append.fence {
+        Fence::Beginning => message.expected_last_subject_sequence(0),
+        Fence::Member { user, seq } => message
+            .expected_last_subject_sequence(seq)
+            .header("Nats-Expected-Last-Subject-Sequence-Subject", subjects::member(append.conversation, user)),
+    }
+}
+
+/// A short stand-in for the triple that makes a message one message; the log keeps it in memory
+/// for the duplicate window.
+fn message_id(conversation: &ConversationId, sender: &UserId, client_id: &str) -> String {
+    let mut hash = Sha256::new();
+    for part in [conversation.as_str(), client_id, sender.as_str()] {
+        hash.update(part.as_bytes());
+        hash.update([0]);
+    }
+    URL_SAFE_NO_PAD.encode(&hash.finalize()[..16])
+}
+
+/// JetStream error codes that its client does not name: "maximum bytes exceeded", "maximum
+/// messages exceeded" and "insufficient resources".
+const FULL: [&str; 3] = ["maximum bytes", "maximum messages", "insufficient resources"];
+
+fn refusal(error: async_nats::jetstream::context::PublishError) -> AppendError {
+    if matches!(error.kind(), PublishErrorKind::WrongLastSequence) {
+        return AppendError::FenceMoved;
+    }
+    let chain = std::iter::successors(Some(&error as &dyn std::error::Error), |error| error.source());
+    let reason = chain.map(ToString::to_string).collect::<Vec<_>>().join(": ");
+    // A busy fence in a replicated stream is refused by a constant error, without numbers.
+    if reason.contains("wrong last sequence") {
+        return AppendError::FenceMoved;
+    }
+    if FULL.iter().any(|text| reason.contains(text)) {
+        return AppendError::Full;
+    }
+    AppendError::Unavailable { reason }
+}

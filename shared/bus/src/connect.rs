@@ -1,0 +1,178 @@
+//! The connection to NATS that a process shares.
+
+use std::{sync::Arc, time::Duration};
+
+use async_nats::jetstream;
+use natter_ids::{GatewayId, Partition};
+use tokio::sync::broadcast;
+
+use crate::{Config, subjects};
+
+/// What happened to the connection. Whoever depends on live messages must assume that some were
+/// lost, because core NATS keeps none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LinkEvent {
+    /// The connection broke.
+    Lost,
+    /// The connection is back.
+    Restored,
+    /// A subscription of this process was too slow and messages were dropped.
+    Dropped,
+}
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The credentials file cannot be read.
+    #[error("the NATS credentials file {path} cannot be read")]
+    Credentials {
+        /// Which file.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The server cannot be reached or refuses.
+    #[error("NATS at {url} cannot be reached")]
+    Unreachable {
+        /// Where.
+        url: String,
+        /// Why.
+        source: async_nats::ConnectError,
+    },
+    /// No address was configured.
+    #[error("`nats.url` is not set")]
+    NoUrl,
+}
+
+/// The shared connection. Cheap to clone.
+#[derive(Clone)]
+pub struct Bus {
+    pub(crate) shared: Arc<Shared>,
+}
+
+pub(crate) struct Shared {
+    pub(crate) client: async_nats::Client,
+    pub(crate) jetstream: jetstream::Context,
+    pub(crate) config: Config,
+    pub(crate) instance: GatewayId,
+    pub(crate) archived: crate::archived::ArchivedWatch,
+    link: broadcast::Sender<LinkEvent>,
+}
+
+impl Bus {
+    /// Connects as the process `instance`, waiting for a server that is still starting.
+    ///
+    /// # Errors
+    /// [`ConnectError`] when the configuration cannot work. A server that is down is waited for.
+    pub async fn connect(config: &Config, instance: GatewayId) -> Result<Self, ConnectError> {
+        let url = config.url.clone().ok_or(ConnectError::NoUrl)?;
+        let (link, _) = broadcast::channel(16);
+        let options = options(config, &instance, link.clone()).await?;
+        let addresses: Vec<String> = url.split(',').map(|address| address.trim().to_owned()).collect();
+        let client = options.connect(addresses).await.map_err(|source| ConnectError::Unreachable { url, source })?;
+        let timeout = Duration::from_millis(config.append_timeout_ms.into());
+        let jetstream = jetstream::context::ContextBuilder::new()
+            .timeout(timeout)
+            .ack_timeout(timeout)
+            .max_ack_inflight(20_000)
+            .backpressure_on_inflight(true)
+            .build(client.clone());
+        let archived = crate::archived::ArchivedWatch::new(config.partitions);
+        let shared = Shared { client, jetstream, config: config.clone(), instance, archived, link };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// How many partitions the log has.
+    pub fn partitions(&self) -> u16 {
+        self.shared.config.partitions
+    }
+
+    /// This process, as other services know it.
+    pub fn instance(&self) -> &GatewayId {
+        &self.shared.instance
+    }
+
+    /// The configuration in force.
+    pub fn config(&self) -> &Config {
+        &self.shared.config
+    }
+
+    /// What happens to the connection from now on.
+    pub fn link_events(&self) -> broadcast::Receiver<LinkEvent> {
+        self.shared.link.subscribe()
+    }
+
+    /// Whether the connection stands now.
+    pub fn is_connected(&self) -> bool {
+        self.shared.client.connection_state() == async_nats::connection::State::Connected
+    }
+
+    /// Waits until everything published so far was written to the server's socket.
+    ///
+    /// # Errors
+    /// A sentence, when the connection does not take it in time.
+    pub async fn flush(&self) -> Result<(), String> {
+        match tokio::time::timeout(self.request_timeout(), self.shared.client.flush()).await {
+            Ok(result) => result.map_err(|error| error.to_string()),
+            Err(_) => Err("NATS does not take messages in time".to_owned()),
+        }
+    }
+
+    pub(crate) fn request_timeout(&self) -> Duration {
+        Duration::from_millis(self.shared.config.request_timeout_ms.into())
+    }
+
+    /// A handle on a partition's stream; asks the server nothing.
+    pub(crate) async fn stream(&self, partition: Partition) -> Result<jetstream::stream::Stream<()>, String> {
+        let name = subjects::stream(partition);
+        self.shared.jetstream.get_stream_no_info(name).await.map_err(|error| error.to_string())
+    }
+}
+
+async fn options(
+    config: &Config,
+    instance: &GatewayId,
+    link: broadcast::Sender<LinkEvent>,
+) -> Result<async_nats::ConnectOptions, ConnectError> {
+    let mut options = async_nats::ConnectOptions::new();
+    if let Some(path) = &config.credentials_file {
+        options = options
+            .credentials_file(path)
+            .await
+            .map_err(|source| ConnectError::Credentials { path: path.display().to_string(), source })?;
+    }
+    if let Some(path) = &config.ca_file {
+        options = options.add_root_certificates(path.clone());
+    }
+    Ok(options
+        .name(format!("natter-{instance}"))
+        .retry_on_initial_connect()
+        .connection_timeout(Duration::from_secs(3))
+        .request_timeout(Some(Duration::from_millis(config.request_timeout_ms.into())))
+        // The client's default takes minutes to notice a dead server; this takes seconds.
+        .ping_interval(Duration::from_secs(3))
+        .reconnect_delay_callback(|attempt| {
+            Duration::from_millis(2_000.min(50 * 2_u64.saturating_pow(u32::try_from(attempt).unwrap_or(10).min(6))))
+        })
+        .subscription_capacity(4_096)
+        .client_capacity(4_096)
+        .event_callback(move |event| {
+            let link = link.clone();
+            async move { note_event(&link, &event) }
+        }))
+}
+
+fn note_event(link: &broadcast::Sender<LinkEvent>, event: &async_nats::Event) {
+    let seen = match event {
+        async_nats::Event::Disconnected => LinkEvent::Lost,
+        async_nats::Event::Connected => LinkEvent::Restored,
+        async_nats::Event::SlowConsumer(_) => LinkEvent::Dropped,
+        other => return tracing::warn!(event = %other, "NATS connection event"),
+    };
+    metrics::counter!("natter_bus_link_events_total", "event" => format!("{seen:?}").to_lowercase()).increment(1);
+    if seen != LinkEvent::Restored {
+        tracing::warn!(?seen, "the connection to NATS lost messages or broke");
+    }
+    // Nobody listening is fine: not every service depends on live messages.
+    let _ = link.send(seen);
+}

@@ -1,0 +1,252 @@
+//! Hands a service the partitions that this replica owns, each in order, one batch at a time.
+
+use std::{collections::BTreeMap, future::Future, sync::Arc, time::Duration};
+
+use async_nats::jetstream::kv;
+use futures_util::StreamExt;
+use natter_ids::{GatewayId, Partition, Seq};
+use tokio::{task::JoinHandle, time::Instant};
+use tokio_util::sync::CancellationToken;
+
+use crate::{Bus, LeaseAction, LeaseTable, LogRecord, Service, reader::PartitionReader, subjects};
+
+/// Why a batch is not done.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum WorkError {
+    /// Not now: the same batch comes again after the wait.
+    #[error("{reason}")]
+    Retry {
+        /// How long to wait.
+        after: Duration,
+        /// For operators.
+        reason: String,
+    },
+    /// Another replica has gone on: this one must start over from what is done.
+    #[error("another replica has gone on: {reason}")]
+    Fenced {
+        /// For operators.
+        reason: String,
+    },
+}
+
+/// What a service does with the log.
+pub trait PartitionWorker: Send + Sync + 'static {
+    /// Called when this replica becomes the owner: forget what is known of the partition and tell
+    /// where to read on (after `Some(seq)`; `None`: after what is acknowledged).
+    fn begin(&self, partition: Partition) -> impl Future<Output = Result<Option<Seq>, WorkError>> + Send;
+
+    /// Told once the first number to come is known, before the first batch.
+    fn began(&self, _partition: Partition, _after: Seq) {}
+
+    /// Does the work for a batch, in order. After `Ok` the batch is acknowledged; until then it
+    /// comes again, to this or another replica.
+    fn process(&self, partition: Partition, batch: &[LogRecord]) -> impl Future<Output = Result<(), WorkError>> + Send;
+
+    /// Called when this replica is no longer the owner.
+    fn ended(&self, _partition: Partition) {}
+}
+
+impl Bus {
+    /// Owns a fair share of the partitions and works on them until cancelled, then gives them
+    /// back. Needs no restart whatever happens to NATS.
+    pub async fn run_partitions<W: PartitionWorker>(
+        &self,
+        service: Service,
+        worker: Arc<W>,
+        cancel: CancellationToken,
+    ) {
+        while !cancel.is_cancelled() {
+            let mut owner = Owner::new(self.clone(), service, Arc::clone(&worker));
+            if let Err(reason) = owner.run(&cancel).await {
+                tracing::warn!(service = service.name(), reason, "partition leases are out of reach; trying again");
+            }
+            owner.stop_all().await;
+            let _ = cancel.run_until_cancelled(tokio::time::sleep(Duration::from_millis(500))).await;
+        }
+    }
+}
+
+struct Running {
+    cancel: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+struct Owner<W> {
+    bus: Bus,
+    service: Service,
+    worker: Arc<W>,
+    table: LeaseTable,
+    running: BTreeMap<Partition, Running>,
+}
+
+impl<W: PartitionWorker> Owner<W> {
+    fn new(bus: Bus, service: Service, worker: Arc<W>) -> Self {
+        let ttl = Duration::from_millis(bus.config().lease_ms.into());
+        let table = LeaseTable::new(bus.instance().clone(), bus.partitions(), ttl, std::time::Instant::now());
+        Self { bus, service, worker, table, running: BTreeMap::new() }
+    }
+
+    async fn run(&mut self, cancel: &CancellationToken) -> Result<(), String> {
+        let bucket = self.bus.bucket(subjects::LEASES_BUCKET).await?;
+        let mut watch =
+            bucket.watch_with_history(format!("{}.>", self.service.name())).await.map_err(|error| error.to_string())?;
+        let lease = Duration::from_millis(self.bus.config().lease_ms.into());
+        let mut tick = tokio::time::interval_at(Instant::now(), lease / 5);
+        loop {
+            tokio::select! {
+                () = cancel.cancelled() => return self.leave(&bucket).await,
+                entry = watch.next() => match entry {
+                    Some(Ok(entry)) => self.observe(&entry),
+                    Some(Err(error)) => return Err(error.to_string()),
+                    None => return Err("the watch ended".to_owned()),
+                },
+                _ = tick.tick() => tokio::time::timeout(lease, self.act(&bucket)).await.map_err(|_| "no answer in time".to_owned())??,
+            }
+        }
+    }
+
+    fn observe(&mut self, entry: &kv::Entry) {
+        let now = std::time::Instant::now();
+        let mut tokens = entry.key.split('.').skip(1);
+        let held = entry.operation == kv::Operation::Put;
+        match (tokens.next(), tokens.next()) {
+            (Some("replica"), Some(replica)) => {
+                if let Ok(replica) = GatewayId::new(replica) {
+                    self.table.observe_replica(replica, held, now);
+                }
+            }
+            (Some("partition"), Some(number)) => {
+                let owner = std::str::from_utf8(&entry.value).ok().and_then(|owner| GatewayId::new(owner).ok());
+                if let Ok(number) = number.parse() {
+                    self.table.observe_lease(Partition(number), owner.filter(|_| held), entry.revision, now);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    async fn act(&mut self, bucket: &kv::Store) -> Result<(), String> {
+        let me = self.bus.instance().clone();
+        let alive = bucket.put(self.replica_key(), me.to_string().into()).await;
+        alive.map_err(|error| error.to_string())?;
+        let asked_at = std::time::Instant::now();
+        for action in self.table.decide(asked_at) {
+            let (LeaseAction::Claim(partition, revision)
+            | LeaseAction::Renew(partition, revision)
+            | LeaseAction::Release(partition, revision)) = action;
+            let owner = (!matches!(action, LeaseAction::Release(..))).then(|| me.clone());
+            if owner.is_none() {
+                self.stop(partition).await;
+            }
+            let value = owner.as_ref().map_or_else(String::new, ToString::to_string);
+            match bucket.update(self.partition_key(partition), value.into(), revision).await {
+                Ok(revision) => self.table.observe_lease(partition, owner, revision, asked_at),
+                Err(error) if error.kind() == kv::UpdateErrorKind::WrongLastRevision => {
+                    tracing::debug!(service = self.service.name(), %partition, "another replica was faster");
+                }
+                Err(error) => return Err(error.to_string()),
+            }
+        }
+        self.start_and_stop().await;
+        Ok(())
+    }
+
+    async fn start_and_stop(&mut self) {
+        let now = std::time::Instant::now();
+        for partition in Partition::all(self.bus.partitions()) {
+            let ended = self.running.get(&partition).is_some_and(|running| running.task.is_finished());
+            match (self.table.owns(partition, now), self.running.contains_key(&partition)) {
+                (true, true) if ended => {
+                    self.stop(partition).await;
+                    self.start(partition);
+                }
+                (true, false) => self.start(partition),
+                (false, true) => self.stop(partition).await,
+                _ => {}
+            }
+        }
+        let gauge = metrics::gauge!("natter_bus_partitions_owned", "service" => self.service.name());
+        gauge.set(u32::try_from(self.running.len()).unwrap_or(0));
+    }
+
+    fn start(&mut self, partition: Partition) {
+        let (bus, service, worker) = (self.bus.clone(), self.service, Arc::clone(&self.worker));
+        let cancel = CancellationToken::new();
+        let stop = cancel.clone();
+        tracing::info!(service = service.name(), %partition, "owns the partition");
+        #[allow(clippy::disallowed_methods, reason = "kept in `running`, which stops and joins it")]
+        let task = tokio::spawn(async move {
+            let worked = stop.run_until_cancelled(work(&bus, service, partition, &*worker)).await;
+            if let Some(Err(reason)) = worked {
+                tracing::warn!(service = service.name(), %partition, reason, "the partition starts over");
+            }
+            worker.ended(partition);
+        });
+        self.running.insert(partition, Running { cancel, task });
+    }
+
+    async fn stop(&mut self, partition: Partition) {
+        if let Some(running) = self.running.remove(&partition) {
+            running.cancel.cancel();
+            if let Err(error) = running.task.await {
+                tracing::error!(service = self.service.name(), %partition, %error, "the partition's task panicked");
+            }
+        }
+    }
+
+    async fn stop_all(&mut self) {
+        for partition in Partition::all(self.bus.partitions()) {
+            self.stop(partition).await;
+        }
+    }
+
+    /// Gives everything back, so that others need not wait for the leases to expire.
+    async fn leave(&mut self, bucket: &kv::Store) -> Result<(), String> {
+        self.stop_all().await;
+        let now = std::time::Instant::now();
+        for action in self.table.decide(now) {
+            if let LeaseAction::Renew(partition, revision) | LeaseAction::Release(partition, revision) = action {
+                let released = bucket.update(self.partition_key(partition), String::new().into(), revision).await;
+                released.map_err(|error| error.to_string())?;
+            }
+        }
+        bucket.delete(self.replica_key()).await.map_err(|error| error.to_string())
+    }
+
+    fn replica_key(&self) -> String {
+        format!("{}.replica.{}", self.service.name(), self.bus.instance())
+    }
+
+    fn partition_key(&self, partition: Partition) -> String {
+        format!("{}.partition.{partition}", self.service.name())
+    }
+}
+
+/// Works on one partition until something breaks; dropping it stops it between two steps.
+async fn work<W: PartitionWorker>(bus: &Bus, service: Service, partition: Partition, worker: &W) -> Result<(), String> {
+    let after = retrying(partition, || worker.begin(partition)).await?;
+    let mut reader = PartitionReader::open(bus, service, partition, after).await?;
+    worker.began(partition, reader.last());
+    loop {
+        let batch = reader.next_batch().await?;
+        retrying(partition, || worker.process(partition, &batch.records)).await?;
+        batch.ack().await?;
+    }
+}
+
+async fn retrying<T, F, Fut>(partition: Partition, mut step: F) -> Result<T, String>
+where
+    F: FnMut() -> Fut,
+    Fut: Future<Output = Result<T, WorkError>>,
+{
+    loop {
+        match step().await {
+            Ok(done) => return Ok(done),
+            Err(WorkError::Fenced { reason }) => return Err(reason),
+            Err(WorkError::Retry { after, reason }) => {
+                tracing::warn!(%partition, reason, "the batch waits and is tried again");
+                tokio::time::sleep(after).await;
+            }
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Who is online, as gateways report it.

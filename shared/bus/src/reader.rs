@@ -1,0 +1,136 @@
+//! Reads one partition's log strictly in order through a durable consumer.
+//!
+//! A durable consumer alone promises no order: after a failover or a lost delivery it hands out
+//! newer entries first and the unacknowledged ones later. This reader therefore resets the
+//! consumer (server 2.14, ADR-60) whenever it takes over and whenever a delivery is missing, and
+//! drops whatever it has read before.
+
+use std::{future::Future, time::Duration};
+
+use async_nats::jetstream::{self, consumer::pull};
+use futures_util::{FutureExt, StreamExt};
+use natter_ids::{Partition, Seq};
+
+use crate::{Bus, LogRecord, Service, log, subjects};
+
+/// Most entries handed over at once.
+const BATCH: usize = 512;
+/// A pull that nobody stands behind any more ends well before its owner's lease does.
+const PULL_EXPIRES: Duration = Duration::from_millis(2_000);
+
+pub(crate) struct PartitionReader {
+    partition: Partition,
+    consumer: jetstream::consumer::Consumer<pull::Config>,
+    messages: pull::Stream,
+    /// The last entry handed over.
+    last: Seq,
+    /// The consumer's own count, to notice a missing delivery; a reset starts it anew.
+    delivered: u64,
+}
+
+pub(crate) struct Batch {
+    pub(crate) records: Vec<LogRecord>,
+    ack: jetstream::Message,
+}
+
+impl Batch {
+    /// Acknowledges this batch and everything before it.
+    pub(crate) async fn ack(&self) -> Result<(), String> {
+        self.ack.ack().await.map_err(|error| error.to_string())
+    }
+}
+
+impl PartitionReader {
+    /// Takes the consumer over, reading after `after`, or after what is acknowledged.
+    pub(crate) async fn open(
+        bus: &Bus,
+        service: Service,
+        partition: Partition,
+        after: Option<Seq>,
+    ) -> Result<Self, String> {
+        let stream = bus.stream(partition).await?;
+        let mut consumer: jetstream::consumer::Consumer<pull::Config> =
+            stream.get_consumer(subjects::consumer(service)).await.map_err(|error| error.to_string())?;
+        let last = reset(&mut consumer, after).await?;
+        let messages = pull(&consumer).await?;
+        Ok(Self { partition, consumer, messages, last, delivered: 0 })
+    }
+
+    /// The last entry handed over, or the one before the first.
+    pub(crate) fn last(&self) -> Seq {
+        self.last
+    }
+
+    /// The next entries, in order and without a gap. Waits for the first, then takes what is there.
+    pub(crate) async fn next_batch(&mut self) -> Result<Batch, String> {
+        loop {
+            let first = self.messages.next().await;
+            let mut pending = Some(first);
+            let mut batch: Option<Batch> = None;
+            let mut intact = true;
+            while let Some(message) = pending.take() {
+                let message = match message {
+                    Some(Ok(message)) => message,
+                    Some(Err(error)) => {
+                        tracing::debug!(partition = %self.partition, %error, "the pull ended");
+                        intact = false;
+                        break;
+                    }
+                    None => return Err("the subscription ended".to_owned()),
+                };
+                intact = self.take(message, &mut batch)?;
+                let full = batch.as_ref().is_some_and(|batch| batch.records.len() >= BATCH);
+                if intact && !full {
+                    pending = self.messages.next().now_or_never();
+                }
+            }
+            if !intact {
+                self.recover().await?;
+            }
+            if let Some(batch) = batch {
+                return Ok(batch);
+            }
+        }
+    }
+
+    /// Adds a message to the batch; `false` when a delivery before it is missing.
+    fn take(&mut self, message: jetstream::Message, batch: &mut Option<Batch>) -> Result<bool, String> {
+        let (record, delivery) = log::record(self.partition, &message)?;
+        if delivery != self.delivered + 1 {
+            return Ok(false);
+        }
+        self.delivered = delivery;
+        if record.seq <= self.last {
+            return Ok(true);
+        }
+        self.last = record.seq;
+        let batch = batch.get_or_insert_with(|| Batch { records: Vec::new(), ack: message.clone() });
+        batch.records.push(record);
+        batch.ack = message;
+        Ok(true)
+    }
+
+    async fn recover(&mut self) -> Result<(), String> {
+        metrics::counter!("natter_bus_consumer_resets_total").increment(1);
+        reset(&mut self.consumer, Some(self.last)).await?;
+        self.messages = pull(&self.consumer).await?;
+        self.delivered = 0;
+        Ok(())
+    }
+}
+
+/// Makes the consumer deliver from just after `after` again; returns what it starts after.
+async fn reset(consumer: &mut jetstream::consumer::Consumer<pull::Config>, after: Option<Seq>) -> Result<Seq, String> {
+    let reset = consumer.reset(after.map(|seq| seq + 1)).await.map_err(|error| error.to_string())?;
+    Ok(after.unwrap_or(reset.reset_seq.saturating_sub(1)))
+}
+
+fn pull(consumer: &jetstream::consumer::Consumer<pull::Config>) -> impl Future<Output = Result<pull::Stream, String>> {
+    let messages = consumer
+        .stream()
+        .max_messages_per_batch(BATCH * 2)
+        .expires(PULL_EXPIRES)
+        .heartbeat(PULL_EXPIRES / 4)
+        .messages();
+    messages.map(|result| result.map_err(|error| error.to_string()))
+}
