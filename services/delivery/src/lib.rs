@@ -1,1 +1,44 @@
-//! Reads each partition's log in order and fans events out.
+//! Delivery: reads each partition's log in order and sends every event to the inboxes of the
+//! members who are online.
+//!
+//! It keeps nothing that cannot be read again. An entry is acknowledged after it was sent, so a
+//! replica that dies leaves its last entries to be sent once more by the next; gateways drop
+//! what they have passed on already.
+
+mod config;
+mod conversation;
+mod markers;
+mod online;
+mod progress;
+mod worker;
+
+use std::sync::Arc;
+
+use natter_bus::{Bus, Service};
+use natter_runtime::{OnEnd, Scope};
+
+pub use config::Config;
+
+/// Why delivery did not start.
+#[derive(Debug, thiserror::Error)]
+#[error("delivery cannot start: {0}")]
+pub struct StartError(String);
+
+/// Starts delivery; it stops when the scope is cancelled.
+///
+/// # Errors
+/// [`StartError`] when the connection to NATS is closed.
+pub async fn start(config: Config, bus: Bus, scope: Scope) -> Result<(), StartError> {
+    let online = online::Online::start(bus.clone(), scope.clone());
+    let progress = Arc::new(progress::Progress::new(bus.partitions()));
+    let requests = bus.marker_requests().await.map_err(StartError)?;
+    let markers = markers::Markers::new(bus.clone(), online.clone(), Arc::clone(&progress));
+    let cancel = scope.cancel_token();
+    scope.spawn("delivery-markers", OnEnd::StopProcess, async move { markers.run(requests, cancel).await });
+    let worker = Arc::new(worker::FanOut::new(config, bus.clone(), online, progress));
+    let cancel = scope.cancel_token();
+    scope.spawn("delivery-partitions", OnEnd::StopProcess, async move {
+        bus.run_partitions(Service::Delivery, worker, cancel).await;
+    });
+    Ok(())
+}

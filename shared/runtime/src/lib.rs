@@ -1,1 +1,11 @@
-//! Supervision, signals, readiness, health and metrics endpoints.
+//! Supervision of tasks, signals, readiness, and the listener for health and metrics.
+
+mod admin;
+mod readiness;
+mod scope;
+mod signals;
+
+pub use admin::{AdminConfig, AdminError, serve_admin};
+pub use readiness::{Latch, Readiness};
+pub use scope::{OnEnd, Scope};
+pub use signals::wait_for_stop;

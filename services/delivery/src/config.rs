@@ -1,0 +1,21 @@
+//! What can be configured.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Settings of the delivery service.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// How many conversations a replica remembers the members of; others are read from storage
+    /// when something happens in them.
+    pub conversations_cached: u32,
+    /// How many conversations are read from storage at once.
+    pub lookups_at_once: u16,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { conversations_cached: 200_000, lookups_at_once: 64 }
+    }
+}

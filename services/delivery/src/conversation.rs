@@ -1,0 +1,112 @@
+//! A conversation as delivery sees it: who is a member after each entry. Pure.
+
+use natter_bus::storage_api::RosterReply;
+use natter_ids::{Seq, UserId};
+use natter_protocol::{Change, Entry};
+
+/// The members just after the last entry seen.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Conversation {
+    /// Sorted.
+    members: Vec<UserId>,
+    last_seq: Seq,
+}
+
+/// Whom an entry goes to.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Step {
+    /// The entry before it; 0 for the first.
+    pub(crate) prev: Seq,
+    /// Each recipient, and whether their chain of links begins with this entry.
+    pub(crate) recipients: Vec<(UserId, bool)>,
+}
+
+impl From<RosterReply> for Conversation {
+    fn from(roster: RosterReply) -> Self {
+        let mut members = roster.members;
+        members.sort();
+        Self { members, last_seq: roster.last_seq }
+    }
+}
+
+impl Conversation {
+    /// Takes the next entry in. The last entry that a removed member receives is the removal.
+    pub(crate) fn step(&mut self, seq: Seq, entry: &Entry) -> Step {
+        let prev = std::mem::replace(&mut self.last_seq, seq);
+        let begun = prev != 0;
+        let mut removed = None;
+        let mut admitted: &[UserId] = &[];
+        match &entry.change {
+            Change::DirectOpened { peers } if !begun => admitted = peers,
+            Change::GroupCreated { members, .. } if !begun => admitted = members,
+            Change::MemberAdded { user } if !self.is_member(user) => admitted = std::slice::from_ref(user),
+            Change::MemberRemoved { user } => removed = self.remove(user),
+            Change::MemberLeft {} => removed = self.remove(&entry.sender),
+            _ => {}
+        }
+        self.members.extend_from_slice(admitted);
+        if !admitted.is_empty() {
+            self.members.sort();
+            self.members.dedup();
+        }
+        let members = self.members.iter().map(|user| (user.clone(), admitted.contains(user)));
+        let recipients = members.chain(removed.map(|user| (user, false))).collect();
+        Step { prev, recipients }
+    }
+
+    fn is_member(&self, user: &UserId) -> bool {
+        self.members.binary_search(user).is_ok()
+    }
+
+    fn remove(&mut self, user: &UserId) -> Option<UserId> {
+        let index = self.members.binary_search(user).ok()?;
+        Some(self.members.remove(index))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn user(name: &str) -> UserId {
+        UserId::new(name).unwrap()
+    }
+
+    fn entry(sender: &str, change: Change) -> Entry {
+        Entry { sender: user(sender), client_id: None, time: 0, change }
+    }
+
+    fn names(step: &Step) -> Vec<(&str, bool)> {
+        step.recipients.iter().map(|(user, joining)| (user.as_str(), *joining)).collect()
+    }
+
+    #[test]
+    fn members_follow_the_log() {
+        let mut group = Conversation::default();
+        let members = vec![user("b"), user("a")];
+        let created = group.step(3, &entry("a", Change::GroupCreated { name: "g".into(), members }));
+        assert_eq!((created.prev, names(&created)), (0, vec![("a", true), ("b", true)]));
+
+        let added = group.step(5, &entry("a", Change::MemberAdded { user: user("c") }));
+        assert_eq!((added.prev, names(&added)), (3, vec![("a", false), ("b", false), ("c", true)]));
+        let again = group.step(6, &entry("a", Change::MemberAdded { user: user("c") }));
+        assert_eq!(names(&again), [("a", false), ("b", false), ("c", false)]);
+
+        let removed = group.step(7, &entry("a", Change::MemberRemoved { user: user("b") }));
+        assert_eq!(names(&removed), [("a", false), ("c", false), ("b", false)]);
+        let after = group.step(9, &entry("a", Change::Message { text: "x".into() }));
+        assert_eq!((after.prev, names(&after)), (7, vec![("a", false), ("c", false)]));
+
+        let left = group.step(10, &entry("c", Change::MemberLeft {}));
+        assert_eq!(names(&left), [("a", false), ("c", false)]);
+        assert_eq!(names(&group.step(11, &entry("a", Change::Message { text: "y".into() }))), [("a", false)]);
+    }
+
+    #[test]
+    fn a_second_beginning_changes_nothing() {
+        let mut direct = Conversation::from(RosterReply { members: vec![user("b"), user("a")], last_seq: 4 });
+        let step = direct.step(8, &entry("a", Change::DirectOpened { peers: [user("a"), user("z")] }));
+        assert_eq!((step.prev, names(&step)), (4, vec![("a", false), ("b", false)]));
+    }
+}
