@@ -56,6 +56,7 @@ pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) instance: GatewayId,
     pub(crate) archived: crate::archived::ArchivedWatch,
+    pub(crate) last_seen: tokio::sync::OnceCell<jetstream::kv::Store>,
     link: broadcast::Sender<LinkEvent>,
 }
 
@@ -78,7 +79,15 @@ impl Bus {
             .backpressure_on_inflight(true)
             .build(client.clone());
         let archived = crate::archived::ArchivedWatch::new(config.partitions);
-        let shared = Shared { client, jetstream, config: config.clone(), instance, archived, link };
+        let shared = Shared {
+            client,
+            jetstream,
+            config: config.clone(),
+            instance,
+            archived,
+            last_seen: tokio::sync::OnceCell::new(),
+            link,
+        };
         Ok(Self { shared: Arc::new(shared) })
     }
 

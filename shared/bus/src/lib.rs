@@ -18,7 +18,6 @@ pub mod presence;
 mod reader;
 mod request;
 pub mod storage_api;
-#[allow(dead_code, reason = "presence lands next")]
 mod subjects;
 mod tickets;
 

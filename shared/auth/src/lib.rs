@@ -1,0 +1,1 @@
+//! Token verification: pinned algorithms, JWKS, tickets.

@@ -1,0 +1,206 @@
+//! The registry of who is online where: a pure state machine.
+
+use std::{
+    collections::{HashMap, HashSet},
+    time::{Duration, Instant},
+};
+
+use natter_ids::{GatewayId, UserId};
+
+use super::{GatewayReport, Left, ReportKind};
+
+/// A user came online or went offline.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Transition {
+    /// Who.
+    pub user: UserId,
+    /// Whether any gateway has them now.
+    pub online: bool,
+    /// When the last device went, in milliseconds since 1970 UTC; only when offline.
+    pub last_seen: Option<u64>,
+}
+
+#[derive(Debug)]
+struct Gateway {
+    epoch: u64,
+    /// Every change up to this one is in `users`.
+    number: u64,
+    heard: Instant,
+    /// By the wall clock, in milliseconds since 1970 UTC.
+    heard_at: u64,
+    /// A change was missed, or no full report has come yet.
+    incomplete: bool,
+    users: HashSet<UserId>,
+    /// Parts of a full report that is on its way, with its number.
+    parts: Option<(u64, u32, HashSet<UserId>)>,
+}
+
+/// Who is online, by what gateways reported.
+#[derive(Debug)]
+pub struct Registry {
+    lease: Duration,
+    gateways: HashMap<GatewayId, Gateway>,
+    /// At how many gateways each online user is.
+    online: HashMap<UserId, u16>,
+}
+
+impl Registry {
+    /// Knows nobody. A gateway that is silent for `lease` is dead.
+    pub fn new(lease: Duration) -> Self {
+        Self { lease, gateways: HashMap::new(), online: HashMap::new() }
+    }
+
+    /// Whether any gateway has the user, as far as is known.
+    pub fn is_online(&self, user: &UserId) -> bool {
+        self.online.contains_key(user)
+    }
+
+    /// Whether the reports of every gateway heard of are complete.
+    pub fn is_complete(&self) -> bool {
+        self.gateways.values().all(|gateway| !gateway.incomplete)
+    }
+
+    /// Whether every change of a gateway up to a number is known.
+    pub fn has_applied(&self, gateway: &GatewayId, number: u64) -> bool {
+        self.gateways.get(gateway).is_some_and(|gateway| !gateway.incomplete && gateway.number >= number)
+    }
+
+    /// How many users are online.
+    pub fn len(&self) -> usize {
+        self.online.len()
+    }
+
+    /// Whether nobody is online.
+    pub fn is_empty(&self) -> bool {
+        self.online.is_empty()
+    }
+
+    /// Nothing may be relied on until every gateway has reported in full again.
+    pub fn distrust(&mut self) {
+        self.gateways.values_mut().for_each(|gateway| gateway.incomplete = true);
+    }
+
+    /// Takes a report in. `wall` is the receiver's clock, in milliseconds since 1970 UTC.
+    pub fn apply(&mut self, report: GatewayReport, now: Instant, wall: u64) -> Vec<Transition> {
+        let mut transitions = Vec::new();
+        let known = self.gateways.get(&report.gateway).map(|gateway| gateway.epoch);
+        if known.is_some_and(|epoch| epoch > report.epoch) {
+            return transitions;
+        }
+        if let ReportKind::Gone { at } = report.kind {
+            self.forget(&report.gateway, at, &mut transitions);
+            return transitions;
+        }
+        if known.is_some_and(|epoch| epoch < report.epoch) {
+            self.forget(&report.gateway, wall, &mut transitions);
+        }
+        let gateway = self.gateways.entry(report.gateway).or_insert_with(|| Gateway {
+            epoch: report.epoch,
+            number: 0,
+            heard: now,
+            heard_at: wall,
+            incomplete: true,
+            users: HashSet::new(),
+            parts: None,
+        });
+        (gateway.heard, gateway.heard_at) = (now, wall);
+        match report.kind {
+            ReportKind::Beat => gateway.incomplete |= report.number != gateway.number,
+            ReportKind::Delta { joined, left } => {
+                gateway.incomplete |= report.number != gateway.number + 1;
+                gateway.number = gateway.number.max(report.number);
+                joined.into_iter().for_each(|user| join(&mut self.online, gateway, user, &mut transitions));
+                for Left { user, at } in left {
+                    leave(&mut self.online, gateway, &user, at, &mut transitions);
+                }
+            }
+            ReportKind::Full { part, parts, users } => {
+                if let Some(users) = collect(gateway, report.number, part, parts, users) {
+                    let gone: Vec<_> = gateway.users.difference(&users).cloned().collect();
+                    gone.iter().for_each(|user| leave(&mut self.online, gateway, user, wall, &mut transitions));
+                    users.into_iter().for_each(|user| join(&mut self.online, gateway, user, &mut transitions));
+                    gateway.number = report.number;
+                    gateway.incomplete = false;
+                }
+            }
+            ReportKind::Gone { .. } => {}
+        }
+        transitions
+    }
+
+    /// Forgets gateways that have been silent for the lease.
+    pub fn expire(&mut self, now: Instant) -> Vec<Transition> {
+        let mut transitions = Vec::new();
+        let silent = |gateway: &Gateway| now.duration_since(gateway.heard) >= self.lease;
+        let dead: Vec<_> =
+            self.gateways.iter().filter(|(_, g)| silent(g)).map(|(id, g)| (id.clone(), g.heard_at)).collect();
+        for (gateway, at) in dead {
+            self.forget(&gateway, at, &mut transitions);
+        }
+        transitions
+    }
+
+    fn forget(&mut self, gateway: &GatewayId, at: u64, transitions: &mut Vec<Transition>) {
+        let Some(mut gateway) = self.gateways.remove(gateway) else { return };
+        for user in std::mem::take(&mut gateway.users) {
+            drop_one(&mut self.online, &user, at, transitions);
+        }
+    }
+}
+
+/// Adds a part of a full report; the whole once it is complete.
+fn collect(gateway: &mut Gateway, number: u64, part: u32, parts: u32, users: Vec<UserId>) -> Option<HashSet<UserId>> {
+    if number < gateway.number {
+        // Changes after it are applied already; another full report will come.
+        return None;
+    }
+    let (_, next, mut all) = match gateway.parts.take() {
+        Some(begun) if part != 0 && begun.0 == number => begun,
+        _ => (number, 0, HashSet::new()),
+    };
+    if part != next {
+        return None;
+    }
+    all.extend(users);
+    if part + 1 >= parts {
+        return Some(all);
+    }
+    gateway.parts = Some((number, part + 1, all));
+    None
+}
+
+fn join(online: &mut HashMap<UserId, u16>, gateway: &mut Gateway, user: UserId, transitions: &mut Vec<Transition>) {
+    if !gateway.users.insert(user.clone()) {
+        return;
+    }
+    let count = online.entry(user.clone()).or_insert(0);
+    *count += 1;
+    if *count == 1 {
+        transitions.push(Transition { user, online: true, last_seen: None });
+    }
+}
+
+fn leave(
+    online: &mut HashMap<UserId, u16>,
+    gateway: &mut Gateway,
+    user: &UserId,
+    at: u64,
+    transitions: &mut Vec<Transition>,
+) {
+    if gateway.users.remove(user) {
+        drop_one(online, user, at, transitions);
+    }
+}
+
+fn drop_one(online: &mut HashMap<UserId, u16>, user: &UserId, at: u64, transitions: &mut Vec<Transition>) {
+    let Some(count) = online.get_mut(user) else { return };
+    *count -= 1;
+    if *count == 0 {
+        online.remove(user);
+        transitions.push(Transition { user: user.clone(), online: false, last_seen: Some(at) });
+    }
+}
+
+#[cfg(test)]
+#[path = "registry_tests.rs"]
+mod tests;

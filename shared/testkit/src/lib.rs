@@ -1,0 +1,1 @@
+//! Throwaway NATS and PostgreSQL servers for tests.
