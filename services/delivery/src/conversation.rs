@@ -17,8 +17,8 @@ pub(crate) struct Conversation {
 pub(crate) struct Step {
     /// The entry before it; 0 for the first.
     pub(crate) prev: Seq,
-    /// Each recipient, and whether their chain of links begins with this entry.
-    pub(crate) recipients: Vec<(UserId, bool)>,
+    /// Who receives it.
+    pub(crate) recipients: Vec<UserId>,
 }
 
 impl From<RosterReply> for Conversation {
@@ -49,8 +49,7 @@ impl Conversation {
             self.members.sort();
             self.members.dedup();
         }
-        let members = self.members.iter().map(|user| (user.clone(), admitted.contains(user)));
-        let recipients = members.chain(removed.map(|user| (user, false))).collect();
+        let recipients = self.members.iter().cloned().chain(removed).collect();
         Step { prev, recipients }
     }
 
@@ -77,8 +76,8 @@ mod tests {
         Entry { sender: user(sender), client_id: None, time: 0, change }
     }
 
-    fn names(step: &Step) -> Vec<(&str, bool)> {
-        step.recipients.iter().map(|(user, joining)| (user.as_str(), *joining)).collect()
+    fn names(step: &Step) -> Vec<&str> {
+        step.recipients.iter().map(UserId::as_str).collect()
     }
 
     #[test]
@@ -86,27 +85,27 @@ mod tests {
         let mut group = Conversation::default();
         let members = vec![user("b"), user("a")];
         let created = group.step(3, &entry("a", Change::GroupCreated { name: "g".into(), members }));
-        assert_eq!((created.prev, names(&created)), (0, vec![("a", true), ("b", true)]));
+        assert_eq!((created.prev, names(&created)), (0, vec!["a", "b"]));
 
         let added = group.step(5, &entry("a", Change::MemberAdded { user: user("c") }));
-        assert_eq!((added.prev, names(&added)), (3, vec![("a", false), ("b", false), ("c", true)]));
+        assert_eq!((added.prev, names(&added)), (3, vec!["a", "b", "c"]));
         let again = group.step(6, &entry("a", Change::MemberAdded { user: user("c") }));
-        assert_eq!(names(&again), [("a", false), ("b", false), ("c", false)]);
+        assert_eq!(names(&again), ["a", "b", "c"]);
 
         let removed = group.step(7, &entry("a", Change::MemberRemoved { user: user("b") }));
-        assert_eq!(names(&removed), [("a", false), ("c", false), ("b", false)]);
+        assert_eq!(names(&removed), ["a", "c", "b"]);
         let after = group.step(9, &entry("a", Change::Message { text: "x".into() }));
-        assert_eq!((after.prev, names(&after)), (7, vec![("a", false), ("c", false)]));
+        assert_eq!((after.prev, names(&after)), (7, vec!["a", "c"]));
 
         let left = group.step(10, &entry("c", Change::MemberLeft {}));
-        assert_eq!(names(&left), [("a", false), ("c", false)]);
-        assert_eq!(names(&group.step(11, &entry("a", Change::Message { text: "y".into() }))), [("a", false)]);
+        assert_eq!(names(&left), ["a", "c"]);
+        assert_eq!(names(&group.step(11, &entry("a", Change::Message { text: "y".into() }))), ["a"]);
     }
 
     #[test]
     fn a_second_beginning_changes_nothing() {
         let mut direct = Conversation::from(RosterReply { members: vec![user("b"), user("a")], last_seq: 4 });
         let step = direct.step(8, &entry("a", Change::DirectOpened { peers: [user("a"), user("z")] }));
-        assert_eq!((step.prev, names(&step)), (4, vec![("a", false), ("b", false)]));
+        assert_eq!((step.prev, names(&step)), (4, vec!["a", "b"]));
     }
 }

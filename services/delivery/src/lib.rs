@@ -29,7 +29,7 @@ pub struct StartError(String);
 /// # Errors
 /// [`StartError`] when the connection to NATS is closed.
 pub async fn start(config: Config, bus: Bus, scope: Scope) -> Result<(), StartError> {
-    let online = online::Online::start(bus.clone(), scope.clone());
+    let online = online::Online::start(bus.clone(), &scope).await.map_err(StartError)?;
     let progress = Arc::new(progress::Progress::new(bus.partitions()));
     let requests = bus.marker_requests().await.map_err(StartError)?;
     let markers = markers::Markers::new(bus.clone(), online.clone(), Arc::clone(&progress));

@@ -1,6 +1,11 @@
 //! The work on one partition: whom each entry goes to, then sending.
 
-use std::{num::NonZeroUsize, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    num::NonZeroUsize,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -9,18 +14,15 @@ use natter_bus::{
     AskError, Bus, LiveEvent, LogRecord, PartitionWorker, WorkError,
     storage_api::{FindMessage, Roster},
 };
-use natter_ids::{ConversationId, Partition, Seq};
+use natter_ids::{ConversationId, Partition, Seq, UserId};
 use natter_protocol::{Entry, Event};
 use tokio::sync::Mutex;
 
-use crate::{
-    Config,
-    conversation::{Conversation, Step},
-    online::Online,
-    progress::Progress,
-};
+use crate::{Config, conversation::Conversation, online::Online, progress::Progress};
 
 const RETRY: Duration = Duration::from_millis(200);
+/// How often users who went offline are forgotten.
+const SWEEP: Duration = Duration::from_secs(60);
 
 type Conversations = LruCache<ConversationId, Conversation>;
 
@@ -30,23 +32,35 @@ pub(crate) struct FanOut {
     bus: Bus,
     online: Online,
     progress: Arc<Progress>,
-    /// One cache per partition; only that partition's task uses it.
-    conversations: Box<[Mutex<Conversations>]>,
+    /// One per partition; only that partition's task uses it.
+    partitions: Box<[Mutex<State>]>,
+}
+
+/// What is known of an owned partition.
+struct State {
+    conversations: Conversations,
+    /// The last event sent to each user who is online, for their links.
+    sent: HashMap<UserId, Seq>,
+    /// Since when events are sent by this replica: nobody outside `sent` got one after it.
+    since: Seq,
+    swept: Instant,
 }
 
 struct Planned {
     event: LiveEvent,
-    step: Step,
+    recipients: Vec<UserId>,
 }
 
 impl FanOut {
     pub(crate) fn new(config: Config, bus: Bus, online: Online, progress: Arc<Progress>) -> Self {
         // A batch must fit, or a conversation could be evicted between reading and using it.
-        let share = config.conversations_cached.max(1_024 * u32::from(bus.partitions())) as usize / usize::from(bus.partitions());
+        let share = config.conversations_cached.max(1_024 * u32::from(bus.partitions())) as usize
+            / usize::from(bus.partitions());
         let capacity = NonZeroUsize::new(share).unwrap_or(NonZeroUsize::MIN);
-        let cache = || Mutex::new(LruCache::new(capacity));
-        let conversations = Partition::all(bus.partitions()).map(|_| cache()).collect();
-        Self { config, bus, online, progress, conversations }
+        let state =
+            || State { conversations: LruCache::new(capacity), sent: HashMap::new(), since: 0, swept: Instant::now() };
+        let partitions = Partition::all(bus.partitions()).map(|_| Mutex::new(state())).collect();
+        Self { config, bus, online, progress, partitions }
     }
 
     /// Reads the conversations that the batch needs and the cache lacks.
@@ -78,7 +92,12 @@ impl FanOut {
     }
 
     /// Whether the message was accepted before under the same client id: then this entry is void.
-    async fn is_repeat(&self, record: &LogRecord, conversation: &ConversationId, entry: &Entry) -> Result<bool, WorkError> {
+    async fn is_repeat(
+        &self,
+        record: &LogRecord,
+        conversation: &ConversationId,
+        entry: &Entry,
+    ) -> Result<bool, WorkError> {
         let (true, Some(client_id)) = (record.may_be_repeat(), entry.client_id) else { return Ok(false) };
         let asked = FindMessage {
             conversation: conversation.clone(),
@@ -112,17 +131,36 @@ impl FanOut {
             };
             let state = cache.get_or_insert_mut(conversation.clone(), Conversation::default);
             let step = state.step(record.seq, entry);
-            planned.push(Planned { event: live_event(record, conversation, entry, step.prev), step });
+            planned.push(Planned {
+                event: live_event(record, conversation, entry, step.prev),
+                recipients: step.recipients,
+            });
         }
         Ok(planned)
     }
 
-    async fn send(&self, planned: &[Planned]) -> Result<(), String> {
-        for Planned { event, step } in planned {
-            let online = step.recipients.iter().filter(|(user, _)| self.online.may_be_online(user));
-            self.bus.send_live(event, online.map(|(user, joining)| (user, *joining))).await?;
+    async fn send(&self, state: &mut State, planned: &[Planned]) -> Result<(), String> {
+        for Planned { event, recipients } in planned {
+            for user in recipients {
+                if self.online.may_be_online(user) {
+                    let link = state.sent.insert(user.clone(), event.seq).unwrap_or(state.since);
+                    self.bus.send_live(user, event, link).await?;
+                } else {
+                    state.sent.remove(user);
+                }
+            }
         }
         self.bus.flush().await
+    }
+}
+
+impl State {
+    /// Forgets users who went offline and got nothing since.
+    fn sweep(&mut self, online: &Online) {
+        if self.swept.elapsed() >= SWEEP {
+            self.sent.retain(|user, _| online.may_be_online(user));
+            self.swept = Instant::now();
+        }
     }
 }
 
@@ -130,7 +168,7 @@ fn live_event(record: &LogRecord, conversation: &ConversationId, entry: &Entry, 
     let event = Event { conversation: conversation.clone(), seq: record.seq, prev, entry: entry.clone() };
     // Serialising these types cannot fail: no maps with odd keys, no custom code.
     let json = serde_json::to_vec(&event).map(Bytes::from).unwrap_or_default();
-    LiveEvent { partition: record.partition, seq: record.seq, link: prev, conversation: conversation.clone(), json }
+    LiveEvent { partition: record.partition, seq: record.seq, json }
 }
 
 fn not_now(error: AskError) -> WorkError {
@@ -139,25 +177,29 @@ fn not_now(error: AskError) -> WorkError {
 
 impl PartitionWorker for FanOut {
     async fn begin(&self, partition: Partition) -> Result<Option<Seq>, WorkError> {
-        self.conversations[partition.index()].lock().await.clear();
+        let mut state = self.partitions[partition.index()].lock().await;
+        state.conversations.clear();
+        state.sent.clear();
         Ok(None)
     }
 
-    fn began(&self, partition: Partition, after: Seq) {
+    async fn began(&self, partition: Partition, after: Seq) {
+        self.partitions[partition.index()].lock().await.since = after;
         self.progress.begin(partition, after);
     }
 
     async fn process(&self, partition: Partition, batch: &[LogRecord]) -> Result<(), WorkError> {
         let Some(last) = batch.last().map(|record| record.seq) else { return Ok(()) };
-        let mut cache = self.conversations[partition.index()].lock().await;
-        self.load(&mut cache, batch).await?;
-        let planned = self.plan(&mut cache, batch).await?;
+        let mut state = self.partitions[partition.index()].lock().await;
+        self.load(&mut state.conversations, batch).await?;
+        let planned = self.plan(&mut state.conversations, batch).await?;
         self.progress.deciding(partition, last);
         // The entries are taken into the cache now, so sending is repeated here, not the batch.
-        while let Err(reason) = self.send(&planned).await {
+        while let Err(reason) = self.send(&mut state, &planned).await {
             tracing::warn!(%partition, reason, "live events could not be sent; trying again");
             tokio::time::sleep(RETRY).await;
         }
+        state.sweep(&self.online);
         let oldest = batch.first().map_or(0, |record| record.stored_at);
         metrics::counter!("natter_delivery_entries_total").increment(batch.len() as u64);
         metrics::gauge!("natter_delivery_batch_stored_at_ms", "partition" => partition.to_string()).set(oldest as f64);

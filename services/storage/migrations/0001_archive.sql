@@ -1,5 +1,7 @@
--- The archive. The same text serves SQLite and PostgreSQL. Times are milliseconds since 1970 UTC;
--- numbers are those of the log, per partition.
+-- The archive. The same text serves SQLite and PostgreSQL; see `store.rs` for the one difference,
+-- how texts are ordered. Times are milliseconds since 1970 UTC; numbers are those of the log, per
+-- partition. Whatever people wrote is kept as JSON text, where every control character is
+-- escaped: PostgreSQL takes no U+0000.
 
 -- How far each partition is archived. Whoever archives moves it from exactly the value it read,
 -- in the same transaction: a replica that lost its partition cannot write out of turn.
@@ -11,8 +13,11 @@ CREATE TABLE checkpoints (
 CREATE TABLE conversations (
     id TEXT NOT NULL PRIMARY KEY,
     part BIGINT NOT NULL,
-    name TEXT,
-    last_seq BIGINT NOT NULL
+    -- JSON: the name of a group or null.
+    name TEXT NOT NULL,
+    last_seq BIGINT NOT NULL,
+    -- How many members there are now.
+    members BIGINT NOT NULL
 );
 
 -- A span of membership, both ends included. While it lasts, left_seq is the largest number.
@@ -24,7 +29,7 @@ CREATE TABLE members (
     role TEXT NOT NULL,
     PRIMARY KEY (conversation, user_id, joined_seq)
 );
-CREATE INDEX members_by_user ON members (user_id, left_seq);
+CREATE INDEX members_by_user ON members (user_id, left_seq, conversation);
 
 -- The last entry that changed one user's membership alone.
 CREATE TABLE fences (
@@ -34,11 +39,13 @@ CREATE TABLE fences (
     PRIMARY KEY (conversation, user_id)
 );
 
--- The entries, as JSON text.
+-- The entries, as JSON text. The size stands before the text, so that a page is planned without
+-- reading texts.
 CREATE TABLE entries (
     conversation TEXT NOT NULL,
     seq BIGINT NOT NULL,
     prev BIGINT NOT NULL,
+    bytes BIGINT NOT NULL,
     entry TEXT NOT NULL,
     PRIMARY KEY (conversation, seq)
 );

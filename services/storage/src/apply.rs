@@ -3,13 +3,14 @@
 use std::collections::HashSet;
 
 use natter_ids::{ConversationId, Partition, Seq};
-use natter_protocol::{Change, Entry, Role};
+use natter_protocol::{Change, Entry};
 use sqlx::{Any, Row, Transaction};
 
 use crate::{
     Store,
-    fold::{Folded, Heads, MemberOp},
-    sql::{OPEN, ROWS, from_sql, list, rows, to_sql},
+    fold::{Folded, Head, Heads},
+    spans::save_members,
+    sql::{from_sql, list, pieces, rows, statement, to_sql},
 };
 
 /// A number of the log and what stands there; `None` for an entry that cannot be read, which
@@ -25,19 +26,25 @@ pub struct Record {
 /// Why a batch was not archived; nothing of it was.
 #[derive(Debug, thiserror::Error)]
 pub enum ApplyError {
-    /// The partition is archived up to another number than the batch follows: another replica
+    /// The partition is not archived up to the number that the batch follows: another replica
     /// has gone on.
-    #[error("the partition is not archived up to {after}")]
+    #[error("the partition is archived up to {archived}")]
     Fenced {
-        /// What the batch follows.
-        after: Seq,
+        /// How far it is archived.
+        archived: Seq,
+    },
+    /// The numbers do not rise from the one that the batch follows: a mistake of the caller.
+    #[error("the batch is out of order at {seq}")]
+    OutOfOrder {
+        /// The first number that does not rise.
+        seq: Seq,
     },
     /// The database cannot be reached or refuses a statement.
     #[error("the database cannot be used")]
     Database(#[from] sqlx::Error),
 }
 
-type Tx<'a> = Transaction<'a, Any>;
+pub(crate) type Tx<'a> = Transaction<'a, Any>;
 
 impl Store {
     /// How far a partition is archived.
@@ -45,19 +52,28 @@ impl Store {
     /// # Errors
     /// The database cannot be used.
     pub async fn checkpoint(&self, partition: Partition) -> Result<Seq, sqlx::Error> {
-        let row = sqlx::query("SELECT seq FROM checkpoints WHERE part = $1")
-            .bind(i64::from(partition.0))
-            .fetch_optional(&self.pool)
-            .await?;
+        let select = sqlx::query("SELECT seq FROM checkpoints WHERE part = $1").bind(i64::from(partition.0));
+        let row = select.fetch_optional(&self.pool).await?;
         row.map_or(Ok(0), |row| row.try_get::<i64, _>(0).map(from_sql))
     }
 
-    /// Archives the records that follow `after`, in order.
+    /// Archives the records that follow `after`, in order, and moves the partition's checkpoint
+    /// to the last of them. A message that repeats the client id of an earlier one of the same
+    /// sender in the same conversation is void: it leaves no trace, as if it could not be read.
     ///
     /// # Errors
     /// [`ApplyError`]; the archive is then as it was.
     pub async fn apply(&self, partition: Partition, after: Seq, records: &[Record]) -> Result<(), ApplyError> {
-        let Some(last) = records.last() else { return Ok(()) };
+        let mut last = after;
+        for record in records {
+            if record.seq <= last {
+                return Err(ApplyError::OutOfOrder { seq: record.seq });
+            }
+            last = record.seq;
+        }
+        if last == after {
+            return Ok(());
+        }
         let _turn = match &self.writer {
             Some(writer) => Some(writer.lock().await),
             None => None,
@@ -65,35 +81,47 @@ impl Store {
         // SQLite must take the write lock at the start: a read that turns into a write may fail.
         let begin = if self.is_sqlite() { "BEGIN IMMEDIATE" } else { "BEGIN" };
         let mut tx = self.pool.begin_with(begin).await?;
-        move_checkpoint(&mut tx, partition, after, last.seq).await?;
+        move_checkpoint(&mut tx, partition, after, last).await?;
         let void = note_message_ids(&mut tx, records).await?;
-        let bodies = || records.iter().filter(|record| !void.contains(&record.seq)).filter_map(|record| Some((record.seq, record.body.as_ref()?)));
-        let mut heads = load_heads(&mut tx, bodies().map(|(_, (conversation, _))| conversation)).await?;
-        let folded: Vec<_> = bodies().map(|(seq, (conversation, entry))| heads.fold(seq, conversation, entry)).collect();
+        let valid = records.iter().filter(|record| !void.contains(&record.seq));
+        let bodies: Vec<_> = valid.filter_map(|record| Some((record.seq, record.body.as_ref()?))).collect();
+        let mut heads = load_heads(&mut tx, bodies.iter().map(|(_, (conversation, _))| conversation)).await?;
+        let folded: Vec<_> =
+            bodies.into_iter().map(|(seq, (conversation, entry))| heads.fold(seq, conversation, entry)).collect();
         insert_entries(&mut tx, &folded).await?;
-        save_heads(&mut tx, partition, &heads).await?;
-        for entry in folded.iter().filter(|entry| !entry.members.is_empty()) {
-            save_members(&mut tx, entry).await?;
+        for entry in &folded {
+            let gained = save_members(&mut tx, entry).await?;
+            if let Some(head) = heads.0.get_mut(entry.conversation) {
+                head.gained += gained;
+            }
         }
+        save_heads(&mut tx, partition, &heads).await?;
         tx.commit().await?;
         Ok(())
     }
 }
 
 async fn move_checkpoint(tx: &mut Tx<'_>, partition: Partition, after: Seq, to: Seq) -> Result<(), ApplyError> {
+    let part = i64::from(partition.0);
     if after == 0 {
-        sqlx::query("INSERT INTO checkpoints (part, seq) VALUES ($1, 0) ON CONFLICT (part) DO NOTHING")
-            .bind(i64::from(partition.0))
-            .execute(&mut **tx)
-            .await?;
+        let insert = "INSERT INTO checkpoints (part, seq) VALUES ($1, 0) ON CONFLICT (part) DO NOTHING";
+        sqlx::query(insert).bind(part).execute(&mut **tx).await?;
     }
-    let moved = sqlx::query("UPDATE checkpoints SET seq = $1 WHERE part = $2 AND seq = $3")
-        .bind(to_sql(to))
-        .bind(i64::from(partition.0))
-        .bind(to_sql(after))
-        .execute(&mut **tx)
-        .await?;
-    if moved.rows_affected() == 1 { Ok(()) } else { Err(ApplyError::Fenced { after }) }
+    let update = sqlx::query("UPDATE checkpoints SET seq = $1 WHERE part = $2 AND seq = $3");
+    let moved = update.bind(to_sql(to)).bind(part).bind(to_sql(after)).execute(&mut **tx).await?;
+    if moved.rows_affected() == 1 {
+        return Ok(());
+    }
+    let row = sqlx::query("SELECT seq FROM checkpoints WHERE part = $1").bind(part).fetch_optional(&mut **tx).await?;
+    let archived = row.map_or(Ok(0), |row| row.try_get::<i64, _>(0))?;
+    Err(ApplyError::Fenced { archived: from_sql(archived) })
+}
+
+struct Message<'a> {
+    seq: Seq,
+    conversation: &'a ConversationId,
+    sender: &'a str,
+    client_id: String,
 }
 
 /// Notes which messages exist; returns the numbers of those that repeat an earlier one.
@@ -102,56 +130,58 @@ async fn note_message_ids(tx: &mut Tx<'_>, records: &[Record]) -> Result<HashSet
         .iter()
         .filter_map(|record| {
             let (conversation, entry) = record.body.as_ref()?;
-            let client_id = entry.client_id.filter(|_| matches!(entry.change, Change::Message { .. }))?;
-            Some((record.seq, conversation, &entry.sender, client_id.to_string()))
+            let client_id = entry.client_id.filter(|_| matches!(entry.change, Change::Message { .. }))?.to_string();
+            Some(Message { seq: record.seq, conversation, sender: entry.sender.as_str(), client_id })
         })
         .collect();
     let mut void = HashSet::new();
-    for chunk in messages.chunks(ROWS) {
-        let text = format!(
-            "INSERT INTO message_ids (conversation, sender, client_id, seq) VALUES {} ON CONFLICT DO NOTHING",
-            rows(chunk.len(), 4)
-        );
-        let mut insert = sqlx::query(sqlx::AssertSqlSafe(text));
-        for (seq, conversation, sender, client_id) in chunk {
-            insert = insert.bind(conversation.as_str()).bind(sender.as_str()).bind(client_id).bind(to_sql(*seq));
+    for piece in pieces(&messages) {
+        let values = rows(piece.len(), 4);
+        let mut insert = statement(format!(
+            "INSERT INTO message_ids (conversation, sender, client_id, seq) VALUES {values} ON CONFLICT DO NOTHING"
+        ));
+        for message in piece {
+            let Message { seq, conversation, sender, client_id } = message;
+            insert = insert.bind(conversation.as_str()).bind(*sender).bind(client_id.as_str()).bind(to_sql(*seq));
         }
-        let inserted = insert.execute(&mut **tx).await?.rows_affected();
-        if inserted == chunk.len() as u64 {
-            continue;
-        }
-        for (seq, conversation, sender, client_id) in chunk {
-            let first = sqlx::query("SELECT seq FROM message_ids WHERE conversation = $1 AND sender = $2 AND client_id = $3")
-                .bind(conversation.as_str())
-                .bind(sender.as_str())
-                .bind(client_id)
-                .fetch_one(&mut **tx)
-                .await?;
-            if from_sql(first.try_get(0)?) != *seq {
-                void.insert(*seq);
+        if insert.execute(&mut **tx).await?.rows_affected() < piece.len() as u64 {
+            for message in piece {
+                if is_repeat(tx, message).await? {
+                    void.insert(message.seq);
+                }
             }
         }
     }
     Ok(void)
 }
 
+async fn is_repeat(tx: &mut Tx<'_>, message: &Message<'_>) -> Result<bool, sqlx::Error> {
+    let select =
+        sqlx::query("SELECT seq FROM message_ids WHERE conversation = $1 AND sender = $2 AND client_id = $3")
+            .bind(message.conversation.as_str())
+            .bind(message.sender)
+            .bind(message.client_id.as_str());
+    let first: i64 = select.fetch_one(&mut **tx).await?.try_get(0)?;
+    Ok(from_sql(first) != message.seq)
+}
+
 async fn load_heads<'a>(
     tx: &mut Tx<'_>,
     conversations: impl Iterator<Item = &'a ConversationId>,
-) -> Result<Heads, sqlx::Error> {
+) -> Result<Heads<'a>, sqlx::Error> {
     let mut wanted: Vec<_> = conversations.collect();
     wanted.sort();
     wanted.dedup();
     let mut heads = Heads::default();
-    for chunk in wanted.chunks(ROWS) {
-        let text = format!("SELECT id, last_seq FROM conversations WHERE id IN ({})", list(chunk.len()));
-        let mut select = sqlx::query(sqlx::AssertSqlSafe(text));
-        for conversation in chunk {
+    for piece in pieces(&wanted) {
+        let mut select =
+            statement(format!("SELECT id, last_seq FROM conversations WHERE id IN ({})", list(1, piece.len())));
+        for conversation in piece {
             select = select.bind(conversation.as_str());
         }
         for row in select.fetch_all(&mut **tx).await? {
             if let Ok(conversation) = ConversationId::parse(row.try_get(0)?) {
-                heads.last.insert(conversation, from_sql(row.try_get(1)?));
+                heads.0.insert(conversation, Head { last_seq: from_sql(row.try_get(1)?), ..Head::default() });
             }
         }
     }
@@ -159,88 +189,38 @@ async fn load_heads<'a>(
 }
 
 async fn insert_entries(tx: &mut Tx<'_>, entries: &[Folded<'_>]) -> Result<(), sqlx::Error> {
-    for chunk in entries.chunks(ROWS) {
-        let text = format!("INSERT INTO entries (conversation, seq, prev, entry) VALUES {}", rows(chunk.len(), 4));
-        let mut insert = sqlx::query(sqlx::AssertSqlSafe(text));
-        for entry in chunk {
-            let json = serde_json::to_string(entry.entry).map_err(|error| sqlx::Error::Encode(error.into()))?;
-            insert = insert.bind(entry.conversation.as_str()).bind(to_sql(entry.seq)).bind(to_sql(entry.prev)).bind(json);
+    for piece in pieces(entries) {
+        let values = rows(piece.len(), 5);
+        let mut insert =
+            statement(format!("INSERT INTO entries (conversation, seq, prev, bytes, entry) VALUES {values}"));
+        for Folded { conversation, seq, prev, entry, .. } in piece {
+            let json = json(entry)?;
+            let bytes = i64::try_from(json.len()).unwrap_or(i64::MAX);
+            insert = insert.bind(conversation.as_str()).bind(to_sql(*seq)).bind(to_sql(*prev)).bind(bytes).bind(json);
         }
         insert.execute(&mut **tx).await?;
     }
     Ok(())
 }
 
-async fn save_heads(tx: &mut Tx<'_>, partition: Partition, heads: &Heads) -> Result<(), sqlx::Error> {
-    let mut all: Vec<_> = heads.last.iter().collect();
-    // Always in one order, so that two transactions never wait for each other.
-    all.sort();
-    for chunk in all.chunks(ROWS) {
-        let text = format!(
-            "INSERT INTO conversations (id, part, name, last_seq) VALUES {} \
-             ON CONFLICT (id) DO UPDATE SET last_seq = excluded.last_seq",
-            rows(chunk.len(), 4)
-        );
-        let mut upsert = sqlx::query(sqlx::AssertSqlSafe(text));
-        for (conversation, last) in chunk {
-            let name = heads.names.get(*conversation).cloned().flatten();
-            upsert = upsert.bind(conversation.as_str()).bind(i64::from(partition.0)).bind(name).bind(to_sql(**last));
+async fn save_heads(tx: &mut Tx<'_>, partition: Partition, heads: &Heads<'_>) -> Result<(), sqlx::Error> {
+    let all: Vec<_> = heads.0.iter().collect();
+    for piece in pieces(&all) {
+        let mut upsert = statement(format!(
+            "INSERT INTO conversations (id, part, name, last_seq, members) VALUES {} ON CONFLICT (id) DO UPDATE \
+             SET last_seq = excluded.last_seq, members = conversations.members + excluded.members",
+            rows(piece.len(), 5)
+        ));
+        for (conversation, head) in piece {
+            let part = i64::from(partition.0);
+            upsert = upsert.bind(conversation.as_str()).bind(part).bind(json(&head.name)?);
+            upsert = upsert.bind(to_sql(head.last_seq)).bind(head.gained);
         }
         upsert.execute(&mut **tx).await?;
     }
     Ok(())
 }
 
-async fn save_members(tx: &mut Tx<'_>, entry: &Folded<'_>) -> Result<(), sqlx::Error> {
-    let conversation = entry.conversation.as_str();
-    for op in &entry.members {
-        match op {
-            MemberOp::Join { user, role } => {
-                sqlx::query(
-                    "INSERT INTO members (conversation, user_id, joined_seq, left_seq, role) \
-                     SELECT $1, $2, $3, $4, $5 WHERE NOT EXISTS (SELECT 1 FROM members \
-                     WHERE conversation = $1 AND user_id = $2 AND left_seq = $4)",
-                )
-                .bind(conversation)
-                .bind(user.as_str())
-                .bind(to_sql(entry.seq))
-                .bind(OPEN)
-                .bind(role_text(*role))
-                .execute(&mut **tx)
-                .await?;
-            }
-            MemberOp::Leave { user } => {
-                sqlx::query("UPDATE members SET left_seq = $1 WHERE conversation = $2 AND user_id = $3 AND left_seq = $4")
-                    .bind(to_sql(entry.seq))
-                    .bind(conversation)
-                    .bind(user.as_str())
-                    .bind(OPEN)
-                    .execute(&mut **tx)
-                    .await?;
-            }
-        }
-    }
-    if let Some(user) = entry.entry.change.changed_member(&entry.entry.sender) {
-        sqlx::query(
-            "INSERT INTO fences (conversation, user_id, seq) VALUES ($1, $2, $3) \
-             ON CONFLICT (conversation, user_id) DO UPDATE SET seq = excluded.seq",
-        )
-        .bind(conversation)
-        .bind(user.as_str())
-        .bind(to_sql(entry.seq))
-        .execute(&mut **tx)
-        .await?;
-    }
-    Ok(())
-}
-
-pub(crate) fn role_text(role: Role) -> &'static str {
-    match role {
-        Role::Owner => "owner",
-        Role::Member => "member",
-    }
-}
-
-pub(crate) fn role_of(text: &str) -> Role {
-    if text == "owner" { Role::Owner } else { Role::Member }
+fn json<T: serde::Serialize>(value: &T) -> Result<String, sqlx::Error> {
+    serde_json::to_string(value).map_err(|error| sqlx::Error::Encode(error.into()))
 }

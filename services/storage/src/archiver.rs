@@ -57,7 +57,9 @@ impl PartitionWorker for Archiver {
         match self.store.apply(partition, after, &records).await {
             Ok(()) => {}
             Err(ApplyError::Fenced { after }) => {
-                return Err(WorkError::Fenced { reason: format!("the archive of partition {partition} is not at {after}") });
+                return Err(WorkError::Fenced {
+                    reason: format!("the archive of partition {partition} is not at {after}"),
+                });
             }
             Err(error @ ApplyError::Database(_)) => return Err(not_now(&error)),
         }

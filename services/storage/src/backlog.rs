@@ -109,7 +109,8 @@ impl Store {
             found.extend(entries.into_iter().map(|(seq, event)| (seq, &part.conversation, event)));
         }
         found.sort_by_key(|(seq, ..)| *seq);
-        let mut reached = if certain == Seq::MAX { parts.iter().map(|part| part.upto).max().unwrap_or(0) } else { certain };
+        let mut reached =
+            if certain == Seq::MAX { parts.iter().map(|part| part.upto).max().unwrap_or(0) } else { certain };
         for (seq, conversation, event) in found.into_iter().filter(|(seq, ..)| *seq <= certain) {
             if page.room() == 0 {
                 reached = page.events.last().map_or(0, |event| event.seq);

@@ -16,15 +16,39 @@ pub struct Config {
     pub connections_max: u32,
     /// How long a connection may be waited for, in milliseconds.
     pub acquire_timeout_ms: u32,
+    /// How long one statement may take on PostgreSQL, or wait for the file's lock on SQLite, in
+    /// milliseconds.
+    pub statement_timeout_ms: u32,
+    /// What a commit waits for on SQLite. PostgreSQL has `synchronous_commit` for this.
+    pub sqlite_sync: SqliteSync,
     /// How long a request waits for the archive to reach a number, in milliseconds.
     pub wait_ms: u32,
     /// Most requests of one kind answered at once.
     pub requests_at_once: u32,
 }
 
+/// What a commit waits for on SQLite.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SqliteSync {
+    /// A commit survives the death of the process. The death of the machine may take the newest
+    /// commits, whole ones, checkpoint included; they are then archived again from the log.
+    Normal,
+    /// A commit waits for the disk.
+    Full,
+}
+
 impl Default for Config {
     fn default() -> Self {
-        Self { url: None, connections_max: 16, acquire_timeout_ms: 3_000, wait_ms: 2_000, requests_at_once: 64 }
+        Self {
+            url: None,
+            connections_max: 16,
+            acquire_timeout_ms: 3_000,
+            statement_timeout_ms: 10_000,
+            sqlite_sync: SqliteSync::Normal,
+            wait_ms: 2_000,
+            requests_at_once: 64,
+        }
     }
 }
 
@@ -45,10 +69,17 @@ impl Config {
     /// [`InvalidConfig`] names the first key that cannot work.
     pub fn validate(&self) -> Result<(), InvalidConfig> {
         let fail = |key, reason| Err(InvalidConfig { key, reason });
-        let known = |url: &String| url.starts_with("postgres://") || url.starts_with("postgresql://") || url.starts_with("sqlite:");
+        let known = |url: &String| {
+            let schemes = ["postgres://", "postgresql://", "sqlite:"];
+            schemes.iter().any(|scheme| url.starts_with(scheme)) && !url.contains(":memory:")
+        };
         match self {
-            Self { url: Some(url), .. } if !known(url) => fail("url", "must begin with postgres:// or sqlite:"),
+            Self { url: Some(url), .. } if !known(url) => {
+                fail("url", "must begin with postgres:// or sqlite: and name a file or a server")
+            }
             Self { connections_max: 0, .. } => fail("connections_max", "must be at least 1"),
+            Self { acquire_timeout_ms: 0, .. } => fail("acquire_timeout_ms", "must be at least 1"),
+            Self { statement_timeout_ms: 0, .. } => fail("statement_timeout_ms", "must be at least 1"),
             Self { requests_at_once: 0, .. } => fail("requests_at_once", "must be at least 1"),
             _ => Ok(()),
         }
@@ -56,5 +87,23 @@ impl Config {
 
     pub(crate) fn wait(&self) -> Duration {
         Duration::from_millis(self.wait_ms.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_key_that_cannot_work_is_named() {
+        assert_eq!(Config::default().validate(), Ok(()));
+        let key = |config: Config| config.validate().map_err(|error| error.key);
+        for url in ["mysql://host/db", "", "sqlite::memory:"] {
+            assert_eq!(key(Config { url: Some(url.into()), ..Config::default() }), Err("url"), "{url}");
+        }
+        for url in ["sqlite:///data/natter.db", "postgres://host/natter", "postgresql://host/natter"] {
+            assert_eq!(key(Config { url: Some(url.into()), ..Config::default() }), Ok(()), "{url}");
+        }
+        assert_eq!(key(Config { connections_max: 0, ..Config::default() }), Err("connections_max"));
     }
 }

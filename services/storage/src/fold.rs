@@ -7,11 +7,13 @@ use natter_protocol::{Change, Entry, Role};
 
 /// A change of membership, in the order of the log.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum MemberOp {
+pub(crate) enum MemberOp<'a> {
+    /// The conversation begins with these members, each once.
+    Begin(Vec<(&'a UserId, Role)>),
     /// A span begins, unless one is open.
-    Join { user: UserId, role: Role },
+    Join(&'a UserId),
     /// The open span ends, if there is one.
-    Leave { user: UserId },
+    Leave(&'a UserId),
 }
 
 /// An entry with its link, and what it changes besides.
@@ -21,43 +23,86 @@ pub(crate) struct Folded<'a> {
     pub(crate) seq: Seq,
     pub(crate) prev: Seq,
     pub(crate) entry: &'a Entry,
-    pub(crate) members: Vec<MemberOp>,
+    pub(crate) op: Option<MemberOp<'a>>,
 }
 
-/// The last number of each conversation touched, and the name of those that begin.
+/// What is known of a conversation while a batch is taken in.
 #[derive(Debug, Default)]
-pub(crate) struct Heads {
-    pub(crate) last: HashMap<ConversationId, Seq>,
-    pub(crate) names: HashMap<ConversationId, Option<String>>,
+pub(crate) struct Head<'a> {
+    /// The number of its newest entry; 0 when there is none.
+    pub(crate) last_seq: Seq,
+    /// The name of a group that begins in this batch.
+    pub(crate) name: Option<&'a str>,
+    /// How many members it gains (or loses) in this batch.
+    pub(crate) gained: i64,
 }
 
-impl Heads {
+/// Every conversation that the batch touches.
+#[derive(Debug, Default)]
+pub(crate) struct Heads<'a>(pub(crate) HashMap<ConversationId, Head<'a>>);
+
+impl<'a> Heads<'a> {
     /// Takes the next entry in.
-    pub(crate) fn fold<'a>(&mut self, seq: Seq, conversation: &'a ConversationId, entry: &'a Entry) -> Folded<'a> {
-        let prev = self.last.insert(conversation.clone(), seq).unwrap_or(0);
-        let mut members = Vec::new();
-        let join = |user: &UserId, role| MemberOp::Join { user: user.clone(), role };
-        match &entry.change {
-            Change::DirectOpened { peers } if prev == 0 => {
-                self.names.insert(conversation.clone(), None);
-                members.push(join(&peers[0], Role::Member));
-                if peers[1] != peers[0] {
-                    members.push(join(&peers[1], Role::Member));
-                }
+    pub(crate) fn fold(&mut self, seq: Seq, conversation: &'a ConversationId, entry: &'a Entry) -> Folded<'a> {
+        let head = self.0.entry(conversation.clone()).or_default();
+        let prev = std::mem::replace(&mut head.last_seq, seq);
+        let op = match &entry.change {
+            Change::DirectOpened { peers } if prev == 0 => Some(begin(peers, None)),
+            Change::GroupCreated { name, members } if prev == 0 => {
+                head.name = Some(name);
+                Some(begin(members, Some(&entry.sender)))
             }
-            Change::GroupCreated { name, members: first } if prev == 0 => {
-                self.names.insert(conversation.clone(), Some(name.clone()));
-                let mut unique = first.clone();
-                unique.sort();
-                unique.dedup();
-                let role = |user: &UserId| if *user == entry.sender { Role::Owner } else { Role::Member };
-                members.extend(unique.iter().map(|user| join(user, role(user))));
-            }
-            Change::MemberAdded { user } => members.push(join(user, Role::Member)),
-            Change::MemberRemoved { user } => members.push(MemberOp::Leave { user: user.clone() }),
-            Change::MemberLeft {} => members.push(MemberOp::Leave { user: entry.sender.clone() }),
-            Change::DirectOpened { .. } | Change::GroupCreated { .. } | Change::Message { .. } => {}
-        }
-        Folded { conversation, seq, prev, entry, members }
+            Change::MemberAdded { user } => Some(MemberOp::Join(user)),
+            Change::MemberRemoved { user } => Some(MemberOp::Leave(user)),
+            Change::MemberLeft {} => Some(MemberOp::Leave(&entry.sender)),
+            Change::DirectOpened { .. } | Change::GroupCreated { .. } | Change::Message { .. } => None,
+        };
+        Folded { conversation, seq, prev, entry, op }
+    }
+}
+
+fn begin<'a>(members: &'a [UserId], owner: Option<&UserId>) -> MemberOp<'a> {
+    let mut unique: Vec<_> = members.iter().collect();
+    unique.sort();
+    unique.dedup();
+    let role = |user: &UserId| if Some(user) == owner { Role::Owner } else { Role::Member };
+    MemberOp::Begin(unique.into_iter().map(|user| (user, role(user))).collect())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn user(name: &str) -> UserId {
+        UserId::new(name).unwrap()
+    }
+
+    fn entry(change: Change) -> Entry {
+        Entry { sender: user("a"), client_id: None, time: 0, change }
+    }
+
+    #[test]
+    fn links_follow_each_conversation() {
+        let (one, two) =
+            (ConversationId::direct(&user("a"), &user("b")), ConversationId::direct(&user("a"), &user("c")));
+        let said = entry(Change::Message { text: "x".into() });
+        let mut heads = Heads::default();
+        heads.0.insert(two.clone(), Head { last_seq: 4, ..Head::default() });
+        let prev: Vec<_> = [(5, &one), (6, &two), (9, &one)].map(|(seq, id)| heads.fold(seq, id, &said).prev).into();
+        assert_eq!(prev, [0, 4, 5]);
+        assert_eq!((heads.0[&one].last_seq, heads.0[&two].last_seq), (9, 6));
+    }
+
+    #[test]
+    fn only_the_first_beginning_counts_and_each_member_once() {
+        let id = ConversationId::direct(&user("a"), &user("b"));
+        let members = vec![user("b"), user("a"), user("b")];
+        let created = entry(Change::GroupCreated { name: "g".into(), members });
+        let mut heads = Heads::default();
+        let first = heads.fold(1, &id, &created);
+        let (a, b) = (user("a"), user("b"));
+        assert_eq!(first.op, Some(MemberOp::Begin(vec![(&a, Role::Owner), (&b, Role::Member)])));
+        assert_eq!(heads.fold(2, &id, &created).op, None);
     }
 }

@@ -5,7 +5,9 @@ use natter_bus::storage_api::{
     RosterReply, StorageFault,
 };
 use natter_ids::{ConversationId, Seq, UserId};
-use natter_protocol::{Change, ConversationPage, ConversationView, Entry, Event, HistoryPage, MemberPage, MemberView, Role};
+use natter_protocol::{
+    Change, ConversationPage, ConversationView, Entry, Event, HistoryPage, MemberPage, MemberView, Role,
+};
 use sqlx::{Row, any::AnyRow};
 
 use crate::{
@@ -221,7 +223,9 @@ fn conversation_view(user: &UserId, row: &AnyRow) -> Result<ConversationView, sq
     let conversation = ConversationId::parse(&id).map_err(|error| sqlx::Error::Decode(error.into()))?;
     let role: String = row.try_get(3)?;
     let other: Option<String> = row.try_get(4)?;
-    let peer = conversation.is_direct().then(|| other.and_then(|other| UserId::new(other).ok()).unwrap_or_else(|| user.clone()));
+    let peer = conversation
+        .is_direct()
+        .then(|| other.and_then(|other| UserId::new(other).ok()).unwrap_or_else(|| user.clone()));
     Ok(ConversationView {
         conversation,
         name: row.try_get(1)?,

@@ -1,12 +1,18 @@
 //! Small pieces that statements are made of.
 
 use natter_ids::Seq;
+use sqlx::{AssertSqlSafe, query::Query};
 
 /// The number of a span of membership that has not ended.
 pub(crate) const OPEN: i64 = i64::MAX;
 
 /// Most rows in one statement: SQLite takes 32,766 values, PostgreSQL 65,535.
-pub(crate) const ROWS: usize = 1_000;
+const ROWS_MAX: usize = 512;
+
+/// A statement put together from fixed texts and placeholders; values are only ever bound.
+pub(crate) fn statement<'q>(text: String) -> Query<'q, sqlx::Any, sqlx::any::AnyArguments> {
+    sqlx::query(AssertSqlSafe(text))
+}
 
 pub(crate) fn to_sql(seq: Seq) -> i64 {
     i64::try_from(seq).unwrap_or(i64::MAX)
@@ -16,16 +22,45 @@ pub(crate) fn from_sql(seq: i64) -> Seq {
     Seq::try_from(seq).unwrap_or(0)
 }
 
+/// Cuts a list into pieces whose lengths are powers of two, so that few different statements
+/// exist and each stays prepared.
+pub(crate) fn pieces<T>(mut items: &[T]) -> impl Iterator<Item = &[T]> {
+    std::iter::from_fn(move || {
+        let length = 1_usize << items.len().checked_ilog2()?;
+        let (piece, rest) = items.split_at(length.min(ROWS_MAX));
+        items = rest;
+        Some(piece)
+    })
+}
+
 /// `($1,$2),($3,$4)`: placeholders for `rows` rows of `columns` values.
 pub(crate) fn rows(rows: usize, columns: usize) -> String {
-    let row = |row: usize| {
-        let values: Vec<_> = (1..=columns).map(|column| format!("${}", row * columns + column)).collect();
-        format!("({})", values.join(","))
-    };
+    let row = |row: usize| format!("({})", list(row * columns + 1, columns));
     (0..rows).map(row).collect::<Vec<_>>().join(",")
 }
 
-/// `$1,$2,$3`: placeholders for a list.
-pub(crate) fn list(values: usize) -> String {
-    (1..=values).map(|value| format!("${value}")).collect::<Vec<_>>().join(",")
+/// `$1,$2,$3`: placeholders for `count` values from the one numbered `first`.
+pub(crate) fn list(first: usize, count: usize) -> String {
+    (first..first + count).map(|value| format!("${value}")).collect::<Vec<_>>().join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_are_powers_of_two_and_nothing_is_lost() {
+        let items: Vec<_> = (0..1_500).collect();
+        for length in [0, 1, 7, 512, 1_500] {
+            let cut: Vec<_> = pieces(&items[..length]).collect();
+            assert!(cut.iter().all(|piece| piece.len().is_power_of_two() && piece.len() <= ROWS_MAX), "{length}");
+            assert_eq!(cut.concat(), items[..length], "{length}");
+        }
+    }
+
+    #[test]
+    fn placeholders_are_numbered_through() {
+        assert_eq!(rows(2, 3), "($1,$2,$3),($4,$5,$6)");
+        assert_eq!(list(4, 2), "$4,$5");
+    }
 }

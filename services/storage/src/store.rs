@@ -1,11 +1,19 @@
 //! The database connection and its tables.
 
-use std::time::Duration;
+use std::{str::FromStr, time::Duration};
 
-use sqlx::{AnyPool, Executor, any::AnyPoolOptions};
+use sqlx::{
+    AnyPool, AssertSqlSafe, Connection, Executor, SqlSafeStr,
+    any::AnyPoolOptions,
+    migrate::{MigrateError, Migration, Migrator},
+    sqlite::SqliteConnectOptions,
+};
 use tokio::sync::Mutex;
 
-use crate::Config;
+use crate::{Config, SqliteSync};
+
+/// A connection that was used this recently is taken to be alive.
+const IDLE_TRUSTED: Duration = Duration::from_secs(1);
 
 /// The database cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -13,12 +21,37 @@ pub enum StoreError {
     /// `storage.url` is not set.
     #[error("`storage.url` is not set")]
     NoUrl,
+    /// The folder of the SQLite file cannot be made.
+    #[error("the folder of the SQLite file cannot be made")]
+    Folder(#[source] std::io::Error),
     /// The database cannot be reached or refuses a statement.
     #[error("the database cannot be used")]
     Database(#[from] sqlx::Error),
     /// The tables cannot be brought up to date.
     #[error("the tables cannot be brought up to date")]
-    Migrate(#[from] sqlx::migrate::MigrateError),
+    Migrate(#[from] MigrateError),
+}
+
+impl StoreError {
+    /// Whether the database may be reachable later with the same configuration.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Database(error) | Self::Migrate(MigrateError::Execute(error)) => may_pass(error),
+            _ => false,
+        }
+    }
+}
+
+fn may_pass(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::WorkerCrashed => true,
+        // SQLSTATE classes of connection exceptions, insufficient resources and operator
+        // intervention: the server starts, stops or is full.
+        sqlx::Error::Database(error) => {
+            error.code().is_some_and(|code| ["08", "53", "57"].iter().any(|class| code.starts_with(class)))
+        }
+        _ => false,
+    }
 }
 
 /// The archive. Reads are safe from any replica; writes are fenced by checkpoint.
@@ -31,28 +64,24 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the archive, creating the SQLite file and the tables when they are missing.
+    /// Opens the archive, creating the SQLite file and the tables when they are missing. Several
+    /// replicas may do so at once.
     ///
     /// # Errors
     /// [`StoreError`].
     pub async fn connect(config: &Config, partitions: u16) -> Result<Self, StoreError> {
         sqlx::any::install_default_drivers();
-        let url = config.url.clone().ok_or(StoreError::NoUrl)?;
+        let mut url = config.url.clone().ok_or(StoreError::NoUrl)?;
         let sqlite = url.starts_with("sqlite:");
-        let options = AnyPoolOptions::new()
-            .max_connections(config.connections_max)
-            .acquire_timeout(Duration::from_millis(config.acquire_timeout_ms.into()))
-            .after_connect(move |connection, _| {
-                Box::pin(async move {
-                    if sqlite {
-                        connection.execute(SQLITE_SETTINGS).await?;
-                    }
-                    Ok(())
-                })
-            });
-        let url = if sqlite && !url.contains('?') { format!("{url}?mode=rwc") } else { url };
-        let pool = options.connect(&url).await?;
-        migrate(&pool).await?;
+        if sqlite {
+            make_folder(&url)?;
+            if !url.contains("mode=") {
+                url.push_str(if url.contains('?') { "&mode=rwc" } else { "?mode=rwc" });
+            }
+        }
+        let settings = if sqlite { sqlite_settings(config) } else { postgres_settings(config) };
+        let pool = pool_options(config, settings).connect(&url).await?;
+        migrate(&pool, sqlite).await?;
         Ok(Self { pool, partitions, writer: sqlite.then(Mutex::default) })
     }
 
@@ -66,24 +95,88 @@ impl Store {
     }
 }
 
-/// A committed transaction survives a crash of the process; a crash of the machine may take the
-/// newest ones, which are then archived again from the log.
-const SQLITE_SETTINGS: &str = "PRAGMA busy_timeout = 10000; PRAGMA journal_mode = WAL; \
-     PRAGMA synchronous = NORMAL; PRAGMA temp_store = MEMORY;";
+fn pool_options(config: &Config, settings: String) -> AnyPoolOptions {
+    AnyPoolOptions::new()
+        .max_connections(config.connections_max)
+        .acquire_timeout(Duration::from_millis(config.acquire_timeout_ms.into()))
+        .after_connect(move |connection, _| {
+            let settings = AssertSqlSafe(settings.clone());
+            Box::pin(async move { connection.execute(settings).await.map(drop) })
+        })
+        // A connection in steady use needs no question before every statement.
+        .test_before_acquire(false)
+        .before_acquire(|connection, known| {
+            Box::pin(async move {
+                if known.idle_for > IDLE_TRUSTED {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
+}
 
-/// Several replicas may start at once: SQLite has no lock for this, so a loser looks again.
-async fn migrate(pool: &AnyPool) -> Result<(), StoreError> {
-    let migrator = sqlx::migrate!("./migrations");
-    let mut tries = 0;
+fn make_folder(url: &str) -> Result<(), StoreError> {
+    let options = SqliteConnectOptions::from_str(url)?;
+    match options.get_filename().parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => {
+            std::fs::create_dir_all(folder).map_err(StoreError::Folder)
+        }
+        _ => Ok(()),
+    }
+}
+
+fn sqlite_settings(config: &Config) -> String {
+    let sync = match config.sqlite_sync {
+        SqliteSync::Normal => "NORMAL",
+        SqliteSync::Full => "FULL",
+    };
+    // First the wait for locks: the switch to WAL needs one. The last keeps the WAL file from
+    // staying as large as it once was.
+    format!(
+        "PRAGMA busy_timeout = {}; PRAGMA journal_mode = WAL; PRAGMA synchronous = {sync}; \
+         PRAGMA temp_store = MEMORY; PRAGMA journal_size_limit = 67108864;",
+        config.statement_timeout_ms
+    )
+}
+
+fn postgres_settings(config: &Config) -> String {
+    format!("SET statement_timeout = {}", config.statement_timeout_ms)
+}
+
+/// Texts are ordered by their bytes, as SQLite does by itself; PostgreSQL otherwise follows the
+/// language it was set up with, and the indexes break when the system's tables change.
+fn migrator(sqlite: bool) -> Migrator {
+    let embedded = sqlx::migrate!("./migrations");
+    if sqlite {
+        return embedded;
+    }
+    let by_bytes = |migration: &Migration| {
+        let text = migration.sql.as_str().replace(" TEXT ", " TEXT COLLATE \"C\" ");
+        Migration::new(
+            migration.version,
+            migration.description.clone(),
+            migration.migration_type,
+            AssertSqlSafe(text).into_sql_str(),
+            migration.no_tx,
+        )
+    };
+    Migrator::with_migrations(embedded.iter().map(by_bytes).collect())
+}
+
+/// PostgreSQL locks while tables are brought up to date; SQLite has nothing for this, so a loser
+/// looks again.
+async fn migrate(pool: &AnyPool, sqlite: bool) -> Result<(), StoreError> {
+    let migrator = migrator(sqlite);
+    let mut tries = if sqlite { 20 } else { 0 };
     loop {
         match migrator.run(pool).await {
             Ok(()) => return Ok(()),
-            Err(error) if tries >= 20 => return Err(error.into()),
-            Err(error) => {
+            Err(error @ (MigrateError::Execute(_) | MigrateError::ExecuteMigration(..))) if tries > 0 => {
                 tracing::debug!(%error, "tables are being brought up to date elsewhere");
-                tries += 1;
+                tries -= 1;
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
+            Err(error) => return Err(error.into()),
         }
     }
 }

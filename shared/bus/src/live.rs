@@ -1,12 +1,12 @@
 //! Live sending over core NATS: `user.<id>.inbox`.
 //!
-//! Core NATS keeps nothing and may drop. What makes that safe: every event carries the link to
-//! the one before it in its conversation, and a marker, sent over the very same subject, tells up
+//! Core NATS keeps nothing and may drop. What makes that safe: every event carries a link to the
+//! one sent to the same user before it, and a marker, sent over the very same subject, tells up
 //! to which number the archive must be read.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::StreamExt;
-use natter_ids::{ConversationId, GatewayId, Partition, Position, Seq, SessionId, UserId};
+use natter_ids::{GatewayId, Partition, Position, Seq, SessionId, UserId};
 use serde::{Deserialize, Serialize};
 
 use crate::{Bus, subjects};
@@ -18,12 +18,18 @@ pub struct LiveEvent {
     pub partition: Partition,
     /// Its number.
     pub seq: Seq,
-    /// The number of the entry before it in the conversation; 0 where this user's chain begins.
-    pub link: Seq,
-    /// Its conversation.
-    pub conversation: ConversationId,
     /// The [`natter_protocol::Event`] as JSON text.
     pub json: Bytes,
+}
+
+/// An event as it arrives in an inbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Arrival {
+    /// The event.
+    pub event: LiveEvent,
+    /// The number of the event sent to this user before it in the same partition, or the number
+    /// since which the sender knows of none. An inbox that has not reached it has missed one.
+    pub link: Seq,
 }
 
 /// An answer to a [`MarkerRequest`]: the sender owns these partitions, has sent every event up to
@@ -58,15 +64,14 @@ pub struct MarkerRequest {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum InboxMessage {
     /// Something happened in a conversation.
-    Event(LiveEvent),
+    Event(Arrival),
     /// An answer to a marker request of some session of this user.
     Marker(Marker),
 }
 
-/// Encodes an event once for every recipient whose chain does not begin with it.
-pub(crate) fn encode_event(event: &LiveEvent) -> Bytes {
-    let mut bytes = BytesMut::with_capacity(64 + event.json.len());
-    let head = format!("E {} {} {} {}\n", event.partition, event.seq, event.link, event.conversation);
+pub(crate) fn encode_event(event: &LiveEvent, link: Seq) -> Bytes {
+    let head = format!("E {} {} {link}\n", event.partition, event.seq);
+    let mut bytes = BytesMut::with_capacity(head.len() + event.json.len());
     bytes.put_slice(head.as_bytes());
     bytes.put_slice(&event.json);
     bytes.freeze()
@@ -78,13 +83,11 @@ fn decode(payload: &Bytes) -> Option<InboxMessage> {
     let rest = payload.slice(end + 1..);
     let mut words = head.split(' ');
     match words.next()? {
-        "E" => Some(InboxMessage::Event(LiveEvent {
-            partition: Partition(words.next()?.parse().ok()?),
-            seq: words.next()?.parse().ok()?,
-            link: words.next()?.parse().ok()?,
-            conversation: ConversationId::parse(words.next()?).ok()?,
-            json: rest,
-        })),
+        "E" => {
+            let (partition, seq, link) = (words.next()?, words.next()?, words.next()?);
+            let event = LiveEvent { partition: Partition(partition.parse().ok()?), seq: seq.parse().ok()?, json: rest };
+            Some(InboxMessage::Event(Arrival { event, link: link.parse().ok()? }))
+        }
         "M" => serde_json::from_slice(&rest).ok().map(InboxMessage::Marker),
         _ => None,
     }
@@ -159,23 +162,13 @@ impl Bus {
         sent.map_err(|error| error.to_string())
     }
 
-    /// Sends an event into the inboxes of users, in order with everything this process sent
-    /// before. `joining` are those whose chain begins with it.
+    /// Sends an event into a user's inbox, in order with everything this process sent before.
     ///
     /// # Errors
-    /// A sentence, when the connection is closed; some may have been sent.
-    pub async fn send_live<'a>(
-        &self,
-        event: &LiveEvent,
-        users: impl Iterator<Item = (&'a UserId, bool)> + Send,
-    ) -> Result<(), String> {
-        let linked = encode_event(event);
-        for (user, joining) in users {
-            let payload = if joining { encode_event(&LiveEvent { link: 0, ..event.clone() }) } else { linked.clone() };
-            let sent = self.shared.client.publish(subjects::inbox(user), payload).await;
-            sent.map_err(|error| error.to_string())?;
-        }
-        Ok(())
+    /// A sentence, when the connection is closed.
+    pub async fn send_live(&self, user: &UserId, event: &LiveEvent, link: Seq) -> Result<(), String> {
+        let sent = self.shared.client.publish(subjects::inbox(user), encode_event(event, link)).await;
+        sent.map_err(|error| error.to_string())
     }
 
     pub(crate) async fn publish_json(&self, subject: String, value: &impl Serialize) -> Result<(), String> {
@@ -203,15 +196,10 @@ mod tests {
 
     #[test]
     fn events_come_back() {
-        let user = |name| UserId::new(name).unwrap();
-        let event = LiveEvent {
-            partition: Partition(3),
-            seq: 9,
-            link: 7,
-            conversation: ConversationId::direct(&user("a"), &user("b")),
-            json: Bytes::from_static(b"{\"text\":\"one\\ntwo\"}"),
-        };
-        assert_eq!(decode(&encode_event(&event)), Some(InboxMessage::Event(event)));
+        let json = Bytes::from_static(b"{\"text\":\"one\\ntwo\"}");
+        let event = LiveEvent { partition: Partition(3), seq: 9, json };
+        let arrival = Arrival { event: event.clone(), link: 7 };
+        assert_eq!(decode(&encode_event(&event, 7)), Some(InboxMessage::Event(arrival)));
     }
 
     proptest! {

@@ -36,7 +36,9 @@ pub trait PartitionWorker: Send + Sync + 'static {
     fn begin(&self, partition: Partition) -> impl Future<Output = Result<Option<Seq>, WorkError>> + Send;
 
     /// Told once the first number to come is known, before the first batch.
-    fn began(&self, _partition: Partition, _after: Seq) {}
+    fn began(&self, _partition: Partition, _after: Seq) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
+    }
 
     /// Does the work for a batch, in order. After `Ok` the batch is acknowledged; until then it
     /// comes again, to this or another replica.
@@ -226,7 +228,7 @@ impl<W: PartitionWorker> Owner<W> {
 async fn work<W: PartitionWorker>(bus: &Bus, service: Service, partition: Partition, worker: &W) -> Result<(), String> {
     let after = retrying(partition, || worker.begin(partition)).await?;
     let mut reader = PartitionReader::open(bus, service, partition, after).await?;
-    worker.began(partition, reader.last());
+    worker.began(partition, reader.last()).await;
     loop {
         let batch = reader.next_batch().await?;
         retrying(partition, || worker.process(partition, &batch.records)).await?;

@@ -1,0 +1,125 @@
+//! The registry, kept current and asked.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, PoisonError, RwLock},
+    time::{Duration, Instant, SystemTime},
+};
+
+use natter_bus::{
+    Bus,
+    presence::{GatewayReports, Registry, Transition},
+};
+use natter_ids::UserId;
+use natter_protocol::PresenceView;
+use tokio_util::sync::CancellationToken;
+
+use crate::Config;
+
+const TICK: Duration = Duration::from_millis(250);
+/// How long after asking for full reports they are asked for again while some are missing.
+const REFRESH: Duration = Duration::from_secs(2);
+
+#[derive(Clone)]
+pub(crate) struct Presence {
+    config: Config,
+    bus: Bus,
+    registry: Arc<RwLock<Registry>>,
+}
+
+/// Users who went offline and may be back before it is announced.
+type Leaving = HashMap<UserId, (Instant, u64)>;
+
+impl Presence {
+    pub(crate) fn new(config: Config, bus: Bus) -> Self {
+        let lease = Duration::from_millis(config.lease_ms.into());
+        Self { config, bus, registry: Arc::new(RwLock::new(Registry::new(lease))) }
+    }
+
+    /// Answers with one view per user, in the order asked.
+    pub(crate) async fn answer(self, users: Vec<UserId>) -> Vec<PresenceView> {
+        let online = |user: &UserId| self.registry.read().unwrap_or_else(PoisonError::into_inner).is_online(user);
+        let mut views = Vec::with_capacity(users.len());
+        for user in users {
+            let online = online(&user);
+            let last_seen = if online { None } else { self.bus.last_seen(&user).await.unwrap_or_default() };
+            views.push(PresenceView { user, online, last_seen });
+        }
+        views
+    }
+
+    pub(crate) async fn follow(self, mut reports: GatewayReports, cancel: CancellationToken) {
+        let mut leaving = Leaving::new();
+        let mut link = self.bus.link_events();
+        let mut tick = tokio::time::interval(TICK);
+        let mut asked_at = Instant::now();
+        self.refresh().await;
+        loop {
+            let transitions = tokio::select! {
+                () = cancel.cancelled() => return,
+                report = reports.next() => match report {
+                    Some(report) => self.write(|registry| registry.apply(report, Instant::now(), wall_ms())),
+                    None => return,
+                },
+                _ = link.recv() => {
+                    self.write(Registry::distrust);
+                    Vec::new()
+                }
+                _ = tick.tick() => {
+                    if asked_at.elapsed() >= REFRESH && !self.write(|registry| registry.is_complete()) {
+                        asked_at = Instant::now();
+                        self.refresh().await;
+                    }
+                    self.write(|registry| registry.expire(Instant::now()))
+                }
+            };
+            self.note(transitions, &mut leaving).await;
+            self.announce_left(&mut leaving).await;
+        }
+    }
+
+    async fn note(&self, transitions: Vec<Transition>, leaving: &mut Leaving) {
+        for Transition { user, online, last_seen } in transitions {
+            if !online {
+                leaving.insert(user, (Instant::now(), last_seen.unwrap_or_else(wall_ms)));
+            } else if leaving.remove(&user).is_none() {
+                self.announce(PresenceView { user, online: true, last_seen: None }).await;
+            }
+        }
+    }
+
+    /// Announces those who did not come back within the grace.
+    async fn announce_left(&self, leaving: &mut Leaving) {
+        let grace = Duration::from_millis(self.config.offline_grace_ms.into());
+        let gone = leaving.extract_if(|_, (since, _)| since.elapsed() >= grace).collect::<Vec<_>>();
+        for (user, (_, at)) in gone {
+            if let Err(error) = self.bus.keep_last_seen(&user, at).await {
+                tracing::warn!(error, "when a user was seen last could not be kept");
+            }
+            self.announce(PresenceView { user, online: false, last_seen: Some(at) }).await;
+        }
+        let online = self.write(|registry| registry.len());
+        metrics::gauge!("natter_presence_users_online").set(u32::try_from(online).unwrap_or(u32::MAX));
+    }
+
+    async fn announce(&self, view: PresenceView) {
+        if let Err(error) = self.bus.announce_presence(&view).await {
+            tracing::debug!(error, "a change of presence could not be announced");
+        }
+    }
+
+    async fn refresh(&self) {
+        if let Err(error) = self.bus.request_presence_refresh().await {
+            tracing::debug!(error, "full reports could not be asked for; asked again soon");
+        }
+    }
+
+    fn write<T>(&self, change: impl FnOnce(&mut Registry) -> T) -> T {
+        change(&mut self.registry.write().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+fn wall_ms() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,122 @@
+//! Spans of membership: who was a member from which entry to which.
+
+use natter_bus::storage_api::StorageFault;
+use natter_ids::{ConversationId, Seq, UserId};
+use natter_protocol::Role;
+use sqlx::Row;
+
+use crate::{
+    Store,
+    apply::Tx,
+    fold::{Folded, MemberOp},
+    reads::database,
+    sql::{OPEN, from_sql, pieces, rows, statement, to_sql},
+};
+
+/// One span, both ends included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Span {
+    pub(crate) joined: Seq,
+    /// The largest number while it lasts.
+    pub(crate) left: Seq,
+    pub(crate) role: Role,
+}
+
+impl Span {
+    pub(crate) fn is_open(&self) -> bool {
+        self.left == from_sql(OPEN)
+    }
+}
+
+impl Store {
+    /// The user's spans in a conversation, oldest first.
+    pub(crate) async fn spans(&self, conversation: &ConversationId, user: &UserId) -> Result<Vec<Span>, StorageFault> {
+        let select = sqlx::query(
+            "SELECT joined_seq, left_seq, role FROM members WHERE conversation = $1 AND user_id = $2 \
+             ORDER BY joined_seq",
+        );
+        let rows = select.bind(conversation.as_str()).bind(user.as_str()).fetch_all(&self.pool).await;
+        let span = |row: &sqlx::any::AnyRow| -> Result<Span, sqlx::Error> {
+            let role: String = row.try_get(2)?;
+            Ok(Span { joined: from_sql(row.try_get(0)?), left: from_sql(row.try_get(1)?), role: role_of(&role) })
+        };
+        rows.and_then(|rows| rows.iter().map(span).collect()).map_err(database)
+    }
+
+    /// The role of a user who is a member now.
+    pub(crate) async fn role(
+        &self,
+        conversation: &ConversationId,
+        user: &UserId,
+    ) -> Result<Option<Role>, StorageFault> {
+        let spans = self.spans(conversation, user).await?;
+        Ok(spans.last().filter(|span| span.is_open()).map(|span| span.role))
+    }
+}
+
+/// Carries out what an entry does to membership; returns how many members it adds (or takes).
+pub(crate) async fn save_members(tx: &mut Tx<'_>, entry: &Folded<'_>) -> Result<i64, sqlx::Error> {
+    let (conversation, seq) = (entry.conversation.as_str(), to_sql(entry.seq));
+    let gained = match &entry.op {
+        None => return Ok(0),
+        Some(MemberOp::Begin(members)) => begin(tx, conversation, seq, members).await?,
+        Some(MemberOp::Join(user)) => {
+            let insert = sqlx::query(
+                "INSERT INTO members (conversation, user_id, joined_seq, left_seq, role) \
+                 SELECT $1, $2, $3, $4, $5 WHERE NOT EXISTS (SELECT 1 FROM members \
+                 WHERE conversation = $1 AND user_id = $2 AND left_seq = $4)",
+            );
+            let insert = insert.bind(conversation).bind(user.as_str()).bind(seq).bind(OPEN);
+            count(insert.bind(role_text(Role::Member)).execute(&mut **tx).await?)
+        }
+        Some(MemberOp::Leave(user)) => {
+            let update = sqlx::query(
+                "UPDATE members SET left_seq = $1 WHERE conversation = $2 AND user_id = $3 AND left_seq = $4",
+            );
+            -count(update.bind(seq).bind(conversation).bind(user.as_str()).bind(OPEN).execute(&mut **tx).await?)
+        }
+    };
+    if let Some(user) = entry.entry.change.changed_member(&entry.entry.sender) {
+        let upsert = sqlx::query(
+            "INSERT INTO fences (conversation, user_id, seq) VALUES ($1, $2, $3) \
+             ON CONFLICT (conversation, user_id) DO UPDATE SET seq = excluded.seq",
+        );
+        upsert.bind(conversation).bind(user.as_str()).bind(seq).execute(&mut **tx).await?;
+    }
+    Ok(gained)
+}
+
+async fn begin(
+    tx: &mut Tx<'_>,
+    conversation: &str,
+    seq: i64,
+    members: &[(&UserId, Role)],
+) -> Result<i64, sqlx::Error> {
+    let mut gained = 0;
+    for piece in pieces(members) {
+        let mut insert = statement(format!(
+            "INSERT INTO members (conversation, user_id, joined_seq, left_seq, role) VALUES {}",
+            rows(piece.len(), 5)
+        ));
+        for (user, role) in piece {
+            insert = insert.bind(conversation).bind(user.as_str()).bind(seq).bind(OPEN).bind(role_text(*role));
+        }
+        gained += count(insert.execute(&mut **tx).await?);
+    }
+    Ok(gained)
+}
+
+fn count(result: sqlx::any::AnyQueryResult) -> i64 {
+    i64::try_from(result.rows_affected()).unwrap_or(i64::MAX)
+}
+
+fn role_text(role: Role) -> &'static str {
+    match role {
+        Role::Owner => "owner",
+        Role::Member => "member",
+    }
+}
+
+pub(crate) fn role_of(text: &str) -> Role {
+    if text == "owner" { Role::Owner } else { Role::Member }
+}
