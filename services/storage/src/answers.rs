@@ -1,18 +1,23 @@
 //! Answers requests, waiting for the archive where an answer depends on how far it has come.
 
-use std::{future::Future, sync::Arc};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use natter_bus::{
     Bus,
     storage_api::{
-        Acquaintances, Archived, Backlog, Conversations, FindMessage, History, Members, Membership, Roster,
-        StorageFault, StorageRequest,
+        Acquaintances, Archived, Backlog, BacklogReply, Conversations, FindMessage, History, Members, Membership,
+        Roster, StorageFault, StorageRequest,
     },
 };
 use natter_ids::{ConversationId, Partition, Position, Seq};
 use natter_runtime::{OnEnd, Scope};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::{Config, Store};
+
+/// An announcement may be lost: a waiting request looks itself, first after this long, then
+/// after twice as long each time.
+const LOOK: Duration = Duration::from_millis(50);
 
 #[derive(Clone)]
 struct Answers {
@@ -54,24 +59,28 @@ impl Answers {
         let cancel = scope.cancel_token();
         scope.spawn("storage-answers", OnEnd::StopProcess, async move {
             let at_once = this.config.requests_at_once as usize;
+            let limit = this.config.wait() + this.config.answer_limit();
             let bus = this.bus.clone();
-            let answered = bus.respond(at_once, cancel, |asked| handler(this.clone(), asked)).await;
-            if let Err(error) = answered {
+            let answer = |asked| {
+                let answer = handler(this.clone(), asked);
+                // A database that went silent must not hold a place for ever.
+                async move { timeout(limit, answer).await.unwrap_or(Err(StorageFault::Database)) }
+            };
+            if let Err(error) = bus.respond(at_once, cancel, answer).await {
                 tracing::error!(error, request = R::NAME, "requests cannot be answered");
             }
         });
     }
 
     async fn archived(&self) -> Result<Position, StorageFault> {
-        let mut position = Position::start(self.bus.partitions());
-        for (number, seq) in self.store.checkpoints().await? {
-            position.advance(Partition(number), seq);
-            self.bus.note_archived(Partition(number), seq);
+        let position = self.store.archived().await?;
+        for partition in Partition::all(position.partitions()) {
+            self.bus.note_archived(partition, position.get(partition));
         }
         Ok(position)
     }
 
-    async fn backlog(&self, asked: Backlog) -> Result<natter_bus::storage_api::BacklogReply, StorageFault> {
+    async fn backlog(&self, asked: Backlog) -> Result<BacklogReply, StorageFault> {
         let upto = match &asked.upto {
             Some(upto) => {
                 self.wait_position(upto).await?;
@@ -90,17 +99,24 @@ impl Answers {
 
     /// Waits, bounded, until every partition is archived up to the position.
     async fn wait_position(&self, wanted: &Position) -> Result<(), StorageFault> {
-        let reached = |known: &Position| Partition::all(known.partitions()).all(|p| known.get(p) >= wanted.get(p));
+        let deadline = Instant::now() + self.config.wait();
         let mut known = self.bus.watch_archived();
-        if reached(&known.borrow_and_update()) {
-            return Ok(());
+        let mut look = Duration::ZERO;
+        loop {
+            let next = deadline.min(Instant::now() + look);
+            if timeout_at(next, known.wait_for(|known| reaches(known, wanted))).await.is_ok_and(|seen| seen.is_ok())
+                || reaches(&self.archived().await?, wanted)
+            {
+                return Ok(());
+            }
+            if Instant::now() >= deadline {
+                return Err(StorageFault::Behind);
+            }
+            look = (look * 2).max(LOOK);
         }
-        // What another replica archived before this one started was never announced to it.
-        self.archived().await?;
-        let in_time = tokio::time::timeout(self.config.wait(), known.wait_for(|known| reached(known)));
-        if matches!(in_time.await, Ok(Ok(_))) || reached(&self.archived().await?) {
-            return Ok(());
-        }
-        Err(StorageFault::Behind)
     }
+}
+
+fn reaches(known: &Position, wanted: &Position) -> bool {
+    Partition::all(known.partitions()).all(|partition| known.get(partition) >= wanted.get(partition))
 }

@@ -156,11 +156,10 @@ async fn note_message_ids(tx: &mut Tx<'_>, records: &[Record]) -> Result<HashSet
 }
 
 async fn is_repeat(tx: &mut Tx<'_>, message: &Message<'_>) -> Result<bool, sqlx::Error> {
-    let select =
-        sqlx::query("SELECT seq FROM message_ids WHERE conversation = $1 AND sender = $2 AND client_id = $3")
-            .bind(message.conversation.as_str())
-            .bind(message.sender)
-            .bind(message.client_id.as_str());
+    let select = sqlx::query("SELECT seq FROM message_ids WHERE conversation = $1 AND sender = $2 AND client_id = $3")
+        .bind(message.conversation.as_str())
+        .bind(message.sender)
+        .bind(message.client_id.as_str());
     let first: i64 = select.fetch_one(&mut **tx).await?.try_get(0)?;
     Ok(from_sql(first) != message.seq)
 }

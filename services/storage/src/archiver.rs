@@ -5,7 +5,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use natter_bus::{Bus, LogRecord, PartitionWorker, WorkError};
@@ -18,14 +18,16 @@ const RETRY: Duration = Duration::from_millis(250);
 pub(crate) struct Archiver {
     bus: Bus,
     store: Arc<Store>,
+    /// After how long the database counts as silent.
+    limit: Duration,
     /// How far each owned partition is archived; what comes again is skipped.
     archived: Box<[AtomicU64]>,
 }
 
 impl Archiver {
-    pub(crate) fn new(bus: Bus, store: Arc<Store>) -> Self {
+    pub(crate) fn new(bus: Bus, store: Arc<Store>, limit: Duration) -> Self {
         let archived = Partition::all(bus.partitions()).map(|_| AtomicU64::new(0)).collect();
-        Self { bus, store, archived }
+        Self { bus, store, limit, archived }
     }
 
     async fn announce(&self, partition: Partition, seq: Seq) {
@@ -44,40 +46,36 @@ fn not_now(error: &dyn std::error::Error) -> WorkError {
 
 impl PartitionWorker for Archiver {
     async fn begin(&self, partition: Partition) -> Result<Option<Seq>, WorkError> {
-        let archived = self.store.checkpoint(partition).await.map_err(|error| not_now(&error))?;
+        let asked = tokio::time::timeout(self.limit, self.store.checkpoint(partition)).await;
+        let archived = asked.map_err(|late| not_now(&late))?.map_err(|error| not_now(&error))?;
         self.announce(partition, archived).await;
         Ok(Some(archived))
     }
 
     async fn process(&self, partition: Partition, batch: &[LogRecord]) -> Result<(), WorkError> {
         let after = self.archived[partition.index()].load(Ordering::Relaxed);
-        let records: Vec<_> = batch.iter().filter(|record| record.seq > after).map(to_record).collect();
-        let Some(last) = records.last().map(|record| record.seq) else { return Ok(()) };
-        let started = std::time::Instant::now();
-        match self.store.apply(partition, after, &records).await {
+        let fresh: Vec<_> = batch.iter().filter(|record| record.seq > after).collect();
+        let Some(last) = fresh.last().map(|record| record.seq) else { return Ok(()) };
+        let records: Vec<_> =
+            fresh.iter().map(|record| Record { seq: record.seq, body: record.body.clone().ok() }).collect();
+        let started = Instant::now();
+        let applied = tokio::time::timeout(self.limit, self.store.apply(partition, after, &records)).await;
+        match applied.map_err(|late| not_now(&late))? {
             Ok(()) => {}
-            Err(ApplyError::Fenced { after }) => {
-                return Err(WorkError::Fenced {
-                    reason: format!("the archive of partition {partition} is not at {after}"),
-                });
-            }
             Err(error @ ApplyError::Database(_)) => return Err(not_now(&error)),
+            Err(error) => return Err(WorkError::Fenced { reason: format!("partition {partition}: {error}") }),
         }
         metrics::counter!("natter_storage_entries_total").increment(records.len() as u64);
         metrics::histogram!("natter_storage_commit_seconds").record(started.elapsed().as_secs_f64());
+        fresh.into_iter().for_each(report_poison);
         self.announce(partition, last).await;
         Ok(())
     }
 }
 
-fn to_record(record: &LogRecord) -> Record {
-    let body = match &record.body {
-        Ok(body) => Some(body.clone()),
-        Err(poison) => {
-            metrics::counter!("natter_storage_poison_total").increment(1);
-            tracing::error!(partition = %record.partition, seq = record.seq, %poison, "an entry is left out of the archive");
-            None
-        }
-    };
-    Record { seq: record.seq, body }
+fn report_poison(record: &LogRecord) {
+    if let Err(poison) = &record.body {
+        metrics::counter!("natter_storage_poison_total").increment(1);
+        tracing::error!(partition = %record.partition, seq = record.seq, %poison, "an entry is left out of the archive");
+    }
 }

@@ -1,8 +1,14 @@
 //! Everything a user missed: an indexed read that costs what was missed.
 //!
-//! First the user's conversations that have moved are found. Then, partition by partition, a few
-//! entries of each are read and merged by number; a page never reads much more than it returns,
-//! however long the device was away and however much else happened.
+//! First the user's conversations that have moved are found. Then, partition by partition, their
+//! entries are merged by number, from numbers and sizes alone, until the page is full. Last come
+//! the texts of exactly the entries chosen. A page never reads much more than it returns, however
+//! long the device was away and however much else happened.
+
+use std::{
+    cmp::Reverse,
+    collections::{BinaryHeap, VecDeque},
+};
 
 use natter_bus::storage_api::{ArchivedEvent, Backlog, BacklogReply, StorageFault};
 use natter_ids::{ConversationId, Partition, Position, Seq, UserId};
@@ -11,142 +17,170 @@ use sqlx::Row;
 
 use crate::{
     Store,
-    sql::{from_sql, to_sql},
+    entries::{From, RANGES_MAX, Range, Room, Sized},
+    reads::database,
+    sql::{from_sql, statement, to_sql},
 };
 
-/// Most bytes of events in a page; NATS carries messages up to 1 MiB.
-const PAGE_BYTES: usize = 512 * 1024;
+/// Fewest entries of one conversation looked at together.
+const LOOK_MIN: usize = 8;
 
 /// A part of a conversation that the user has not seen.
+#[derive(Debug)]
 struct Missed {
-    conversation: ConversationId,
-    /// Larger numbers than this.
-    after: Seq,
-    /// Up to and including this.
-    upto: Seq,
+    partition: Partition,
+    range: Range,
+    /// Entries looked at and not taken.
+    ahead: VecDeque<Sized>,
+    /// The last entry looked at.
+    looked: Seq,
+    /// How many entries to look at next.
+    look: usize,
+    /// Whether there may be entries beyond those looked at.
+    more: bool,
+    /// The last entry taken; the start of the range when there is none.
+    taken: Seq,
 }
 
-struct Page {
-    events: Vec<ArchivedEvent>,
-    bytes: usize,
-    limit: usize,
-}
-
-impl Page {
-    fn room(&self) -> usize {
-        if self.bytes >= PAGE_BYTES { 0 } else { self.limit.saturating_sub(self.events.len()) }
+impl Missed {
+    fn new(partition: Partition, range: Range) -> Self {
+        let (looked, taken) = (range.after, range.after);
+        Self { partition, range, ahead: VecDeque::new(), looked, look: LOOK_MIN, more: true, taken }
     }
 }
 
+/// How far the merge has come.
+struct Plan {
+    missed: Vec<Missed>,
+    /// How many of them have been looked at for the first time.
+    looked: usize,
+    room: Room,
+    position: Position,
+}
+
 impl Store {
-    /// Answers [`Backlog`]; the caller has made sure that `upto` is archived.
-    pub(crate) async fn backlog(&self, asked: &Backlog, upto: &Position) -> Result<BacklogReply, StorageFault> {
-        let mut page = Page { events: Vec::new(), bytes: 0, limit: asked.limit.clamp(1, 1_000) as usize };
+    /// Answers [`Backlog`] up to `upto`, which the caller has made sure is archived.
+    ///
+    /// # Errors
+    /// [`StorageFault::Database`].
+    pub async fn backlog(&self, asked: &Backlog, upto: &Position) -> Result<BacklogReply, StorageFault> {
         let mut position = Position::start(self.partitions);
         for partition in Partition::all(self.partitions) {
             position.advance(partition, asked.after.get(partition));
         }
-        let mut missed = self.missed(&asked.user, &asked.after, upto).await?;
-        for partition in Partition::all(self.partitions) {
-            while let Some(parts) = missed.get_mut(partition.index()).filter(|parts| !parts.is_empty()) {
-                if page.room() == 0 {
-                    return Ok(BacklogReply { events: page.events, position, more: true });
-                }
-                let reached = self.read_some(partition, parts, &mut page).await?;
-                position.advance(partition, reached);
-                parts.iter_mut().for_each(|part| part.after = part.after.max(reached));
-                parts.retain(|part| part.after < part.upto);
-            }
-            position.advance(partition, upto.get(partition));
-        }
-        Ok(BacklogReply { events: page.events, position, more: false })
+        let missed = self.missed(&asked.user, &asked.after, upto).await.map_err(database)?;
+        let mut plan = Plan { missed, looked: 0, room: Room::new(asked.limit), position };
+        let more = self.plan(&mut plan, upto).await.map_err(database)?;
+        let taken = plan.missed.iter().filter(|part| part.taken > part.range.after);
+        let chosen: Vec<_> =
+            taken.map(|part| (part.partition, Range { upto: part.taken, ..part.range.clone() })).collect();
+        Ok(BacklogReply { events: self.texts(&chosen).await?, position: plan.position, more })
     }
 
     /// The unseen parts of the user's conversations, by partition.
-    async fn missed(&self, user: &UserId, after: &Position, upto: &Position) -> Result<Vec<Vec<Missed>>, StorageFault> {
-        let cases: String = (0..self.partitions).map(|p| format!(" WHEN {p} THEN ${}", p + 2)).collect();
-        let seen = format!("CASE c.part{cases} ELSE 0 END");
-        let text = format!(
-            "SELECT c.id, c.part, m.joined_seq, m.left_seq FROM members m JOIN conversations c ON c.id = m.conversation \
-             WHERE m.user_id = $1 AND c.last_seq > {seen} AND m.left_seq > {seen}"
-        );
-        let mut select = sqlx::query(sqlx::AssertSqlSafe(text)).bind(user.as_str());
+    async fn missed(&self, user: &UserId, after: &Position, upto: &Position) -> Result<Vec<Missed>, sqlx::Error> {
+        let mut select = statement(missed_text(self.partitions)).bind(user.as_str());
         for partition in Partition::all(self.partitions) {
             select = select.bind(to_sql(after.get(partition)));
         }
-        let mut missed: Vec<Vec<Missed>> = Partition::all(self.partitions).map(|_| Vec::new()).collect();
-        for row in select.fetch_all(&self.pool).await.map_err(database)? {
-            let id: String = row.try_get(0).map_err(database)?;
-            let number: i64 = row.try_get(1).map_err(database)?;
-            let joined = from_sql(row.try_get(2).map_err(database)?);
-            let left = from_sql(row.try_get(3).map_err(database)?);
-            let Ok(conversation) = ConversationId::parse(&id) else { continue };
-            let partition = Partition(u16::try_from(number).unwrap_or(u16::MAX));
-            let part = Missed {
-                conversation,
-                after: after.get(partition).max(joined.saturating_sub(1)),
-                upto: upto.get(partition).min(left),
-            };
-            if let Some(parts) = missed.get_mut(partition.index()).filter(|_| part.after < part.upto) {
-                parts.push(part);
+        let mut missed = Vec::new();
+        for row in select.fetch_all(&self.pool).await? {
+            let Ok(conversation) = ConversationId::parse(row.try_get(0)?) else { continue };
+            let partition = Partition(u16::try_from(row.try_get::<i64, _>(1)?).unwrap_or(u16::MAX));
+            let (joined, left) = (from_sql(row.try_get(2)?), from_sql(row.try_get(3)?));
+            let after = after.get(partition).max(joined.saturating_sub(1));
+            let upto = upto.get(partition).min(left);
+            if after < upto {
+                missed.push(Missed::new(partition, Range { conversation, after, upto }));
             }
         }
+        missed.sort_by_key(|part| part.partition);
         Ok(missed)
     }
 
-    /// Reads a few entries of each part and keeps those that certainly come next. Returns the
-    /// number up to which the partition is now read.
-    async fn read_some(&self, partition: Partition, parts: &[Missed], page: &mut Page) -> Result<Seq, StorageFault> {
-        let each = (2 * page.room() / parts.len()).clamp(8, page.room().max(8));
-        let mut found = Vec::new();
-        // Beyond the last entry read of a part that has more, other entries may come first.
-        let mut certain = Seq::MAX;
-        for part in parts {
-            let entries = self.entries(part, each).await?;
-            if entries.len() == each {
-                certain = certain.min(entries.last().map_or(part.upto, |(seq, _)| *seq));
+    /// Chooses what goes into the page; returns whether there is more.
+    async fn plan(&self, plan: &mut Plan, upto: &Position) -> Result<bool, sqlx::Error> {
+        let mut begin = 0;
+        for partition in Partition::all(self.partitions) {
+            let end = plan.missed.partition_point(|part| part.partition <= partition);
+            self.look_first(plan, end).await?;
+            let ahead = |index: usize, plan: &Plan| plan.missed[index].ahead.front().map(|found| (found.seq, index));
+            let mut next: BinaryHeap<_> = (begin..end).filter_map(|index| ahead(index, plan)).map(Reverse).collect();
+            while let Some(Reverse((seq, index))) = next.pop() {
+                let part = &mut plan.missed[index];
+                let bytes = part.ahead.front().map_or(0, |found| found.bytes);
+                if !plan.room.take(bytes) {
+                    return Ok(true);
+                }
+                part.ahead.pop_front();
+                part.taken = seq;
+                plan.position.advance(partition, seq);
+                if part.ahead.is_empty() && part.more {
+                    self.look_on(part, plan.room.entries()).await?;
+                }
+                next.extend(ahead(index, plan).map(Reverse));
             }
-            found.extend(entries.into_iter().map(|(seq, event)| (seq, &part.conversation, event)));
+            plan.position.advance(partition, upto.get(partition));
+            begin = end;
         }
-        found.sort_by_key(|(seq, ..)| *seq);
-        let mut reached =
-            if certain == Seq::MAX { parts.iter().map(|part| part.upto).max().unwrap_or(0) } else { certain };
-        for (seq, conversation, event) in found.into_iter().filter(|(seq, ..)| *seq <= certain) {
-            if page.room() == 0 {
-                reached = page.events.last().map_or(0, |event| event.seq);
-                break;
-            }
-            page.bytes += event.len();
-            let event = RawValue::from_string(event).map_err(|_| StorageFault::Database)?;
-            page.events.push(ArchivedEvent { partition, seq, conversation: conversation.clone(), event });
-        }
-        Ok(reached)
+        Ok(false)
     }
 
-    async fn entries(&self, part: &Missed, limit: usize) -> Result<Vec<(Seq, String)>, StorageFault> {
-        let select = sqlx::query(
-            "SELECT seq, prev, entry FROM entries WHERE conversation = $1 AND seq > $2 AND seq <= $3 ORDER BY seq LIMIT $4",
-        )
-        .bind(part.conversation.as_str())
-        .bind(to_sql(part.after))
-        .bind(to_sql(part.upto))
-        .bind(i64::try_from(limit).unwrap_or(i64::MAX));
-        let rows = select.fetch_all(&self.pool).await.map_err(database)?;
-        rows.iter().map(|row| event_json(&part.conversation, row).map_err(database)).collect()
+    /// Looks at the first entries of each part before `end`, of many parts at once.
+    async fn look_first(&self, plan: &mut Plan, end: usize) -> Result<(), sqlx::Error> {
+        // Looking one entry beyond the room tells whether there is more.
+        let room = plan.room.entries() + 1;
+        let look = (2 * room / plan.missed.len().max(1)).max(LOOK_MIN).min(room);
+        while plan.looked < end {
+            let until = plan.missed.len().min(plan.looked + RANGES_MAX);
+            let parts = &mut plan.missed[plan.looked..until];
+            let ranges: Vec<_> = parts.iter().map(|part| part.range.clone()).collect();
+            for (part, found) in parts.iter_mut().zip(self.sizes(&ranges, From::Oldest, look).await?) {
+                part.look = look;
+                part.looked_at(found);
+            }
+            plan.looked = until;
+        }
+        Ok(())
+    }
+
+    async fn look_on(&self, part: &mut Missed, room: usize) -> Result<(), sqlx::Error> {
+        part.look = (part.look * 4).min(room + 1);
+        let range = Range { after: part.looked, ..part.range.clone() };
+        let found = self.sizes(&[range], From::Oldest, part.look).await?;
+        part.looked_at(found.into_iter().flatten().collect());
+        Ok(())
+    }
+
+    async fn texts(&self, chosen: &[(Partition, Range)]) -> Result<Vec<ArchivedEvent>, StorageFault> {
+        let ranges: Vec<_> = chosen.iter().map(|(_, range)| range.clone()).collect();
+        let mut events = Vec::new();
+        for found in self.events(&ranges).await.map_err(database)? {
+            let Some((partition, range)) = chosen.get(found.range) else { continue };
+            let event = RawValue::from_string(found.event).map_err(|_| StorageFault::Database)?;
+            let conversation = range.conversation.clone();
+            events.push(ArchivedEvent { partition: *partition, seq: found.seq, conversation, event });
+        }
+        events.sort_by_key(|event| (event.partition, event.seq));
+        Ok(events)
     }
 }
 
-/// The JSON of a [`natter_protocol::Event`], from a row of number, link and entry.
-pub(crate) fn event_json(conversation: &ConversationId, row: &sqlx::any::AnyRow) -> Result<(Seq, String), sqlx::Error> {
-    let (seq, prev): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
-    let entry: String = row.try_get(2)?;
-    let rest = entry.strip_prefix('{').unwrap_or(&entry);
-    let event = format!("{{\"conversation\":\"{conversation}\",\"seq\":{seq},\"prev\":{prev},{rest}");
-    Ok((from_sql(seq), event))
+impl Missed {
+    fn looked_at(&mut self, found: Vec<Sized>) {
+        self.more = found.len() >= self.look;
+        self.looked = found.last().map_or(self.looked, |last| last.seq);
+        self.ahead.extend(found);
+    }
 }
 
-#[allow(clippy::needless_pass_by_value, reason = "used as a function in map_err")]
-pub(crate) fn database(error: sqlx::Error) -> StorageFault {
-    tracing::warn!(%error, "the database refused a query or cannot be reached");
-    StorageFault::Database
+/// The spans of a user in conversations that have moved: `$1` is the user, then where the device
+/// is in each partition.
+pub(crate) fn missed_text(partitions: u16) -> String {
+    let cases: String = (0..partitions).map(|part| format!(" WHEN {part} THEN ${}", part + 2)).collect();
+    let seen = format!("CASE c.part{cases} ELSE 0 END");
+    format!(
+        "SELECT c.id, c.part, m.joined_seq, m.left_seq FROM members m JOIN conversations c ON c.id = m.conversation \
+         WHERE m.user_id = $1 AND c.last_seq > {seen} AND m.left_seq > {seen}"
+    )
 }

@@ -88,6 +88,12 @@ impl Config {
     pub(crate) fn wait(&self) -> Duration {
         Duration::from_millis(self.wait_ms.into())
     }
+
+    /// After how long the database counts as silent: its own limits come first, unless the
+    /// connection is dead without saying so.
+    pub(crate) fn answer_limit(&self) -> Duration {
+        Duration::from_millis(u64::from(self.acquire_timeout_ms) + u64::from(self.statement_timeout_ms) * 2)
+    }
 }
 
 #[cfg(test)]

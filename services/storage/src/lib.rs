@@ -9,41 +9,18 @@ mod apply;
 mod archiver;
 mod backlog;
 mod config;
+mod entries;
 mod fold;
+mod history;
+#[cfg(test)]
+mod plan_tests;
 mod reads;
+mod service;
+mod spans;
 mod sql;
 mod store;
 
-use std::sync::Arc;
-
-use natter_bus::{Bus, Service};
-use natter_runtime::{OnEnd, Scope};
-
 pub use apply::{ApplyError, Record};
-pub use config::{Config, InvalidConfig};
+pub use config::{Config, InvalidConfig, SqliteSync};
+pub use service::{StartError, start};
 pub use store::{Store, StoreError};
-
-/// Why storage did not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The database cannot be used.
-    #[error("the archive cannot be opened")]
-    Store(#[from] StoreError),
-}
-
-/// Opens the archive and starts storage; it stops when the scope is cancelled.
-///
-/// # Errors
-/// [`StartError`] when the database cannot be opened or its tables not be brought up to date.
-pub async fn start(config: Config, bus: Bus, scope: Scope) -> Result<(), StartError> {
-    let store = Arc::new(Store::connect(&config, bus.partitions()).await?);
-    answers::start(&config, &bus, &store, &scope);
-    let (follow, cancel) = (bus.clone(), scope.cancel_token());
-    scope.spawn("storage-archived", OnEnd::StopProcess, async move { follow.follow_archived(cancel).await });
-    let archiver = Arc::new(archiver::Archiver::new(bus.clone(), store));
-    let cancel = scope.cancel_token();
-    scope.spawn("storage-partitions", OnEnd::StopProcess, async move {
-        bus.run_partitions(Service::Storage, archiver, cancel).await;
-    });
-    Ok(())
-}

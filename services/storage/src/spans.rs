@@ -86,12 +86,7 @@ pub(crate) async fn save_members(tx: &mut Tx<'_>, entry: &Folded<'_>) -> Result<
     Ok(gained)
 }
 
-async fn begin(
-    tx: &mut Tx<'_>,
-    conversation: &str,
-    seq: i64,
-    members: &[(&UserId, Role)],
-) -> Result<i64, sqlx::Error> {
+async fn begin(tx: &mut Tx<'_>, conversation: &str, seq: i64, members: &[(&UserId, Role)]) -> Result<i64, sqlx::Error> {
     let mut gained = 0;
     for piece in pieces(members) {
         let mut insert = statement(format!(

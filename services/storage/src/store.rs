@@ -118,9 +118,7 @@ fn pool_options(config: &Config, settings: String) -> AnyPoolOptions {
 fn make_folder(url: &str) -> Result<(), StoreError> {
     let options = SqliteConnectOptions::from_str(url)?;
     match options.get_filename().parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => {
-            std::fs::create_dir_all(folder).map_err(StoreError::Folder)
-        }
+        Some(folder) if !folder.as_os_str().is_empty() => std::fs::create_dir_all(folder).map_err(StoreError::Folder),
         _ => Ok(()),
     }
 }

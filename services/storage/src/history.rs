@@ -1,0 +1,71 @@
+//! Pages of a conversation's history, in both directions.
+
+use natter_bus::storage_api::{History, StorageFault};
+use natter_ids::Seq;
+use natter_protocol::{Event, HistoryPage};
+
+use crate::{
+    Store,
+    entries::{From, Range, Room},
+    reads::database,
+    spans::Span,
+};
+
+/// How many spans of membership are looked at together. Most people have one.
+const SPANS_AT_ONCE: usize = 4;
+
+impl Store {
+    /// Answers [`History`]: the newest entries, those before a number or those after one, within
+    /// the spans of the user's membership.
+    ///
+    /// # Errors
+    /// [`StorageFault::NotAMember`] when the user is no member now; [`StorageFault::Database`].
+    pub async fn history(&self, asked: &History) -> Result<HistoryPage, StorageFault> {
+        let spans = self.spans(&asked.conversation, &asked.user).await?;
+        if !spans.last().is_some_and(Span::is_open) {
+            return Err(StorageFault::NotAMember);
+        }
+        let from = if asked.after.is_some() && asked.before.is_none() { From::Oldest } else { From::Newest };
+        let ranges = visible(asked, &spans, from);
+        let mut room = Room::new(asked.limit);
+        let (mut chosen, mut more) = (Vec::new(), false);
+        'pages: for piece in ranges.chunks(SPANS_AT_ONCE) {
+            let sizes = self.sizes(piece, from, room.entries() + 1).await.map_err(database)?;
+            for (range, found) in piece.iter().zip(sizes) {
+                let taken: Vec<Seq> =
+                    found.iter().take_while(|entry| room.take(entry.bytes)).map(|it| it.seq).collect();
+                chosen.extend(between(range, &taken));
+                more = taken.len() < found.len();
+                if more {
+                    break 'pages;
+                }
+            }
+        }
+        chosen.sort_by_key(|range| range.after);
+        let found = self.events(&chosen).await.map_err(database)?;
+        let events = found.iter().map(|found| serde_json::from_str(&found.event)).collect::<Result<Vec<Event>, _>>();
+        Ok(HistoryPage { events: events.map_err(|_| StorageFault::Database)?, more })
+    }
+}
+
+/// What the user may see of what is asked for, in the direction asked for.
+fn visible(asked: &History, spans: &[Span], from: From) -> Vec<Range> {
+    let before = asked.before.map_or(Seq::MAX, |before| before.saturating_sub(1));
+    let after = asked.after.unwrap_or(0);
+    let range = |span: &Span| Range {
+        conversation: asked.conversation.clone(),
+        after: after.max(span.joined.saturating_sub(1)),
+        upto: before.min(span.left),
+    };
+    let mut ranges: Vec<_> = spans.iter().map(range).filter(|range| range.after < range.upto).collect();
+    if from == From::Newest {
+        ranges.reverse();
+    }
+    ranges
+}
+
+/// The part of a range from the first to the last of the entries taken, whatever their order.
+fn between(range: &Range, taken: &[Seq]) -> Option<Range> {
+    let (first, last) = (taken.iter().min()?, taken.iter().max()?);
+    Some(Range { conversation: range.conversation.clone(), after: first.saturating_sub(1), upto: *last })
+}

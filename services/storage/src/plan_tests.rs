@@ -1,0 +1,1 @@
+//! The databases read through indexes: asked of their planners.

@@ -1,0 +1,59 @@
+//! Starts everything that storage does.
+
+use std::{sync::Arc, time::Duration};
+
+use natter_bus::{Bus, Service};
+use natter_runtime::{OnEnd, Scope};
+
+use crate::{Config, Store, StoreError, answers, archiver};
+
+/// How long to wait before the database is tried again.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Why storage did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The database cannot be used, and waiting does not help.
+    #[error("the archive cannot be opened")]
+    Store(#[from] StoreError),
+}
+
+/// Opens the archive and starts storage; it stops when the scope is cancelled. A database that
+/// cannot be reached now is tried again until it can; meanwhile the log keeps what is accepted.
+///
+/// # Errors
+/// [`StartError`] when the database refuses, or its tables cannot be brought up to date.
+pub async fn start(config: Config, bus: Bus, scope: Scope) -> Result<(), StartError> {
+    match Store::connect(&config, bus.partitions()).await {
+        Ok(store) => serve(&config, bus, store, &scope),
+        Err(error) if error.may_pass() => {
+            tracing::warn!(%error, "the database cannot be reached; storage waits for it");
+            let tasks = scope.clone();
+            scope.spawn("storage-open", OnEnd::Log, async move { open_later(config, bus, tasks).await });
+        }
+        Err(error) => return Err(error.into()),
+    }
+    Ok(())
+}
+
+async fn open_later(config: Config, bus: Bus, scope: Scope) {
+    let cancel = scope.cancel_token();
+    while cancel.run_until_cancelled(tokio::time::sleep(RETRY)).await.is_some() {
+        match Store::connect(&config, bus.partitions()).await {
+            Ok(store) => return serve(&config, bus, store, &scope),
+            Err(error) => tracing::warn!(%error, "the database still cannot be used"),
+        }
+    }
+}
+
+fn serve(config: &Config, bus: Bus, store: Store, scope: &Scope) {
+    let store = Arc::new(store);
+    answers::start(config, &bus, &store, scope);
+    let (follow, cancel) = (bus.clone(), scope.cancel_token());
+    scope.spawn("storage-archived", OnEnd::StopProcess, async move { follow.follow_archived(cancel).await });
+    let archiver = Arc::new(archiver::Archiver::new(bus.clone(), store, config.answer_limit()));
+    let cancel = scope.cancel_token();
+    scope.spawn("storage-partitions", OnEnd::StopProcess, async move {
+        bus.run_partitions(Service::Storage, archiver, cancel).await;
+    });
+}
