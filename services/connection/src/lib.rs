@@ -1,1 +1,74 @@
-//! WebSocket gateway: sessions, resume, sends.
+//! Connection: the gateway that clients connect to.
+//!
+//! Holds WebSockets and no state that cannot be lost: a session that ends here goes on at any
+//! other gateway from the position its device kept. Every append goes through the log's own
+//! fence, every read through a membership check.
+
+mod admission;
+mod clock;
+mod config;
+mod doubt;
+mod gate;
+mod http_api;
+mod members;
+mod pace;
+mod posting;
+mod presence;
+mod queries;
+mod rates;
+mod server;
+mod session;
+mod upgrade;
+mod watches;
+
+use std::{net::SocketAddr, sync::Arc};
+
+use natter_auth::Verifier;
+use natter_bus::Bus;
+use natter_runtime::{OnEnd, Scope};
+
+pub use config::{Config, InvalidConfig};
+
+/// Why the gateway did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The address is taken or not this machine's.
+    #[error("`connection.listen`: {address} cannot be used")]
+    Listen {
+        /// Which address.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// NATS or the token verifier cannot be used.
+    #[error("the gateway cannot start: {0}")]
+    Unavailable(String),
+}
+
+/// A gateway that runs.
+#[derive(Debug, Clone, Copy)]
+pub struct Gateway {
+    /// Where it listens.
+    pub address: SocketAddr,
+}
+
+/// Starts a gateway. When the scope is cancelled it stops accepting, tells every client when to
+/// come back, closes them at the configured pace and ends.
+///
+/// # Errors
+/// [`StartError`].
+pub async fn start(config: Config, auth: natter_auth::Config, bus: Bus, scope: Scope) -> Result<Gateway, StartError> {
+    let listen = |source| StartError::Listen { address: config.listen, source };
+    let listener = tokio::net::TcpListener::bind(config.listen).await.map_err(listen)?;
+    let address = listener.local_addr().map_err(listen)?;
+    let verifier = Verifier::new(auth).map_err(StartError::Unavailable)?;
+    let reporter = presence::Reporter::start(bus.clone(), &scope).await.map_err(StartError::Unavailable)?;
+    let watches = watches::Watches::start(&bus, &scope).await.map_err(StartError::Unavailable)?;
+    let doubts = doubt::start(&bus, &scope);
+    let (follow, cancel) = (bus.clone(), scope.cancel_token());
+    scope.spawn("connection-archived", OnEnd::StopProcess, async move { follow.follow_archived(cancel).await });
+    let parts = server::Parts { bus, verifier, reporter, watches, doubts };
+    let shared = Arc::new(server::Shared::new(config, parts, &scope));
+    server::start(listener, shared, &scope);
+    Ok(Gateway { address })
+}

@@ -1,0 +1,110 @@
+//! Who may append to a conversation, remembered; the log itself has the last word.
+
+use std::time::Duration;
+
+use moka::future::Cache;
+use natter_bus::{
+    AskError, Bus,
+    storage_api::{Membership, MembershipReply, StorageFault},
+};
+use natter_ids::{ConversationId, Seq, UserId};
+use natter_protocol::{Change, ErrorBody, ErrorCode, Role};
+
+const CACHED_MAX: u64 = 200_000;
+const CACHED_FOR: Duration = Duration::from_secs(600);
+
+/// A member, and what an append of theirs is fenced on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Member {
+    pub(crate) role: Role,
+    pub(crate) fence: Seq,
+}
+
+/// What is known of members. A stale entry costs a refused append and a look at the log, never a
+/// message of somebody who is no member.
+pub(crate) struct Members {
+    bus: Bus,
+    known: Cache<(ConversationId, UserId), Member>,
+}
+
+impl Members {
+    pub(crate) fn new(bus: Bus) -> Self {
+        let known = Cache::builder().max_capacity(CACHED_MAX).time_to_live(CACHED_FOR).build();
+        Self { bus, known }
+    }
+
+    /// The member, possibly as remembered.
+    pub(crate) async fn member(&self, conversation: &ConversationId, user: &UserId) -> Result<Member, ErrorBody> {
+        let key = (conversation.clone(), user.clone());
+        if let Some(member) = self.known.get(&key).await {
+            return Ok(member);
+        }
+        let member = self.member_now(conversation, user).await?.ok_or_else(not_a_member)?;
+        self.known.insert(key, member).await;
+        Ok(member)
+    }
+
+    /// The member as of everything accepted so far; `None`: not a member, or no conversation.
+    pub(crate) async fn member_now(
+        &self,
+        conversation: &ConversationId,
+        user: &UserId,
+    ) -> Result<Option<Member>, ErrorBody> {
+        let last = self.bus.last_member_entry(conversation, user).await.map_err(unavailable)?;
+        let Some((fence, entry)) = last else {
+            let archived = self.archived(conversation, user).await?;
+            // The log holds no entry of this member alone (any more), so there is nothing to fence on.
+            return Ok(archived.and_then(|reply| reply.role).map(|role| Member { role, fence: 0 }));
+        };
+        match entry.change {
+            // Whoever is added anew is a plain member, whatever they were before.
+            Change::MemberAdded { .. } => Ok(Some(Member { role: Role::Member, fence })),
+            _ => Ok(None),
+        }
+    }
+
+    /// Whether the user was a member once and is none any more, as of everything accepted so far.
+    pub(crate) async fn is_gone(&self, conversation: &ConversationId, user: &UserId) -> Result<bool, ErrorBody> {
+        let last = self.bus.last_member_entry(conversation, user).await.map_err(unavailable)?;
+        Ok(last.is_some_and(|(_, entry)| !matches!(entry.change, Change::MemberAdded { .. })))
+    }
+
+    /// What the archive says, once it is as far as the log was when asked.
+    pub(crate) async fn archived(
+        &self,
+        conversation: &ConversationId,
+        user: &UserId,
+    ) -> Result<Option<MembershipReply>, ErrorBody> {
+        let asked = |at_least| Membership { user: user.clone(), conversation: conversation.clone(), at_least };
+        let reply = self.bus.ask(&asked(0)).await.map_err(refusal)?;
+        if reply.as_ref().is_some_and(|reply| reply.role.is_some()) {
+            return Ok(reply);
+        }
+        // Perhaps the archive has not come to the entry that makes them a member.
+        let at_least = self.bus.last_seq(conversation).await.map_err(unavailable)?;
+        self.bus.ask(&asked(at_least)).await.map_err(refusal)
+    }
+
+    pub(crate) async fn forget(&self, conversation: &ConversationId, user: &UserId) {
+        self.known.invalidate(&(conversation.clone(), user.clone())).await;
+    }
+}
+
+/// The same answer for strangers and for conversations that do not exist (G8).
+pub(crate) fn not_a_member() -> ErrorBody {
+    ErrorBody::new(ErrorCode::NotAMember)
+}
+
+#[allow(clippy::needless_pass_by_value, reason = "used as a function in map_err")]
+pub(crate) fn unavailable(error: impl std::fmt::Display) -> ErrorBody {
+    tracing::warn!(%error, "a request cannot be served now");
+    ErrorBody::new(ErrorCode::Unavailable)
+}
+
+/// What a client is told when storage does not answer as hoped.
+pub(crate) fn refusal(error: AskError) -> ErrorBody {
+    match error {
+        AskError::Refused(StorageFault::NotAMember) => not_a_member(),
+        other => unavailable(other),
+    }
+}

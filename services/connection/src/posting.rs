@@ -1,0 +1,294 @@
+//! Appending to conversations: messages, beginnings, changes of members.
+
+use std::time::Duration;
+
+use natter_bus::{
+    Append, AppendError, FRESH_ID_AGE_MS, FUTURE_ID_MS, Fence, Stored,
+    storage_api::{FindMessage, FoundMessage, MembershipReply},
+};
+use natter_ids::{ClientId, ConversationId, Seq, UserId};
+use natter_protocol::{Change, ConversationView, Entry, ErrorBody, ErrorCode, Role};
+
+use crate::{
+    clock::now_ms,
+    members::{Member, not_a_member, refusal, unavailable},
+    server::Shared,
+};
+
+/// How often an append is tried whose fence moved: the member may have been re-added, or, in a
+/// replicated log, another append of the same member may be under way.
+const FENCE_TRIES: u32 = 20;
+const FENCE_PAUSE: Duration = Duration::from_millis(2);
+
+/// An accepted entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Accepted {
+    pub(crate) seq: Seq,
+    pub(crate) time: u64,
+}
+
+impl Shared {
+    /// Says something in a conversation, once (G4).
+    pub(crate) async fn post(
+        &self,
+        user: &UserId,
+        conversation: &ConversationId,
+        client_id: ClientId,
+        text: String,
+    ) -> Result<Accepted, ErrorBody> {
+        let limits = &self.config.limits;
+        if text.len() > limits.message_bytes_max as usize {
+            return Err(too_large("message_bytes_max", limits.message_bytes_max, "The text of a message", "bytes"));
+        }
+        let now = now_ms();
+        if client_id.time_ms() > now + FUTURE_ID_MS {
+            return Err(ErrorCode::ClientIdInFuture.into());
+        }
+        if now.saturating_sub(client_id.time_ms()) > FRESH_ID_AGE_MS {
+            // The log may have forgotten the id; the archive has not.
+            if let Some(found) = self.find(user, conversation, client_id).await? {
+                return same_message(found, &text);
+            }
+        }
+        let entry =
+            Entry { sender: user.clone(), client_id: Some(client_id), time: now, change: Change::Message { text } };
+        let stored = self.append_as_member(conversation, &entry, None).await?;
+        if !stored.repeat {
+            return Ok(Accepted { seq: stored.seq, time: now });
+        }
+        let first = self.bus.entry_at(conversation, stored.seq).await.map_err(unavailable)?;
+        let (Some(Entry { time, change: Change::Message { text: first }, .. }), Change::Message { text }) =
+            (first, &entry.change)
+        else {
+            return Err(unavailable("the log no longer holds a message it calls a repeat"));
+        };
+        same_message(FoundMessage { seq: stored.seq, time, text: first }, text)
+    }
+
+    async fn find(
+        &self,
+        user: &UserId,
+        conversation: &ConversationId,
+        client_id: ClientId,
+    ) -> Result<Option<FoundMessage>, ErrorBody> {
+        self.members.member(conversation, user).await?;
+        let at_least = self.bus.last_seq(conversation).await.map_err(unavailable)?;
+        let (conversation, sender) = (conversation.clone(), user.clone());
+        self.bus.ask(&FindMessage { conversation, sender, client_id, at_least }).await.map_err(refusal)
+    }
+
+    /// Appends an entry of a member, if they are one when the log takes it.
+    async fn append_as_member(
+        &self,
+        conversation: &ConversationId,
+        entry: &Entry,
+        role: Option<Role>,
+    ) -> Result<Stored, ErrorBody> {
+        let user = &entry.sender;
+        let mut member = self.members.member(conversation, user).await?;
+        for attempt in 0..FENCE_TRIES {
+            if role.is_some_and(|role| role != member.role) {
+                return Err(ErrorCode::NotAllowed.into());
+            }
+            let fence = Fence::Member { user, seq: member.fence };
+            match self.bus.append(Append { conversation, entry, fence }).await {
+                Ok(stored) => return Ok(stored),
+                Err(AppendError::FenceMoved) => member = self.look_again(conversation, user, attempt).await?,
+                Err(error) => return Err(append_refusal(&error)),
+            }
+        }
+        Err(ErrorBody::new(ErrorCode::Unavailable).because("The conversation is too busy: try again."))
+    }
+
+    async fn look_again(
+        &self,
+        conversation: &ConversationId,
+        user: &UserId,
+        attempt: u32,
+    ) -> Result<Member, ErrorBody> {
+        self.members.forget(conversation, user).await;
+        if attempt > 0 {
+            tokio::time::sleep(FENCE_PAUSE * attempt + Duration::from_micros(rand::random_range(0..2_000))).await;
+        }
+        self.members.member(conversation, user).await
+    }
+
+    /// Opens the direct conversation with a user, or finds it.
+    pub(crate) async fn open_direct(&self, user: &UserId, peer: UserId) -> Result<ConversationView, ErrorBody> {
+        let conversation = ConversationId::direct(user, &peer);
+        self.begin(user, conversation, Change::DirectOpened { peers: [user.clone(), peer] }).await
+    }
+
+    /// Creates a group, or finds the one that an earlier try created.
+    pub(crate) async fn create_group(
+        &self,
+        user: &UserId,
+        client_id: ClientId,
+        name: String,
+        mut members: Vec<UserId>,
+    ) -> Result<ConversationView, ErrorBody> {
+        let limits = &self.config.limits;
+        if name.len() > limits.group_name_bytes_max as usize {
+            return Err(too_large("group_name_bytes_max", limits.group_name_bytes_max, "The name of a group", "bytes"));
+        }
+        if name.chars().any(char::is_control) {
+            return Err(
+                ErrorBody::new(ErrorCode::Malformed).because("The name of a group holds no control characters.")
+            );
+        }
+        members.push(user.clone());
+        members.sort();
+        members.dedup();
+        if members.len() > limits.group_members_max as usize {
+            return Err(ErrorBody::new(ErrorCode::GroupFull).limit("group_members_max"));
+        }
+        let conversation = ConversationId::group(user, client_id);
+        self.begin(user, conversation, Change::GroupCreated { name, members }).await
+    }
+
+    async fn begin(
+        &self,
+        user: &UserId,
+        conversation: ConversationId,
+        change: Change,
+    ) -> Result<ConversationView, ErrorBody> {
+        if let Some(found) = self.members.archived(&conversation, user).await? {
+            return view(user, conversation, found, &change);
+        }
+        let entry = Entry { sender: user.clone(), client_id: None, time: now_ms(), change };
+        match self.bus.append(Append { conversation: &conversation, entry: &entry, fence: Fence::Beginning }).await {
+            Ok(stored) => {
+                let role = if conversation.is_direct() { Role::Member } else { Role::Owner };
+                let begun =
+                    MembershipReply { role: Some(role), fence: 0, members: 0, name: None, last_seq: stored.seq };
+                view(user, conversation, begun, &entry.change)
+            }
+            Err(AppendError::FenceMoved) => {
+                // Somebody else was faster: the archive is about to know.
+                let found = self.members.archived(&conversation, user).await?;
+                view(
+                    user,
+                    conversation,
+                    found.ok_or_else(|| unavailable("a beginning is not archived"))?,
+                    &entry.change,
+                )
+            }
+            Err(error) => Err(append_refusal(&error)),
+        }
+    }
+
+    /// Adds a user to a group.
+    pub(crate) async fn add_member(
+        &self,
+        user: &UserId,
+        group: &ConversationId,
+        added: UserId,
+    ) -> Result<Accepted, ErrorBody> {
+        let Some(found) = self.group_of(user, group).await? else { return Err(not_a_member()) };
+        if let Some(member) = self.members.member_now(group, &added).await? {
+            // Said twice, done once.
+            return Ok(Accepted { seq: member.fence.max(1), time: now_ms() });
+        }
+        if found.members >= self.config.limits.group_members_max {
+            return Err(ErrorBody::new(ErrorCode::GroupFull).limit("group_members_max"));
+        }
+        self.change_members(user, group, Change::MemberAdded { user: added }, None).await
+    }
+
+    /// Removes a member of a group, for its owner.
+    pub(crate) async fn remove_member(
+        &self,
+        user: &UserId,
+        group: &ConversationId,
+        gone: UserId,
+    ) -> Result<Accepted, ErrorBody> {
+        if self.group_of(user, group).await?.is_none() {
+            return Err(not_a_member());
+        }
+        if self.members.member_now(group, &gone).await?.is_none() {
+            // Said twice, done once.
+            let last = self.bus.last_member_entry(group, &gone).await.map_err(unavailable)?;
+            let never = || ErrorBody::new(ErrorCode::NotAMember).because("That user is not a member of the group.");
+            return last.map(|(seq, entry)| Accepted { seq, time: entry.time }).ok_or_else(never);
+        }
+        let change = Change::MemberRemoved { user: gone.clone() };
+        let accepted = self.change_members(user, group, change, Some(Role::Owner)).await?;
+        self.members.forget(group, &gone).await;
+        Ok(accepted)
+    }
+
+    /// Leaves a group.
+    pub(crate) async fn leave(&self, user: &UserId, group: &ConversationId) -> Result<Accepted, ErrorBody> {
+        if self.group_of(user, group).await?.is_none() {
+            return Err(not_a_member());
+        }
+        let accepted = self.change_members(user, group, Change::MemberLeft {}, None).await?;
+        self.members.forget(group, user).await;
+        Ok(accepted)
+    }
+
+    async fn change_members(
+        &self,
+        user: &UserId,
+        group: &ConversationId,
+        change: Change,
+        role: Option<Role>,
+    ) -> Result<Accepted, ErrorBody> {
+        let entry = Entry { sender: user.clone(), client_id: None, time: now_ms(), change };
+        let stored = self.append_as_member(group, &entry, role).await?;
+        Ok(Accepted { seq: stored.seq, time: entry.time })
+    }
+
+    /// The group as the archive knows it, if the user is a member now.
+    async fn group_of(&self, user: &UserId, group: &ConversationId) -> Result<Option<MembershipReply>, ErrorBody> {
+        if self.members.member_now(group, user).await?.is_none() {
+            return Ok(None);
+        }
+        if group.is_direct() {
+            let said = "The two users of a direct conversation cannot be changed.";
+            return Err(ErrorBody::new(ErrorCode::NotAllowed).because(said));
+        }
+        self.members.archived(group, user).await
+    }
+}
+
+fn same_message(first: FoundMessage, text: &str) -> Result<Accepted, ErrorBody> {
+    if first.text == text {
+        Ok(Accepted { seq: first.seq, time: first.time })
+    } else {
+        Err(ErrorCode::ClientIdConflict.into())
+    }
+}
+
+fn view(
+    user: &UserId,
+    conversation: ConversationId,
+    found: MembershipReply,
+    change: &Change,
+) -> Result<ConversationView, ErrorBody> {
+    let role = found.role.ok_or_else(not_a_member)?;
+    let (name, peer) = match change {
+        Change::DirectOpened { peers } => (None, Some(if peers[0] == *user { &peers[1] } else { &peers[0] }.clone())),
+        Change::GroupCreated { name, .. } => (Some(found.name.unwrap_or_else(|| name.clone())), None),
+        _ => (None, None),
+    };
+    Ok(ConversationView { conversation, name, peer, role, last_seq: found.last_seq })
+}
+
+fn append_refusal(error: &AppendError) -> ErrorBody {
+    match error {
+        AppendError::Full => {
+            metrics::counter!("natter_connection_refusals_total", "limit" => "log_mib_max").increment(1);
+            ErrorBody::new(ErrorCode::Unavailable)
+                .because("The log is full: try again later.")
+                .limit("log_mib_max")
+                .retry_after_ms(10_000)
+        }
+        AppendError::FenceMoved | AppendError::Unavailable { .. } => unavailable(error),
+    }
+}
+
+/// A refusal that names the limit.
+pub(crate) fn too_large(limit: &str, max: u32, what: &str, unit: &str) -> ErrorBody {
+    ErrorBody::new(ErrorCode::TooLarge).because(format!("{what} may have at most {max} {unit}.")).limit(limit)
+}

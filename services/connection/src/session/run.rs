@@ -1,0 +1,332 @@
+//! The loop of a session.
+
+mod clockwork;
+
+use std::{future::poll_fn, sync::Arc};
+
+use clockwork::{Token, When};
+
+use futures_util::{FutureExt, future::BoxFuture};
+use natter_bus::{
+    AskError, Inbox, InboxMessage, LiveEvent, MarkerRequest,
+    storage_api::{Backlog, BacklogReply},
+};
+use natter_ids::{Position, SessionId, UserId};
+use natter_protocol::{ClientFrame, CloseCode, ErrorBody, ErrorCode, ServerFrame, decode_client_frame, event_frame};
+use tokio::{sync::watch, time::Instant};
+use tokio_tungstenite::tungstenite::Utf8Bytes;
+
+use super::{
+    REFUSED_IN_A_ROW_MAX,
+    answer::{self, Answer, Effect},
+    doubt_wait,
+    lanes::Lanes,
+    seam::{Deliver, Seam},
+    socket::{Incoming, Socket},
+};
+use crate::{doubt::Doubt, gate::Identity, presence::Joined, server::Shared, watches::Watch};
+
+/// Live messages taken in before the socket is looked at again.
+const INBOX_AT_ONCE: usize = 128;
+/// After so many markers that did not come the client is told that its backlog is late.
+const MARKER_TRIES_SILENT: u32 = 5;
+
+type Page = BoxFuture<'static, Result<BacklogReply, AskError>>;
+
+pub(super) struct Session<'a> {
+    shared: &'a Arc<Shared>,
+    user: UserId,
+    session: SessionId,
+    inbox: Inbox,
+    joined: Joined,
+    seam: Seam,
+    /// The round that markers were last asked for.
+    asked_round: u32,
+    lanes: Lanes<Answer>,
+    page: Option<Page>,
+    /// What the client was told it waits for.
+    delayed: Option<&'static str>,
+    watch: Option<Arc<Watch>>,
+    /// The users of `watch`.
+    watched: Vec<UserId>,
+    refused_in_a_row: u32,
+    doubts: watch::Receiver<Doubt>,
+    when: When,
+}
+
+impl<'a> Session<'a> {
+    pub(super) fn new(
+        shared: &'a Arc<Shared>,
+        identity: Identity,
+        session: SessionId,
+        position: Option<Position>,
+        inbox: Inbox,
+        joined: Joined,
+    ) -> Self {
+        let config = &shared.config;
+        let mut this = Self {
+            shared,
+            user: identity.user,
+            session,
+            inbox,
+            joined,
+            seam: Seam::new(position, shared.bus.partitions(), config.held_bytes_max as usize),
+            asked_round: 0,
+            lanes: Lanes::new(),
+            page: None,
+            delayed: None,
+            watch: None,
+            watched: Vec::new(),
+            refused_in_a_row: 0,
+            doubts: shared.doubts.clone(),
+            when: When::new(config, identity.expires_at),
+        };
+        this.doubts.mark_unchanged();
+        this
+    }
+
+    /// Runs to the end; returns how to close, `None` when the client is gone.
+    pub(super) async fn run(mut self, socket: &mut Socket) -> Option<CloseCode> {
+        let draining = self.shared.drain.clone();
+        let mut timer = Box::pin(tokio::time::sleep_until(Instant::now()));
+        loop {
+            self.advance(socket).await;
+            if socket.live_bytes() > self.shared.config.outbound_bytes_max as usize {
+                return Some(CloseCode::SlowConsumer);
+            }
+            self.arm(&mut timer, socket);
+            let roomy = self.has_room(socket);
+            let read = roomy && self.lanes.len() < self.shared.config.requests_at_once as usize;
+            let Self { inbox, lanes, page, watch, doubts, when, .. } = &mut self;
+            let ended = tokio::select! {
+                incoming = poll_fn(|cx| socket.poll_incoming(cx, read)) => self.on_incoming(incoming, socket),
+                message = inbox.next() => match message {
+                    Some(message) => self.on_inbox(message, socket),
+                    None => Err(Some(CloseCode::Unavailable)),
+                },
+                answer = lanes.next(), if roomy => self.on_answer(answer, socket),
+                reply = next_page(page) => self.on_page(reply, socket),
+                views = changes(watch.as_deref()) => {
+                    views.into_iter().for_each(|presence| socket.push(&ServerFrame::PresenceChanged { presence }));
+                    Ok(())
+                }
+                Ok(()) = doubts.changed() => self.on_doubt(),
+                () = draining.cancelled(), if when.leave.is_none() => {
+                    self.when.leave = Some(self.shared.pace.next_slot());
+                    Ok(())
+                }
+                () = timer.as_mut() => self.on_timer(socket),
+            };
+            if let Err(ended) = ended {
+                return ended;
+            }
+        }
+    }
+
+    /// Whether the client takes what it is given: otherwise nothing more is asked for on its
+    /// behalf. Only live events, which cannot wait, may fill the queue beyond this.
+    fn has_room(&self, socket: &Socket) -> bool {
+        socket.queued_bytes() <= self.shared.config.outbound_bytes_max as usize / 2
+    }
+
+    /// Does what the state asks for: markers, the archive, telling that all has been sent.
+    async fn advance(&mut self, socket: &mut Socket) {
+        let now = Instant::now();
+        let new_round = self.asked_round != self.seam.round();
+        if new_round {
+            self.asked_round = self.seam.round();
+            self.when.marker.reset();
+        }
+        if new_round || (self.seam.needs_marker() && self.when.marker.is_due(now)) {
+            if self.when.marker.tries() >= MARKER_TRIES_SILENT {
+                self.tell_delayed("delivery", socket);
+            }
+            self.when.marker.wait();
+            self.request_marker().await;
+        }
+        if self.page.is_none() && self.when.archive.is_due(now) && self.has_room(socket) {
+            self.page = self.seam.wants_backlog().map(|upto| self.ask_page(upto));
+        }
+        if self.seam.newly_caught_up() {
+            self.delayed = None;
+            socket.push(&ServerFrame::CaughtUp { position: self.seam.position().clone() });
+        }
+    }
+
+    async fn request_marker(&mut self) {
+        let request = MarkerRequest {
+            user: self.user.clone(),
+            session: self.session.clone(),
+            round: self.seam.round(),
+            gateway: self.shared.bus.instance().clone(),
+            reported: self.joined.number(),
+        };
+        if let Err(error) = self.shared.bus.request_markers(&request).await {
+            tracing::debug!(error, "a marker could not be asked for; asked again soon");
+        }
+    }
+
+    fn ask_page(&self, upto: Position) -> Page {
+        let (shared, user) = (Arc::clone(self.shared), self.user.clone());
+        let (after, limit) = (self.seam.position().clone(), shared.config.backlog_page);
+        async move {
+            // Everybody returning at once is admitted at a pace that storage keeps up with.
+            let _turn = shared.resumes.acquire().await;
+            shared.bus.ask(&Backlog { user, after, upto: Some(upto), limit }).await
+        }
+        .boxed()
+    }
+
+    fn tell_delayed(&mut self, waiting_for: &'static str, socket: &mut Socket) {
+        if self.delayed != Some(waiting_for) {
+            self.delayed = Some(waiting_for);
+            socket.push(&ServerFrame::ResumeDelayed { waiting_for: waiting_for.to_owned() });
+        }
+    }
+
+    fn on_incoming(&mut self, incoming: Incoming, socket: &mut Socket) -> Result<(), Option<CloseCode>> {
+        self.when.heard = Instant::now();
+        match incoming {
+            Incoming::Text(text) => self.on_text(&text, socket),
+            Incoming::Sign => Ok(()),
+            Incoming::Binary => {
+                let error =
+                    ErrorBody::new(ErrorCode::Malformed).because("Frames are JSON text; a binary frame is none.");
+                self.refuse(None, error, socket)
+            }
+            Incoming::TooLarge => Err(Some(CloseCode::FrameTooLarge)),
+            Incoming::Gone => Err(None),
+        }
+    }
+
+    fn on_text(&mut self, text: &Utf8Bytes, socket: &mut Socket) -> Result<(), Option<CloseCode>> {
+        match decode_client_frame(text) {
+            Ok(ClientFrame::Request { id, request }) => {
+                let lane = answer::lane(&request);
+                let shared = Arc::clone(self.shared);
+                self.lanes.add(lane, answer::answer(shared, self.user.clone(), id, request));
+            }
+            Ok(ClientFrame::Ping { id }) => socket.push(&ServerFrame::Pong { id }),
+            Ok(ClientFrame::Hello(_)) => {
+                let error =
+                    ErrorBody::new(ErrorCode::OutOfState).because("The session has begun: there is one `hello`.");
+                return self.refuse(None, error, socket);
+            }
+            Err(undecodable) => return self.refuse(undecodable.id, undecodable.error, socket),
+        }
+        self.refused_in_a_row = 0;
+        Ok(())
+    }
+
+    fn refuse(&mut self, id: Option<u64>, error: ErrorBody, socket: &mut Socket) -> Result<(), Option<CloseCode>> {
+        socket.push(&ServerFrame::Error { id, error });
+        self.refused_in_a_row += 1;
+        if self.refused_in_a_row < REFUSED_IN_A_ROW_MAX { Ok(()) } else { Err(Some(CloseCode::ProtocolError)) }
+    }
+
+    fn on_inbox(&mut self, first: InboxMessage, socket: &mut Socket) -> Result<(), Option<CloseCode>> {
+        let mut next = Some(first);
+        for more in (0..INBOX_AT_ONCE).rev() {
+            match next {
+                Some(InboxMessage::Event(arrival)) => {
+                    if let Some(event) = self.seam.on_event(arrival) {
+                        socket.push_live(self.event_text(&event)?);
+                    }
+                }
+                // The inbox is shared by all devices of the user.
+                Some(InboxMessage::Marker(marker)) if marker.session == self.session => self.seam.on_marker(&marker),
+                Some(InboxMessage::Marker(_)) => {}
+                None => break,
+            }
+            next = if more > 0 { self.inbox.next().now_or_never().flatten() } else { None };
+        }
+        Ok(())
+    }
+
+    fn event_text(&mut self, event: &Deliver) -> Result<String, Option<CloseCode>> {
+        let Ok(json) = std::str::from_utf8(&event.json) else {
+            tracing::error!("an event is not UTF-8");
+            return Err(Some(CloseCode::Unavailable));
+        };
+        // Inside a JSON text every quote is escaped, so this finds nothing that people wrote.
+        if self.watch.is_some()
+            && (json.contains("\"kind\":\"member_removed\"") || json.contains("\"kind\":\"member_left\""))
+        {
+            self.watch_again();
+        }
+        Ok(event_frame(&event.position, json))
+    }
+
+    /// Somebody left: perhaps a watched user shares no conversation any more (G8).
+    fn watch_again(&mut self) {
+        let (shared, user, watched) = (Arc::clone(self.shared), self.user.clone(), self.watched.clone());
+        self.lanes.add(None, async move {
+            let known = shared.acquaintances(&user, watched).await;
+            // Who cannot be checked is not shown: the client watches again when it wants to.
+            let effect = Some(Effect::Watch(known.unwrap_or_default()));
+            Answer { frame: None, effect }
+        });
+    }
+
+    fn on_answer(&mut self, answer: Answer, socket: &mut Socket) -> Result<(), Option<CloseCode>> {
+        match answer.effect {
+            Some(Effect::Refreshed(expires_at)) => self.when.token = Token::new(&self.shared.config, expires_at),
+            Some(Effect::Watch(users)) => {
+                self.watch = (!users.is_empty()).then(|| self.shared.watches.watch(&users));
+                self.watched = users;
+            }
+            None => {}
+        }
+        if let Some(frame) = &answer.frame {
+            socket.push(frame);
+        }
+        Ok(())
+    }
+
+    fn on_page(&mut self, reply: Result<BacklogReply, AskError>, socket: &mut Socket) -> Result<(), Option<CloseCode>> {
+        self.page = None;
+        let reply = match reply {
+            Ok(reply) => reply,
+            Err(error) => {
+                tracing::debug!(%error, "missed events cannot be read now");
+                self.when.archive.wait();
+                self.tell_delayed("storage", socket);
+                return Ok(());
+            }
+        };
+        self.when.archive.reset();
+        metrics::counter!("natter_connection_backlog_events_total").increment(reply.events.len() as u64);
+        for event in reply.events {
+            let json = String::from(Box::<str>::from(event.event)).into_bytes().into();
+            let event = LiveEvent { partition: event.partition, seq: event.seq, json };
+            if let Some(event) = self.seam.on_archived(event) {
+                socket.push_text(self.event_text(&event)?);
+            }
+        }
+        for event in self.seam.on_archived_upto(&reply.position) {
+            socket.push_text(self.event_text(&event)?);
+        }
+        Ok(())
+    }
+
+    fn on_doubt(&mut self) -> Result<(), Option<CloseCode>> {
+        let deep = self.doubts.borrow_and_update().deep;
+        let deep = deep || self.when.doubt.is_some_and(|(_, deep)| deep);
+        self.when.doubt = Some((Instant::now() + doubt_wait(self.shared.sessions()), deep));
+        Ok(())
+    }
+}
+
+async fn next_page(page: &mut Option<Page>) -> Result<BacklogReply, AskError> {
+    match page {
+        Some(page) => page.await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn changes(watch: Option<&Watch>) -> Vec<natter_protocol::PresenceView> {
+    match watch {
+        Some(watch) => watch.changes().await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,113 @@
+//! Who watches whose presence at this gateway: one subscription for all, and for each session at
+//! most one pending change per watched user, however fast they come.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+};
+
+use natter_bus::{Bus, presence::PresenceChanges};
+use natter_ids::UserId;
+use natter_protocol::PresenceView;
+use natter_runtime::{OnEnd, Scope};
+use tokio::sync::Notify;
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What one session watches.
+#[derive(Default)]
+pub(crate) struct Watch {
+    pending: Mutex<HashMap<UserId, PresenceView>>,
+    changed: Notify,
+}
+
+impl Watch {
+    /// Waits until something changed; returns the newest view of every user who changed.
+    pub(crate) async fn changes(&self) -> Vec<PresenceView> {
+        loop {
+            let changed = self.changed.notified();
+            let views: Vec<_> = lock(&self.pending).drain().map(|(_, view)| view).collect();
+            if !views.is_empty() {
+                return views;
+            }
+            changed.await;
+        }
+    }
+}
+
+/// Every watch of this gateway.
+#[derive(Clone, Default)]
+pub(crate) struct Watches(Arc<Mutex<HashMap<UserId, Vec<Weak<Watch>>>>>);
+
+impl Watches {
+    /// Starts to follow changes.
+    pub(crate) async fn start(bus: &Bus, scope: &Scope) -> Result<Self, String> {
+        let changes = bus.presence_changes().await?;
+        let (watches, cancel) = (Self::default(), scope.cancel_token());
+        let follower = watches.clone();
+        scope.spawn("connection-watches", OnEnd::StopProcess, async move {
+            cancel.run_until_cancelled(follower.follow(changes)).await;
+        });
+        Ok(watches)
+    }
+
+    async fn follow(self, mut changes: PresenceChanges) {
+        while let Some(view) = changes.next().await {
+            self.tell(&view);
+        }
+    }
+
+    fn tell(&self, view: &PresenceView) {
+        let mut all = lock(&self.0);
+        let Some(watching) = all.get_mut(&view.user) else { return };
+        watching.retain(|watch| {
+            let Some(watch) = watch.upgrade() else { return false };
+            lock(&watch.pending).insert(view.user.clone(), view.clone());
+            watch.changed.notify_one();
+            true
+        });
+        if watching.is_empty() {
+            all.remove(&view.user);
+        }
+    }
+
+    /// A watch of these users; it ends when it is dropped.
+    pub(crate) fn watch(&self, users: &[UserId]) -> Arc<Watch> {
+        let watch = Arc::<Watch>::default();
+        let mut all = lock(&self.0);
+        for user in users {
+            let watching = all.entry(user.clone()).or_default();
+            // Users who never change must not collect watches that ended long ago.
+            watching.retain(|watch| watch.strong_count() > 0);
+            watching.push(Arc::downgrade(&watch));
+        }
+        watch
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use futures_util::FutureExt;
+
+    #[tokio::test]
+    async fn only_the_newest_view_of_each_watched_user_waits() {
+        let watches = Watches::default();
+        let (alice, bob) = (UserId::new("alice").unwrap(), UserId::new("bob").unwrap());
+        let watch = watches.watch(std::slice::from_ref(&alice));
+        for number in 0..1_000_u64 {
+            let online = number % 2 == 0;
+            watches.tell(&PresenceView { user: alice.clone(), online, last_seen: Some(number) });
+            watches.tell(&PresenceView { user: bob.clone(), online, last_seen: None });
+        }
+        let views = watch.changes().await;
+        assert_eq!(views, [PresenceView { user: alice.clone(), online: false, last_seen: Some(999) }]);
+        assert!(watch.changes().now_or_never().is_none());
+        drop(watch);
+        watches.tell(&PresenceView { user: alice, online: true, last_seen: None });
+        assert!(lock(&watches.0).is_empty(), "a watch that ended leaves nothing behind");
+    }
+}
