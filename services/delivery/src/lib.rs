@@ -7,6 +7,7 @@
 
 mod config;
 mod conversation;
+mod links;
 mod markers;
 mod online;
 mod progress;
@@ -32,10 +33,11 @@ pub async fn start(config: Config, bus: Bus, scope: Scope) -> Result<(), StartEr
     let online = online::Online::start(bus.clone(), &scope).await.map_err(StartError)?;
     let progress = Arc::new(progress::Progress::new(bus.partitions()));
     let requests = bus.marker_requests().await.map_err(StartError)?;
-    let markers = markers::Markers::new(bus.clone(), online.clone(), Arc::clone(&progress));
+    let links = Arc::new(links::Links::new(bus.partitions()));
+    let markers = markers::Markers::new(bus.clone(), online.clone(), Arc::clone(&progress), Arc::clone(&links));
     let cancel = scope.cancel_token();
     scope.spawn("delivery-markers", OnEnd::StopProcess, async move { markers.run(requests, cancel).await });
-    let worker = Arc::new(worker::FanOut::new(config, bus.clone(), online, progress));
+    let worker = Arc::new(worker::FanOut::new(config, bus.clone(), online, progress, links));
     let cancel = scope.cancel_token();
     scope.spawn("delivery-partitions", OnEnd::StopProcess, async move {
         bus.run_partitions(Service::Delivery, worker, cancel).await;

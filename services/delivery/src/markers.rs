@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use natter_bus::{Bus, Marker, MarkerRequest, MarkerRequests};
+use natter_bus::{Bus, Marker, MarkerRequest, MarkerRequests, Reached};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::{online::Online, progress::Progress};
+use crate::{links::Links, online::Online, progress::Progress};
 
 /// Most requests answered at once; more wait in the subscription, and gateways ask again.
 const AT_ONCE: usize = 1_024;
@@ -16,11 +16,12 @@ pub(crate) struct Markers {
     bus: Bus,
     online: Online,
     progress: Arc<Progress>,
+    links: Arc<Links>,
 }
 
 impl Markers {
-    pub(crate) fn new(bus: Bus, online: Online, progress: Arc<Progress>) -> Self {
-        Self { bus, online, progress }
+    pub(crate) fn new(bus: Bus, online: Online, progress: Arc<Progress>, links: Arc<Links>) -> Self {
+        Self { bus, online, progress, links }
     }
 
     pub(crate) async fn run(self, mut requests: MarkerRequests, cancel: CancellationToken) {
@@ -38,10 +39,13 @@ impl Markers {
     async fn answer(&self, request: MarkerRequest) {
         // First the user is known to be online, then the numbers are read: see `Progress`.
         self.online.has_applied(&request.gateway, request.reported).await;
-        let reached = self.progress.reached();
-        if reached.is_empty() {
+        let owned = self.progress.reached();
+        if owned.is_empty() {
             return;
         }
+        let link = |partition| self.links.of(partition, &request.user);
+        let reached =
+            owned.into_iter().map(|(partition, seq)| Reached { partition, seq, link: link(partition) }).collect();
         let marker = Marker { session: request.session, round: request.round, reached };
         if let Err(error) = self.bus.send_marker(&request.user, &marker).await {
             tracing::debug!(error, "a marker could not be sent; the gateway asks again");

@@ -25,6 +25,8 @@ const LEASE: Duration = Duration::from_secs(30);
 /// How long a marker waits for the report that it depends on.
 const REPORT_WAIT: Duration = Duration::from_millis(300);
 const TICK: Duration = Duration::from_secs(1);
+/// A tick that comes this late means that this process stood still: the silence was its own.
+const STALLED: Duration = Duration::from_secs(5);
 /// After this long every living gateway has answered a request for full reports.
 const SETTLE: Duration = Duration::from_secs(3);
 
@@ -100,6 +102,7 @@ impl Online {
     ) {
         let mut tick = tokio::time::interval(TICK);
         let mut asked_at = Instant::now();
+        let mut ticked_at = Instant::now();
         self.distrust().await;
         loop {
             tokio::select! {
@@ -116,7 +119,13 @@ impl Online {
                     self.distrust().await;
                 }
                 _ = tick.tick() => {
-                    self.write().expire(Instant::now());
+                    if ticked_at.elapsed() >= STALLED {
+                        asked_at = Instant::now();
+                        self.distrust().await;
+                    } else {
+                        self.write().expire(Instant::now());
+                    }
+                    ticked_at = Instant::now();
                     let complete = self.read().is_complete();
                     let trusted = self.0.trusted.load(Ordering::SeqCst);
                     if complete && asked_at.elapsed() >= SETTLE {

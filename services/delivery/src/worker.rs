@@ -1,7 +1,6 @@
 //! The work on one partition: whom each entry goes to, then sending.
 
 use std::{
-    collections::HashMap,
     num::NonZeroUsize,
     sync::Arc,
     time::{Duration, Instant},
@@ -18,7 +17,7 @@ use natter_ids::{ConversationId, Partition, Seq, UserId};
 use natter_protocol::{Entry, Event};
 use tokio::sync::Mutex;
 
-use crate::{Config, conversation::Conversation, online::Online, progress::Progress};
+use crate::{Config, conversation::Conversation, links::Links, online::Online, progress::Progress};
 
 const RETRY: Duration = Duration::from_millis(200);
 /// How often users who went offline are forgotten.
@@ -32,6 +31,7 @@ pub(crate) struct FanOut {
     bus: Bus,
     online: Online,
     progress: Arc<Progress>,
+    links: Arc<Links>,
     /// One per partition; only that partition's task uses it.
     partitions: Box<[Mutex<State>]>,
 }
@@ -39,10 +39,6 @@ pub(crate) struct FanOut {
 /// What is known of an owned partition.
 struct State {
     conversations: Conversations,
-    /// The last event sent to each user who is online, for their links.
-    sent: HashMap<UserId, Seq>,
-    /// Since when events are sent by this replica: nobody outside `sent` got one after it.
-    since: Seq,
     swept: Instant,
 }
 
@@ -52,15 +48,14 @@ struct Planned {
 }
 
 impl FanOut {
-    pub(crate) fn new(config: Config, bus: Bus, online: Online, progress: Arc<Progress>) -> Self {
+    pub(crate) fn new(config: Config, bus: Bus, online: Online, progress: Arc<Progress>, links: Arc<Links>) -> Self {
         // A batch must fit, or a conversation could be evicted between reading and using it.
         let share = config.conversations_cached.max(1_024 * u32::from(bus.partitions())) as usize
             / usize::from(bus.partitions());
         let capacity = NonZeroUsize::new(share).unwrap_or(NonZeroUsize::MIN);
-        let state =
-            || State { conversations: LruCache::new(capacity), sent: HashMap::new(), since: 0, swept: Instant::now() };
+        let state = || State { conversations: LruCache::new(capacity), swept: Instant::now() };
         let partitions = Partition::all(bus.partitions()).map(|_| Mutex::new(state())).collect();
-        Self { config, bus, online, progress, partitions }
+        Self { config, bus, online, progress, links, partitions }
     }
 
     /// Reads the conversations that the batch needs and the cache lacks.
@@ -139,27 +134,24 @@ impl FanOut {
         Ok(planned)
     }
 
-    async fn send(&self, state: &mut State, planned: &[Planned]) -> Result<(), String> {
+    async fn send(&self, planned: &[Planned]) -> Result<(), String> {
         for Planned { event, recipients } in planned {
             for user in recipients {
+                let link = self.links.advance(event.partition, user, event.seq);
                 if self.online.may_be_online(user) {
-                    let link = state.sent.insert(user.clone(), event.seq).unwrap_or(state.since);
                     self.bus.send_live(user, event, link).await?;
-                } else {
-                    state.sent.remove(user);
                 }
             }
         }
-        self.bus.flush().await
+        // The acknowledgement goes over the same connection, behind what was sent.
+        Ok(())
     }
-}
 
-impl State {
     /// Forgets users who went offline and got nothing since.
-    fn sweep(&mut self, online: &Online) {
-        if self.swept.elapsed() >= SWEEP {
-            self.sent.retain(|user, _| online.may_be_online(user));
-            self.swept = Instant::now();
+    fn sweep(&self, partition: Partition, state: &mut State) {
+        if state.swept.elapsed() >= SWEEP {
+            self.links.sweep(partition, |user| self.online.may_be_online(user));
+            state.swept = Instant::now();
         }
     }
 }
@@ -179,12 +171,11 @@ impl PartitionWorker for FanOut {
     async fn begin(&self, partition: Partition) -> Result<Option<Seq>, WorkError> {
         let mut state = self.partitions[partition.index()].lock().await;
         state.conversations.clear();
-        state.sent.clear();
         Ok(None)
     }
 
     async fn began(&self, partition: Partition, after: Seq) {
-        self.partitions[partition.index()].lock().await.since = after;
+        self.links.begin(partition, after);
         self.progress.begin(partition, after);
     }
 
@@ -195,11 +186,11 @@ impl PartitionWorker for FanOut {
         let planned = self.plan(&mut state.conversations, batch).await?;
         self.progress.deciding(partition, last);
         // The entries are taken into the cache now, so sending is repeated here, not the batch.
-        while let Err(reason) = self.send(&mut state, &planned).await {
+        while let Err(reason) = self.send(&planned).await {
             tracing::warn!(%partition, reason, "live events could not be sent; trying again");
             tokio::time::sleep(RETRY).await;
         }
-        state.sweep(&self.online);
+        self.sweep(partition, &mut state);
         let oldest = batch.first().map_or(0, |record| record.stored_at);
         metrics::counter!("natter_delivery_entries_total").increment(batch.len() as u64);
         metrics::gauge!("natter_delivery_batch_stored_at_ms", "partition" => partition.to_string()).set(oldest as f64);

@@ -43,7 +43,7 @@ pub fn mint(secret: &Secret, request: &MintRequest) -> Result<String, MintError>
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_err(|error| MintError(error.to_string()))?;
     let claims = Claims {
         sub: &request.subject,
-        exp: (now + request.ttl).as_secs(),
+        exp: now.saturating_add(request.ttl).as_secs(),
         iss: request.issuer.as_deref(),
         aud: request.audience.as_deref(),
     };

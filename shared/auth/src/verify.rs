@@ -1,5 +1,6 @@
 //! Checking a token.
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header, errors::ErrorKind};
 use serde::Deserialize;
 
@@ -55,7 +56,8 @@ pub enum AuthError {
 #[derive(Deserialize)]
 struct RawClaims {
     sub: String,
-    exp: u64,
+    /// Seconds since 1970 UTC, with a fraction or without (RFC 7519, section 2).
+    exp: f64,
 }
 
 /// Checks tokens by one configuration.
@@ -83,12 +85,11 @@ impl Verifier {
         if token.len() > TOKEN_BYTES_MAX {
             return Err(AuthError::Malformed);
         }
-        let header = decode_header(token).map_err(|error| match error.kind() {
-            ErrorKind::Json(_) | ErrorKind::InvalidAlgorithmName | ErrorKind::UnsupportedAlgorithm => {
-                AuthError::WrongAlgorithm
-            }
-            _ => AuthError::Malformed,
-        })?;
+        let header = decode_header(token).map_err(|_| not_a_header(token))?;
+        // Extensions that must be understood, of which there are none here (RFC 7515, section 4.1.11).
+        if header.crit.is_some() {
+            return Err(AuthError::Malformed);
+        }
         let key = match header.alg {
             Algorithm::HS256 => self.secret.clone().ok_or(AuthError::WrongAlgorithm)?,
             algorithm @ (Algorithm::RS256 | Algorithm::ES256 | Algorithm::EdDSA) => {
@@ -102,7 +103,8 @@ impl Verifier {
         let claims =
             decode::<RawClaims>(token, &key, &self.validation(header.alg)).map_err(|error| refusal(error.kind()))?;
         let RawClaims { sub, exp } = claims.claims;
-        Ok(Claims { subject: sub, expires_at: exp.saturating_mul(1000) })
+        // The conversion saturates.
+        Ok(Claims { subject: sub, expires_at: (exp * 1000.0) as u64 })
     }
 
     fn validation(&self, algorithm: Algorithm) -> Validation {
@@ -123,6 +125,21 @@ impl Verifier {
         }
         validation.set_required_spec_claims(&required);
         validation
+    }
+}
+
+/// Tells an algorithm that is not known, `none` among them, from what is no header at all.
+fn not_a_header(token: &str) -> AuthError {
+    #[derive(Deserialize)]
+    struct Named {
+        #[serde(rename = "alg")]
+        _alg: String,
+    }
+    let header = token.split('.').next().unwrap_or_default();
+    let bytes = URL_SAFE_NO_PAD.decode(header).unwrap_or_default();
+    match serde_json::from_slice::<Named>(&bytes) {
+        Ok(_) => AuthError::WrongAlgorithm,
+        Err(_) => AuthError::Malformed,
     }
 }
 

@@ -4,7 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use async_nats::jetstream;
 use natter_ids::{GatewayId, Partition};
-use tokio::sync::broadcast;
+use tokio::{
+    runtime::{Builder, Runtime},
+    sync::broadcast,
+};
 
 use crate::{Config, subjects};
 
@@ -39,6 +42,9 @@ pub enum ConnectError {
         /// Why.
         source: async_nats::ConnectError,
     },
+    /// The thread of the connection cannot be started.
+    #[error("no thread for the connection to NATS")]
+    Thread(#[source] std::io::Error),
     /// No address was configured.
     #[error("`nats.url` is not set")]
     NoUrl,
@@ -58,6 +64,40 @@ pub(crate) struct Shared {
     pub(crate) archived: crate::archived::ArchivedWatch,
     pub(crate) last_seen: tokio::sync::OnceCell<jetstream::kv::Store>,
     link: broadcast::Sender<LinkEvent>,
+    _wire: Wire,
+}
+
+/// The thread that reads and writes the connection. A runtime shares its time fairly among tasks,
+/// and the one that all others wait for must not be one of ten thousand.
+struct Wire(Option<Runtime>);
+
+impl Wire {
+    fn start() -> Result<Self, ConnectError> {
+        let runtime = Builder::new_multi_thread().worker_threads(1).thread_name("natter-nats").enable_all().build();
+        runtime.map(|runtime| Self(Some(runtime))).map_err(ConnectError::Thread)
+    }
+
+    async fn connect(
+        &self,
+        options: async_nats::ConnectOptions,
+        addresses: Vec<String>,
+        url: String,
+    ) -> Result<async_nats::Client, ConnectError> {
+        let closed = || ConnectError::Thread(std::io::Error::other("the thread has ended"));
+        let runtime = self.0.as_ref().ok_or_else(closed)?;
+        #[allow(clippy::disallowed_methods, reason = "it is awaited right here")]
+        let connected = runtime.spawn(async move { options.connect(addresses).await }).await.map_err(|_| closed())?;
+        connected.map_err(|source| ConnectError::Unreachable { url, source })
+    }
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        // The last handle may go inside a task, where nothing may wait.
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 impl Bus {
@@ -70,7 +110,8 @@ impl Bus {
         let (link, _) = broadcast::channel(16);
         let options = options(config, &instance, link.clone()).await?;
         let addresses: Vec<String> = url.split(',').map(|address| address.trim().to_owned()).collect();
-        let client = options.connect(addresses).await.map_err(|source| ConnectError::Unreachable { url, source })?;
+        let wire = Wire::start()?;
+        let client = wire.connect(options, addresses, url).await?;
         let timeout = Duration::from_millis(config.append_timeout_ms.into());
         let jetstream = jetstream::context::ContextBuilder::new()
             .timeout(timeout)
@@ -87,6 +128,7 @@ impl Bus {
             archived,
             last_seen: tokio::sync::OnceCell::new(),
             link,
+            _wire: wire,
         };
         Ok(Self { shared: Arc::new(shared) })
     }
@@ -114,17 +156,6 @@ impl Bus {
     /// Whether the connection stands now.
     pub fn is_connected(&self) -> bool {
         self.shared.client.connection_state() == async_nats::connection::State::Connected
-    }
-
-    /// Waits until everything published so far was written to the server's socket.
-    ///
-    /// # Errors
-    /// A sentence, when the connection does not take it in time.
-    pub async fn flush(&self) -> Result<(), String> {
-        match tokio::time::timeout(self.request_timeout(), self.shared.client.flush()).await {
-            Ok(result) => result.map_err(|error| error.to_string()),
-            Err(_) => Err("NATS does not take messages in time".to_owned()),
-        }
     }
 
     pub(crate) fn request_timeout(&self) -> Duration {

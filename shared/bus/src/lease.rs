@@ -59,6 +59,11 @@ impl LeaseTable {
         }
     }
 
+    /// The bucket says: there is no key for this partition any more.
+    pub fn forget_lease(&mut self, partition: Partition) {
+        self.leases.remove(&partition);
+    }
+
     /// The bucket says: a replica lives, or has ended by itself.
     pub fn observe_replica(&mut self, replica: GatewayId, alive: bool, now: Instant) {
         if alive {

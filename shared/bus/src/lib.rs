@@ -25,7 +25,7 @@ pub use append::{Append, AppendError, Fence, Stored, Target};
 pub use config::{Config, InvalidConfig};
 pub use connect::{Bus, ConnectError, LinkEvent};
 pub use lease::{LeaseAction, LeaseTable};
-pub use live::{Arrival, Inbox, InboxMessage, LiveEvent, Marker, MarkerRequest, MarkerRequests};
+pub use live::{Arrival, Inbox, InboxMessage, LiveEvent, Marker, MarkerRequest, MarkerRequests, Reached};
 pub use log::{FRESH_ID_AGE_MS, FUTURE_ID_MS, LogRecord, Poison};
 pub use lookup::LookupError;
 pub use partitions::{PartitionWorker, WorkError};

@@ -6,7 +6,7 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::StreamExt;
-use natter_ids::{GatewayId, Partition, Position, Seq, SessionId, UserId};
+use natter_ids::{GatewayId, Partition, Seq, SessionId, UserId};
 use serde::{Deserialize, Serialize};
 
 use crate::{Bus, subjects};
@@ -32,16 +32,27 @@ pub struct Arrival {
     pub link: Seq,
 }
 
-/// An answer to a [`MarkerRequest`]: the sender owns these partitions, has sent every event up to
-/// these numbers before this marker, and sends every later one after it, on this subject.
+/// How far the owner of a partition has come, as seen by one user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reached {
+    /// Which partition.
+    pub partition: Partition,
+    /// Whatever is not above this number may be missing in the inbox and is in the log; every
+    /// later event of the user comes after the marker, on this subject.
+    pub seq: Seq,
+    /// What the next event's [`Arrival::link`] will be: an inbox that has reached it misses nothing.
+    pub link: Seq,
+}
+
+/// An answer to a [`MarkerRequest`], from a replica that owns these partitions.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Marker {
     /// The session that asked; the inbox is shared by all devices of the user.
     pub session: SessionId,
     /// The request's number.
     pub round: u32,
-    /// Partition and number.
-    pub reached: Vec<(Partition, Seq)>,
+    /// One for each partition that the sender owns.
+    pub reached: Vec<Reached>,
 }
 
 /// A session's wish for markers. Every delivery replica receives it.
@@ -174,17 +185,6 @@ impl Bus {
     pub(crate) async fn publish_json(&self, subject: String, value: &impl Serialize) -> Result<(), String> {
         let bytes = serde_json::to_vec(value).map_err(|error| error.to_string())?;
         self.shared.client.publish(subject, bytes.into()).await.map_err(|error| error.to_string())
-    }
-}
-
-impl Marker {
-    /// The marker's numbers as a position over `partitions`, 0 where it says nothing.
-    pub fn position(&self, partitions: u16) -> Position {
-        let mut position = Position::start(partitions);
-        for (partition, seq) in &self.reached {
-            position.advance(*partition, *seq);
-        }
-        position
     }
 }
 

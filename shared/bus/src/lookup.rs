@@ -33,6 +33,16 @@ impl Bus {
         Ok(self.last_entry(conversation, &subjects::log(conversation)).await?.map_or(0, |(seq, _)| seq))
     }
 
+    /// The number of the newest entry of a partition.
+    ///
+    /// # Errors
+    /// [`LookupError`] when the log cannot be reached.
+    pub async fn newest_seq(&self, partition: Partition) -> Result<Seq, LookupError> {
+        let stream = self.stream(partition).await.map_err(LookupError)?;
+        let info = stream.get_info().await.map_err(|error| LookupError(error.to_string()))?;
+        Ok(info.state.last_sequence)
+    }
+
     async fn last_entry(
         &self,
         conversation: &ConversationId,

@@ -6,7 +6,7 @@ use async_nats::jetstream::kv;
 use futures_util::StreamExt;
 use natter_ids::{GatewayId, Partition, Seq};
 use tokio::{task::JoinHandle, time::Instant};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{Bus, LeaseAction, LeaseTable, LogRecord, Service, reader::PartitionReader, subjects};
 
@@ -40,6 +40,11 @@ pub trait PartitionWorker: Send + Sync + 'static {
         std::future::ready(())
     }
 
+    /// How long entries are gathered into a batch after the first; nothing: what is there at once.
+    fn gather(&self) -> Duration {
+        Duration::ZERO
+    }
+
     /// Does the work for a batch, in order. After `Ok` the batch is acknowledged; until then it
     /// comes again, to this or another replica.
     fn process(&self, partition: Partition, batch: &[LogRecord]) -> impl Future<Output = Result<(), WorkError>> + Send;
@@ -69,7 +74,8 @@ impl Bus {
 }
 
 struct Running {
-    cancel: CancellationToken,
+    /// Stops the task, also when the owner itself is dropped.
+    cancel: DropGuard,
     task: JoinHandle<()>,
 }
 
@@ -98,32 +104,36 @@ impl<W: PartitionWorker> Owner<W> {
             tokio::select! {
                 () = cancel.cancelled() => return self.leave(&bucket).await,
                 entry = watch.next() => match entry {
-                    Some(Ok(entry)) => self.observe(&entry),
+                    Some(Ok(entry)) => if self.observe(&entry) { tick.reset_immediately() },
                     Some(Err(error)) => return Err(error.to_string()),
                     None => return Err("the watch ended".to_owned()),
                 },
-                _ = tick.tick() => tokio::time::timeout(lease, self.act(&bucket)).await.map_err(|_| "no answer in time".to_owned())??,
+                // Whatever it waits for, this replica has stopped before another may take over.
+                _ = tick.tick() => tokio::time::timeout(lease / 2, self.act(&bucket)).await.map_err(|_| "no answer in time".to_owned())??,
             }
         }
     }
 
-    fn observe(&mut self, entry: &kv::Entry) {
+    /// Takes in what the bucket says; whether somebody gave something up, which need not wait.
+    fn observe(&mut self, entry: &kv::Entry) -> bool {
         let now = std::time::Instant::now();
         let mut tokens = entry.key.split('.').skip(1);
         let held = entry.operation == kv::Operation::Put;
         match (tokens.next(), tokens.next()) {
             (Some("replica"), Some(replica)) => {
-                if let Ok(replica) = GatewayId::new(replica) {
-                    self.table.observe_replica(replica, held, now);
-                }
+                let Ok(replica) = GatewayId::new(replica) else { return false };
+                self.table.observe_replica(replica, held, now);
+                !held
             }
             (Some("partition"), Some(number)) => {
+                let Ok(number) = number.parse() else { return false };
                 let owner = std::str::from_utf8(&entry.value).ok().and_then(|owner| GatewayId::new(owner).ok());
-                if let Ok(number) = number.parse() {
-                    self.table.observe_lease(Partition(number), owner.filter(|_| held), entry.revision, now);
-                }
+                let owner = owner.filter(|_| held);
+                let given_up = owner.is_none();
+                self.table.observe_lease(Partition(number), owner, entry.revision, now);
+                given_up
             }
-            _ => {}
+            _ => false,
         }
     }
 
@@ -144,12 +154,23 @@ impl<W: PartitionWorker> Owner<W> {
             match bucket.update(self.partition_key(partition), value.into(), revision).await {
                 Ok(revision) => self.table.observe_lease(partition, owner, revision, asked_at),
                 Err(error) if error.kind() == kv::UpdateErrorKind::WrongLastRevision => {
-                    tracing::debug!(service = self.service.name(), %partition, "another replica was faster");
+                    self.look(bucket, partition).await?;
                 }
                 Err(error) => return Err(error.to_string()),
             }
         }
         self.start_and_stop().await;
+        Ok(())
+    }
+
+    /// Another replica was faster, or the key was not renewed for so long that the bucket dropped
+    /// it, of which the watch says nothing.
+    async fn look(&mut self, bucket: &kv::Store, partition: Partition) -> Result<(), String> {
+        tracing::debug!(service = self.service.name(), %partition, "the lease is not as it was known");
+        match bucket.entry(self.partition_key(partition)).await.map_err(|error| error.to_string())? {
+            Some(entry) => drop(self.observe(&entry)),
+            None => self.table.forget_lease(partition),
+        }
         Ok(())
     }
 
@@ -184,12 +205,12 @@ impl<W: PartitionWorker> Owner<W> {
             }
             worker.ended(partition);
         });
-        self.running.insert(partition, Running { cancel, task });
+        self.running.insert(partition, Running { cancel: cancel.drop_guard(), task });
     }
 
     async fn stop(&mut self, partition: Partition) {
         if let Some(running) = self.running.remove(&partition) {
-            running.cancel.cancel();
+            drop(running.cancel);
             if let Err(error) = running.task.await {
                 tracing::error!(service = self.service.name(), %partition, %error, "the partition's task panicked");
             }
@@ -208,8 +229,12 @@ impl<W: PartitionWorker> Owner<W> {
         let now = std::time::Instant::now();
         for action in self.table.decide(now) {
             if let LeaseAction::Renew(partition, revision) | LeaseAction::Release(partition, revision) = action {
-                let released = bucket.update(self.partition_key(partition), String::new().into(), revision).await;
-                released.map_err(|error| error.to_string())?;
+                match bucket.update(self.partition_key(partition), String::new().into(), revision).await {
+                    Ok(_) => {}
+                    // Lost already.
+                    Err(error) if error.kind() == kv::UpdateErrorKind::WrongLastRevision => {}
+                    Err(error) => return Err(error.to_string()),
+                }
             }
         }
         bucket.delete(self.replica_key()).await.map_err(|error| error.to_string())
@@ -230,7 +255,7 @@ async fn work<W: PartitionWorker>(bus: &Bus, service: Service, partition: Partit
     let mut reader = PartitionReader::open(bus, service, partition, after).await?;
     worker.began(partition, reader.last()).await;
     loop {
-        let batch = reader.next_batch().await?;
+        let batch = reader.next_batch(worker.gather()).await?;
         retrying(partition, || worker.process(partition, &batch.records)).await?;
         batch.ack().await?;
     }

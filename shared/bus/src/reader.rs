@@ -21,7 +21,8 @@ const PULL_EXPIRES: Duration = Duration::from_millis(2_000);
 pub(crate) struct PartitionReader {
     partition: Partition,
     consumer: jetstream::consumer::Consumer<pull::Config>,
-    messages: pull::Stream,
+    /// `None` from a missing delivery until the consumer is reset.
+    messages: Option<pull::Stream>,
     /// The last entry handed over.
     last: Seq,
     /// The consumer's own count, to notice a missing delivery; a reset starts it anew.
@@ -52,7 +53,7 @@ impl PartitionReader {
         let mut consumer: jetstream::consumer::Consumer<pull::Config> =
             stream.get_consumer(subjects::consumer(service)).await.map_err(|error| error.to_string())?;
         let last = reset(&mut consumer, after).await?;
-        let messages = pull(&consumer).await?;
+        let messages = Some(pull(&consumer).await?);
         Ok(Self { partition, consumer, messages, last, delivered: 0 })
     }
 
@@ -62,12 +63,19 @@ impl PartitionReader {
     }
 
     /// The next entries, in order and without a gap. Waits for the first, then takes what is there.
-    pub(crate) async fn next_batch(&mut self) -> Result<Batch, String> {
+    ///
+    /// To be called again only once the batch before is done: after a missing delivery the
+    /// consumer goes on behind what was handed over, and counts that as acknowledged.
+    pub(crate) async fn next_batch(&mut self, gather: Duration) -> Result<Batch, String> {
         loop {
-            let first = self.messages.next().await;
-            let mut pending = Some(first);
+            let mut messages = match self.messages.take() {
+                Some(messages) => messages,
+                None => self.recover().await?,
+            };
             let mut batch: Option<Batch> = None;
+            let mut pending = Some(messages.next().await);
             let mut intact = true;
+            let mut gathered = gather.is_zero();
             while let Some(message) = pending.take() {
                 let message = match message {
                     Some(Ok(message)) => message,
@@ -78,15 +86,17 @@ impl PartitionReader {
                     }
                     None => return Err("the subscription ended".to_owned()),
                 };
-                intact = self.take(message, &mut batch)?;
+                intact = self.take(message, &mut batch).await?;
                 let full = batch.as_ref().is_some_and(|batch| batch.records.len() >= BATCH);
                 if intact && !full {
-                    pending = self.messages.next().now_or_never();
+                    pending = messages.next().now_or_never();
+                    if pending.is_none() && !std::mem::replace(&mut gathered, true) {
+                        tokio::time::sleep(gather).await;
+                        pending = messages.next().now_or_never();
+                    }
                 }
             }
-            if !intact {
-                self.recover().await?;
-            }
+            self.messages = intact.then_some(messages);
             if let Some(batch) = batch {
                 return Ok(batch);
             }
@@ -94,13 +104,17 @@ impl PartitionReader {
     }
 
     /// Adds a message to the batch; `false` when a delivery before it is missing.
-    fn take(&mut self, message: jetstream::Message, batch: &mut Option<Batch>) -> Result<bool, String> {
+    async fn take(&mut self, message: jetstream::Message, batch: &mut Option<Batch>) -> Result<bool, String> {
         let (record, delivery) = log::record(self.partition, &message)?;
         if delivery != self.delivered + 1 {
             return Ok(false);
         }
         self.delivered = delivery;
         if record.seq <= self.last {
+            // It comes again because its acknowledgement was lost.
+            if batch.is_none() {
+                message.ack().await.map_err(|error| error.to_string())?;
+            }
             return Ok(true);
         }
         self.last = record.seq;
@@ -110,19 +124,20 @@ impl PartitionReader {
         Ok(true)
     }
 
-    async fn recover(&mut self) -> Result<(), String> {
+    /// Goes on behind what was handed over. The old pull must be gone before: it would take the
+    /// first entries after the reset.
+    async fn recover(&mut self) -> Result<pull::Stream, String> {
         metrics::counter!("natter_bus_consumer_resets_total").increment(1);
         reset(&mut self.consumer, Some(self.last)).await?;
-        self.messages = pull(&self.consumer).await?;
         self.delivered = 0;
-        Ok(())
+        pull(&self.consumer).await
     }
 }
 
 /// Makes the consumer deliver from just after `after` again; returns what it starts after.
 async fn reset(consumer: &mut jetstream::consumer::Consumer<pull::Config>, after: Option<Seq>) -> Result<Seq, String> {
     let reset = consumer.reset(after.map(|seq| seq + 1)).await.map_err(|error| error.to_string())?;
-    Ok(after.unwrap_or(reset.reset_seq.saturating_sub(1)))
+    Ok(after.unwrap_or_else(|| reset.reset_seq.saturating_sub(1)))
 }
 
 fn pull(consumer: &jetstream::consumer::Consumer<pull::Config>) -> impl Future<Output = Result<pull::Stream, String>> {

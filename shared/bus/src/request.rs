@@ -54,6 +54,7 @@ impl Bus {
 
     /// Answers requests of one kind until cancelled; replicas share them. At most `concurrency`
     /// run at once; more wait in the subscription, whose overflow the asker sees as no answer.
+    /// Once cancelled, it still answers what had come before.
     ///
     /// # Errors
     /// A sentence, when the connection is closed.
@@ -72,28 +73,47 @@ impl Bus {
         let subscribed = client.queue_subscribe(subjects::storage_request(R::NAME), "storage".to_owned()).await;
         let mut requests = subscribed.map_err(|error| error.to_string())?;
         let mut running = JoinSet::new();
-        while let Some(Some(message)) = cancel.run_until_cancelled(requests.next()).await {
-            let Some(reply_to) = message.reply else { continue };
-            while running.len() >= concurrency {
-                running.join_next().await;
-            }
-            while running.try_join_next().is_some() {}
-            let answer = serde_json::from_slice::<R>(&message.payload).map(&handler);
-            let client = client.clone();
-            running.spawn(async move {
-                let reply = match answer {
-                    Ok(answer) => answer.await.map_or_else(Reply::Fault, Reply::Ok),
-                    Err(_) => Reply::Fault(StorageFault::Malformed),
-                };
-                if let Ok(bytes) = serde_json::to_vec(&reply)
-                    && let Err(error) = client.publish(reply_to, bytes.into()).await
-                {
-                    tracing::debug!(%error, "an answer could not be sent");
-                }
-            });
+        while let Some(message) = cancel.run_until_cancelled(requests.next()).await.flatten() {
+            self.answer_one(message, concurrency, &mut running, &handler).await;
         }
-        drop(requests);
+        // From here on nothing more comes; what has come is answered.
+        if requests.drain().await.is_ok() {
+            while let Ok(Some(message)) = tokio::time::timeout(self.request_timeout(), requests.next()).await {
+                self.answer_one(message, concurrency, &mut running, &handler).await;
+            }
+        }
         while running.join_next().await.is_some() {}
         Ok(())
+    }
+
+    async fn answer_one<R, F, Fut>(
+        &self,
+        message: async_nats::Message,
+        concurrency: usize,
+        running: &mut JoinSet<()>,
+        handler: &F,
+    ) where
+        R: StorageRequest + 'static,
+        F: Fn(R) -> Fut,
+        Fut: Future<Output = Result<R::Reply, StorageFault>> + Send + 'static,
+    {
+        let Some(reply_to) = message.reply else { return };
+        while running.len() >= concurrency {
+            running.join_next().await;
+        }
+        while running.try_join_next().is_some() {}
+        let answer = serde_json::from_slice::<R>(&message.payload).map(handler);
+        let client = self.shared.client.clone();
+        running.spawn(async move {
+            let reply = match answer {
+                Ok(answer) => answer.await.map_or_else(Reply::Fault, Reply::Ok),
+                Err(_) => Reply::Fault(StorageFault::Malformed),
+            };
+            if let Ok(bytes) = serde_json::to_vec(&reply)
+                && let Err(error) = client.publish(reply_to, bytes.into()).await
+            {
+                tracing::debug!(%error, "an answer could not be sent");
+            }
+        });
     }
 }

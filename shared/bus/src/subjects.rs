@@ -88,6 +88,9 @@ pub(crate) const GATEWAY_REFRESH: &str = "presence.refresh";
 /// Asks presence about users.
 pub(crate) const PRESENCE_QUERY: &str = "presence.query";
 
+/// Changes of every user's presence.
+pub(crate) const PRESENCE_CHANGES: &str = "presence.user.*";
+
 /// Changes of one user's presence.
 pub(crate) fn presence_changed(user: &UserId) -> String {
     format!("presence.user.{}", user.token())

@@ -58,7 +58,12 @@ impl Scope {
                 failed.send_replace(Some(name));
             }
         };
-        self.tasks.spawn(supervised.instrument(tracing::info_span!("task", name)));
+        let span = match on_end {
+            OnEnd::StopProcess => tracing::info_span!("task", name),
+            // There may be very many of these, and a span costs memory as long as its task lives.
+            OnEnd::Log => tracing::debug_span!("task", name),
+        };
+        self.tasks.spawn(supervised.instrument(span));
     }
 
     /// Cancelled when the scope stops.

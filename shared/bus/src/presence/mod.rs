@@ -8,5 +8,5 @@ mod verbs;
 mod wire;
 
 pub use registry::{Registry, Transition};
-pub use verbs::{GatewayReports, PresenceWatch, RefreshRequests};
+pub use verbs::{GatewayReports, PresenceChanges, RefreshRequests};
 pub use wire::{GatewayReport, Left, ReportKind};

@@ -37,10 +37,10 @@ impl RefreshRequests {
     }
 }
 
-/// The changes of one user's presence.
-pub struct PresenceWatch(async_nats::Subscriber);
+/// The changes of every user's presence.
+pub struct PresenceChanges(async_nats::Subscriber);
 
-impl PresenceWatch {
+impl PresenceChanges {
     /// The next change; `None` when the connection to NATS was closed for good. Cancel safe.
     pub async fn next(&mut self) -> Option<PresenceView> {
         loop {
@@ -145,13 +145,13 @@ impl Bus {
         self.publish_json(subjects::presence_changed(&view.user), view).await
     }
 
-    /// Subscribes to the changes of one user's presence.
+    /// Subscribes to the changes of every user's presence: one subscription, whoever is watched.
     ///
     /// # Errors
     /// The connection is closed.
-    pub async fn watch_presence(&self, user: &UserId) -> Result<PresenceWatch, String> {
-        let subscription = self.shared.client.subscribe(subjects::presence_changed(user)).await;
-        subscription.map(PresenceWatch).map_err(|error| error.to_string())
+    pub async fn presence_changes(&self) -> Result<PresenceChanges, String> {
+        let subscription = self.shared.client.subscribe(subjects::PRESENCE_CHANGES).await;
+        subscription.map(PresenceChanges).map_err(|error| error.to_string())
     }
 
     /// Keeps when the user's last device went, in milliseconds since 1970 UTC.

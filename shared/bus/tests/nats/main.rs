@@ -1,0 +1,13 @@
+//! The bus against a real nats-server, one for each test.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod append;
+mod definitions;
+mod live;
+mod partitions;
+mod presence;
+mod reader;
+mod request;
+mod tickets;
+mod worker;
+mod world;
