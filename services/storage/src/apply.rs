@@ -74,13 +74,9 @@ impl Store {
         if last == after {
             return Ok(());
         }
-        let _turn = match &self.writer {
-            Some(writer) => Some(writer.lock().await),
-            None => None,
-        };
         // SQLite must take the write lock at the start: a read that turns into a write may fail.
         let begin = if self.is_sqlite() { "BEGIN IMMEDIATE" } else { "BEGIN" };
-        let mut tx = self.pool.begin_with(begin).await?;
+        let mut tx = self.writing.begin_with(begin).await?;
         move_checkpoint(&mut tx, partition, after, last).await?;
         let void = note_message_ids(&mut tx, records).await?;
         let valid = records.iter().filter(|record| !void.contains(&record.seq));

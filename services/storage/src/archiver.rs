@@ -11,7 +11,7 @@ use std::{
 use natter_bus::{Bus, LogRecord, PartitionWorker, WorkError};
 use natter_ids::{Partition, Seq};
 
-use crate::{ApplyError, Record, Store};
+use crate::{ApplyError, Config, Record, Store};
 
 const RETRY: Duration = Duration::from_millis(250);
 
@@ -20,14 +20,16 @@ pub(crate) struct Archiver {
     store: Arc<Store>,
     /// After how long the database counts as silent.
     limit: Duration,
+    gather: Duration,
     /// How far each owned partition is archived; what comes again is skipped.
     archived: Box<[AtomicU64]>,
 }
 
 impl Archiver {
-    pub(crate) fn new(bus: Bus, store: Arc<Store>, limit: Duration) -> Self {
+    pub(crate) fn new(bus: Bus, store: Arc<Store>, config: &Config) -> Self {
         let archived = Partition::all(bus.partitions()).map(|_| AtomicU64::new(0)).collect();
-        Self { bus, store, limit, archived }
+        let gather = Duration::from_millis(config.gather_ms.into());
+        Self { bus, store, limit: config.answer_limit(), gather, archived }
     }
 
     async fn announce(&self, partition: Partition, seq: Seq) {
@@ -45,6 +47,10 @@ fn not_now(error: &dyn std::error::Error) -> WorkError {
 }
 
 impl PartitionWorker for Archiver {
+    fn gather(&self) -> Duration {
+        self.gather
+    }
+
     async fn begin(&self, partition: Partition) -> Result<Option<Seq>, WorkError> {
         let asked = tokio::time::timeout(self.limit, self.store.checkpoint(partition)).await;
         let archived = asked.map_err(|late| not_now(&late))?.map_err(|error| not_now(&error))?;

@@ -51,7 +51,7 @@ fn serve(config: &Config, bus: Bus, store: Store, scope: &Scope) {
     answers::start(config, &bus, &store, scope);
     let (follow, cancel) = (bus.clone(), scope.cancel_token());
     scope.spawn("storage-archived", OnEnd::StopProcess, async move { follow.follow_archived(cancel).await });
-    let archiver = Arc::new(archiver::Archiver::new(bus.clone(), store, config.answer_limit()));
+    let archiver = Arc::new(archiver::Archiver::new(bus.clone(), store, config));
     let cancel = scope.cancel_token();
     scope.spawn("storage-partitions", OnEnd::StopProcess, async move {
         bus.run_partitions(Service::Storage, archiver, cancel).await;

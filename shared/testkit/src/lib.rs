@@ -1,1 +1,15 @@
 //! Throwaway NATS and PostgreSQL servers for tests.
+//!
+//! Every server has its own folder and port, so tests run side by side. None outlives the test
+//! process, however it ends: a shell at the other end of a pipe sees to that. Functions here panic
+//! with what to do when a program is missing or does not start: a test has no better answer.
+
+mod nats;
+pub mod postgres;
+pub mod tools;
+mod wait;
+mod watchdog;
+
+pub use nats::NatsServer;
+pub use wait::wait_for;
+pub use watchdog::Watchdog;

@@ -1,0 +1,61 @@
+//! One suite for the archive, run over SQLite and PostgreSQL.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod archive;
+mod backlog;
+mod database;
+mod history;
+mod log;
+mod members;
+mod model;
+
+macro_rules! contract {
+    ($($module:ident: $($test:ident)*;)*) => {
+        mod on_sqlite { $(mod $module { $(
+            #[tokio::test]
+            async fn $test() {
+                crate::$module::$test(&crate::database::Database::sqlite()).await;
+            }
+        )* })* }
+        mod on_postgres { $(mod $module { $(
+            #[tokio::test]
+            async fn $test() {
+                crate::$module::$test(&crate::database::Database::postgres().await).await;
+            }
+        )* })* }
+    };
+}
+
+contract! {
+    archive:
+        a_restart_continues_where_the_archive_is
+        a_stale_replica_is_fenced
+        of_two_replicas_one_wins
+        replicas_may_start_at_once
+        numbers_must_rise
+        unreadable_entries_are_passed
+        links_lead_from_entry_to_entry
+        texts_come_back_byte_for_byte
+        a_repeated_message_is_void
+        large_batches_and_groups_fit;
+    members:
+        odd_user_ids_are_taken_as_they_are
+        membership_tells_role_fence_and_count
+        a_second_beginning_changes_nothing
+        a_roster_is_of_its_moment
+        strangers_are_told_nothing
+        pages_go_on_after_the_last
+        acquaintances_share_a_conversation_now
+        notes_to_oneself_are_a_conversation;
+    history:
+        pages_in_both_directions
+        only_spans_of_membership_are_visible
+        pages_are_bounded_in_bytes;
+    backlog:
+        what_was_missed_comes_by_partition_and_number
+        a_full_page_tells_where_to_go_on
+        spans_begin_and_end_inside
+        a_position_never_goes_back
+        pages_are_bounded_in_bytes
+        many_conversations_are_merged;
+}

@@ -1,0 +1,159 @@
+//! A throwaway nats-server with JetStream.
+
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, bail};
+use tempfile::TempDir;
+use tokio::{io::AsyncReadExt, net::TcpStream};
+
+use crate::{tools, watchdog::Watchdog};
+
+/// How long the server may take until it answers; it takes less than a tenth of a second, and a
+/// busy machine stretches that.
+const START_LIMIT: Duration = Duration::from_secs(30);
+
+/// A nats-server on a port of its own on the loopback interface, with JetStream on disk. It is
+/// killed when this value is dropped, and when the test process ends.
+pub struct NatsServer {
+    folder: PathBuf,
+    port: u16,
+    process: Option<Child>,
+    // Fields are dropped in this order: the server has ended before its folder goes.
+    watchdog: Watchdog,
+    _temporary: Option<TempDir>,
+}
+
+impl NatsServer {
+    /// Starts a server with a temporary folder.
+    ///
+    /// # Panics
+    /// When it does not start, with its log.
+    pub async fn start() -> Self {
+        let temporary = tempfile::Builder::new().prefix("natter-nats-").tempdir().expect("a temporary folder");
+        let folder = temporary.path().to_owned();
+        Self::launch(folder, Some(temporary)).await
+    }
+
+    /// Starts a server that keeps its data in `folder`, which stays.
+    ///
+    /// # Panics
+    /// When it does not start, with its log.
+    pub async fn start_in(folder: impl AsRef<Path>) -> Self {
+        std::fs::create_dir_all(&folder).expect("the server's folder");
+        Self::launch(folder.as_ref().to_owned(), None).await
+    }
+
+    async fn launch(folder: PathBuf, temporary: Option<TempDir>) -> Self {
+        let watchdog = Watchdog::start(temporary.as_ref().map(TempDir::path)).expect("the watchdog");
+        let mut server = Self { folder, port: 0, process: None, watchdog, _temporary: temporary };
+        server.run().await;
+        server
+    }
+
+    /// Where the server listens: `nats://127.0.0.1:<port>`.
+    pub fn url(&self) -> String {
+        format!("nats://127.0.0.1:{}", self.port)
+    }
+
+    /// Kills the server, if it runs, and starts it on the same port with the same data. What it
+    /// has acknowledged it still has: killing loses nothing that the kernel was given.
+    ///
+    /// # Panics
+    /// When it does not start, with its log.
+    pub async fn restart(&mut self) {
+        self.kill();
+        self.run().await;
+    }
+
+    /// Kills the server with SIGKILL; [`NatsServer::restart`] brings it back. Returns once it is
+    /// gone.
+    pub fn kill(&mut self) {
+        let Some(mut process) = self.process.take() else { return };
+        // Neither fails for a child that was not waited for.
+        let _ = process.kill();
+        let _ = process.wait();
+        self.watchdog.forget();
+    }
+
+    async fn run(&mut self) {
+        if let Err(error) = self.try_run().await {
+            let log = std::fs::read_to_string(self.log()).unwrap_or_default();
+            panic!("nats-server did not start: {error:#}\n{log}");
+        }
+    }
+
+    async fn try_run(&mut self) -> anyhow::Result<()> {
+        let program = tools::nats_server();
+        // The server picks a free port itself the first time; nobody can take it in between.
+        let port = if self.port == 0 { "-1".to_owned() } else { self.port.to_string() };
+        let log = File::options().create(true).append(true).open(self.log())?;
+        let process = Command::new(&program)
+            .args(["--addr", "127.0.0.1", "--port", &port, "--jetstream"])
+            .arg("--store_dir")
+            .arg(self.folder.join("jetstream"))
+            .arg("--ports_file_dir")
+            .arg(&self.folder)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()
+            .with_context(|| format!("{} cannot be run", program.display()))?;
+        self.watchdog.watch(&process, "KILL");
+        let ports = self.folder.join(format!("nats-server_{}.ports", process.id()));
+        self.process = Some(process);
+        let deadline = Instant::now() + START_LIMIT;
+        if self.port == 0 {
+            self.port = self.poll(deadline, async || port_in(&ports)).await.context("it writes no ports file")?;
+        }
+        let port = self.port;
+        self.poll(deadline, async || greets(port).await.then_some(())).await.context("it does not answer")
+    }
+
+    /// Probes until something comes, the server has ended, or the deadline passes.
+    async fn poll<T>(&mut self, deadline: Instant, mut probe: impl AsyncFnMut() -> Option<T>) -> anyhow::Result<T> {
+        while Instant::now() < deadline {
+            if let Some(found) = probe().await {
+                return Ok(found);
+            }
+            if let Some(status) = self.process.as_mut().map(Child::try_wait).transpose()?.flatten() {
+                self.watchdog.forget();
+                bail!("it ended with {status}");
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        bail!("{START_LIMIT:?} passed")
+    }
+
+    fn log(&self) -> PathBuf {
+        self.folder.join("nats-server.log")
+    }
+}
+
+impl Drop for NatsServer {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// The port in a ports file, once the server has written it: `{"nats": ["nats://127.0.0.1:4321"]}`.
+fn port_in(file: &Path) -> Option<u16> {
+    let text = std::fs::read(file).ok()?;
+    let ports: serde_json::Value = serde_json::from_slice(&text).ok()?;
+    ports["nats"][0].as_str()?.rsplit(':').next()?.parse().ok()
+}
+
+/// Whether a server greets on the port: it sends `INFO …` to whoever connects.
+async fn greets(port: u16) -> bool {
+    let greeting = async {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).await.ok()?;
+        let mut start = [0; 4];
+        stream.read_exact(&mut start).await.ok()?;
+        (&start == b"INFO").then_some(())
+    };
+    tokio::time::timeout(Duration::from_secs(1), greeting).await.is_ok_and(|greeted| greeted.is_some())
+}
