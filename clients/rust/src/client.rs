@@ -1,0 +1,201 @@
+//! The handle of a client.
+
+use std::{sync::Arc, time::Duration};
+
+use natter_ids::{ClientId, ConversationId, Position, Seq, UserId};
+use natter_protocol::{Request, ServerFrame};
+use tokio::{
+    sync::{Mutex, mpsc, oneshot},
+    task::JoinHandle,
+    time::timeout,
+};
+
+use crate::{
+    ClientBuilder, Fatal, Notification, RequestError, SendError, Stats, TokenSource,
+    driver::{Command, Driver},
+    options::Options,
+    outbound::{Answer, Asker, Outstanding},
+    shared::Shared,
+};
+
+/// A message that the log has stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Accepted {
+    /// Where.
+    pub conversation: ConversationId,
+    /// The message's id.
+    pub client_id: ClientId,
+    /// Its number in the conversation.
+    pub seq: Seq,
+    /// When it was accepted first, in milliseconds since 1970 UTC.
+    pub time: u64,
+}
+
+/// One device of one user: connected, again and again, until it is closed or dropped.
+///
+/// All methods take `&self`; share a client between tasks in an [`Arc`]. An application has to
+/// read its notifications with [`Client::next_event`] (or discard them when building): answers
+/// come over the same connection and wait behind events that nobody reads.
+#[derive(Debug)]
+pub struct Client {
+    options: Arc<Options>,
+    shared: Arc<Shared>,
+    commands: mpsc::Sender<Command>,
+    notifications: Mutex<mpsc::Receiver<Notification>>,
+    driver: Mutex<Option<JoinHandle<()>>>,
+    abort: tokio::task::AbortHandle,
+}
+
+impl Client {
+    /// Begins the settings of a client that connects to any of the gateways, the first one first.
+    /// An address looks like `ws://host:port`; the path is added when it has none.
+    pub fn builder<U: Into<String>>(gateways: impl IntoIterator<Item = U>, token: TokenSource) -> ClientBuilder {
+        ClientBuilder::new(gateways.into_iter().map(Into::into).collect(), token)
+    }
+
+    pub(crate) fn start(options: Options) -> Self {
+        let options = Arc::new(options);
+        let shared = Arc::new(Shared::default());
+        if let Some(position) = &options.position {
+            shared.set_position(position.clone());
+        }
+        let (commands, inbox) = mpsc::channel(16);
+        let (sender, notifications) = mpsc::channel(options.event_capacity);
+        let sender = options.events.then_some(sender);
+        let driver = Driver::new(Arc::clone(&options), Arc::clone(&shared), inbox, sender);
+        #[allow(
+            clippy::disallowed_methods,
+            reason = "the client owns the task: it joins it on close and ends it on drop"
+        )]
+        let driver = tokio::spawn(driver.run());
+        let abort = driver.abort_handle();
+        Self {
+            options,
+            shared,
+            commands,
+            notifications: Mutex::new(notifications),
+            driver: Mutex::new(Some(driver)),
+            abort,
+        }
+    }
+
+    /// Says something, under a new id, and waits until the log has stored it, across refusals
+    /// that may pass, lost connections and gateways. Messages go in the order of the calls.
+    ///
+    /// Dropping the future gives up; the message may or may not be stored.
+    ///
+    /// # Errors
+    /// [`SendError`]; `Deadline` only when a deadline was set.
+    pub async fn send(&self, to: ConversationId, text: impl Into<String>) -> Result<Accepted, SendError> {
+        self.send_with_id(to, self.new_client_id(), text).await
+    }
+
+    /// Like [`Client::send`], under an id that was made, and perhaps tried, before.
+    ///
+    /// # Errors
+    /// As [`Client::send`]; `Refused` with `client_id_conflict` when the id was used for another text.
+    pub async fn send_with_id(
+        &self,
+        to: ConversationId,
+        client_id: ClientId,
+        text: impl Into<String>,
+    ) -> Result<Accepted, SendError> {
+        let request = Request::Send { conversation: to.clone(), client_id, text: text.into() };
+        let answer = match self.options.send_deadline {
+            Some(deadline) => timeout(deadline, self.ask(request)).await.map_err(|_| SendError::Deadline(client_id))?,
+            None => self.ask(request).await,
+        };
+        match answer {
+            Ok(ServerFrame::Accepted { seq, time, .. }) => Ok(Accepted { conversation: to, client_id, seq, time }),
+            Ok(_) => Err(SendError::Deadline(client_id)),
+            Err(RequestError::Refused(error)) => Err(SendError::Refused(error)),
+            Err(RequestError::Fatal(fatal)) => Err(SendError::Fatal(fatal)),
+            Err(RequestError::Timeout | RequestError::UnexpectedAnswer) => Err(SendError::Deadline(client_id)),
+            Err(RequestError::Closed) => Err(SendError::Closed),
+        }
+    }
+
+    /// Makes an id for [`Client::send_with_id`], by the gateway's clock when the device's is ahead.
+    pub fn new_client_id(&self) -> ClientId {
+        self.shared.new_client_id()
+    }
+
+    /// Asks for anything, and returns the answering frame; for up to the request timeout. After
+    /// a lost connection, and a refusal that may pass, the same request is made again.
+    ///
+    /// # Errors
+    /// [`RequestError`].
+    pub async fn request(&self, request: Request) -> Result<ServerFrame, RequestError> {
+        self.request_within(request, self.options.request_timeout).await
+    }
+
+    /// Like [`Client::request`], for up to the given time.
+    ///
+    /// # Errors
+    /// [`RequestError`].
+    pub async fn request_within(&self, request: Request, time: Duration) -> Result<ServerFrame, RequestError> {
+        timeout(time, self.ask(request)).await.unwrap_or(Err(RequestError::Timeout))
+    }
+
+    async fn ask(&self, request: Request) -> Answer {
+        let (reply, answer) = oneshot::channel();
+        let item = Outstanding::new(request, Asker::Application(reply));
+        if self.commands.send(Command::Ask(item)).await.is_err() {
+            return Err(self.gone());
+        }
+        answer.await.unwrap_or_else(|_| Err(self.gone()))
+    }
+
+    fn gone(&self) -> RequestError {
+        self.shared.fatal.get().cloned().map_or(RequestError::Closed, RequestError::Fatal)
+    }
+
+    /// The next thing to tell; `None` once the client is closed or has given up, or when
+    /// notifications are discarded. Safe to drop while it waits.
+    pub async fn next_event(&self) -> Option<Notification> {
+        let next = self.notifications.lock().await.recv().await?;
+        if let Notification::Event(_, position) | Notification::CaughtUp(position) = &next {
+            self.shared.set_position(position.clone());
+        }
+        Some(next)
+    }
+
+    /// Where the device is: the position of the last event that [`Client::next_event`] returned,
+    /// or the one that the client started with. `None` for a new device before its first
+    /// `CaughtUp`. Store it after storing that event.
+    pub fn position(&self) -> Option<Position> {
+        self.shared.position()
+    }
+
+    /// The user that the token names; known after the first session began.
+    pub fn user(&self) -> Option<&UserId> {
+        self.shared.user.get()
+    }
+
+    /// Why the client gave up, if it did.
+    pub fn fatal(&self) -> Option<&Fatal> {
+        self.shared.fatal.get()
+    }
+
+    /// What the client has been through.
+    pub fn stats(&self) -> Stats {
+        self.shared.stats()
+    }
+
+    /// Takes leave of the gateway and ends the client. What waits for an answer fails with
+    /// `Closed`. Dropping a client ends it without taking leave.
+    pub async fn close(&self) {
+        self.shared.close.notify_one();
+        if let Some(driver) = self.driver.lock().await.take()
+            && timeout(self.options.write_timeout, driver).await.is_err()
+        {
+            self.abort.abort();
+        }
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        self.abort.abort();
+    }
+}

@@ -1,0 +1,102 @@
+//! Where notifications leave for the application.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use tokio::sync::mpsc::{self, error::TrySendError};
+
+use crate::{Notification, shared::Shared};
+
+/// A bounded channel, and what did not fit into it: never more than one event, and what one
+/// frame or one end of a session brings. Nothing is read from a gateway while something waits.
+#[derive(Debug)]
+pub(crate) struct Outlet {
+    /// `None` when the application wants no notifications.
+    sender: Option<mpsc::Sender<Notification>>,
+    waiting: VecDeque<Notification>,
+    shared: Arc<Shared>,
+}
+
+impl Outlet {
+    pub fn new(sender: Option<mpsc::Sender<Notification>>, shared: Arc<Shared>) -> Self {
+        Self { sender, waiting: VecDeque::new(), shared }
+    }
+
+    /// Whether the application has to read first.
+    pub fn is_blocked(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    pub fn tell(&mut self, notification: Notification) {
+        let Some(sender) = &self.sender else {
+            // What an application does not want to see it has seen.
+            if let Notification::Event(_, position) | Notification::CaughtUp(position) = notification {
+                self.shared.set_position(position);
+            }
+            return;
+        };
+        if self.waiting.is_empty() {
+            match sender.try_send(notification) {
+                Err(TrySendError::Full(notification)) => self.waiting.push_back(notification),
+                // The handle is gone, and this task soon.
+                Ok(()) | Err(TrySendError::Closed(_)) => {}
+            }
+        } else {
+            self.waiting.push_back(notification);
+        }
+    }
+
+    /// Waits until everything told is in the channel. Cancel safe.
+    pub async fn drain(&mut self) {
+        let Some(sender) = &self.sender else { return };
+        while !self.waiting.is_empty() {
+            let Ok(room) = sender.reserve().await else {
+                self.waiting.clear();
+                return;
+            };
+            if let Some(notification) = self.waiting.pop_front() {
+                room.send(notification);
+            }
+        }
+        // A gateway's answer about many watched users grew it once.
+        self.waiting = VecDeque::new();
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use natter_ids::Position;
+
+    fn delayed(number: u64) -> Notification {
+        Notification::ResumeDelayed(number.to_string())
+    }
+
+    #[tokio::test]
+    async fn what_does_not_fit_waits_in_order() {
+        let (sender, mut receiver) = mpsc::channel(1);
+        let mut outlet = Outlet::new(Some(sender), Arc::default());
+        (0..3).for_each(|number| outlet.tell(delayed(number)));
+        assert!(outlet.is_blocked());
+        let reader = async {
+            let mut read = Vec::new();
+            while read.len() < 3 {
+                read.push(receiver.recv().await.unwrap());
+            }
+            read
+        };
+        let ((), read) = tokio::join!(outlet.drain(), reader);
+        assert_eq!(read, [delayed(0), delayed(1), delayed(2)]);
+        assert!(!outlet.is_blocked());
+    }
+
+    #[test]
+    fn what_is_discarded_moves_the_position() {
+        let shared = Arc::new(Shared::default());
+        let mut outlet = Outlet::new(None, Arc::clone(&shared));
+        let position = Position::from_seqs([4_u64]);
+        outlet.tell(Notification::CaughtUp(position.clone()));
+        assert_eq!(shared.position(), Some(position));
+        assert!(!outlet.is_blocked());
+    }
+}

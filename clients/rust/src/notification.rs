@@ -1,0 +1,69 @@
+//! What a client tells its application.
+
+use std::time::Duration;
+
+use natter_ids::{Position, SessionId, UserId};
+use natter_protocol::{CloseCode, ErrorBody, Event, Limits, PresenceView};
+
+use crate::Fatal;
+
+/// A session that has begun.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionInfo {
+    /// The address of the gateway.
+    pub gateway: String,
+    /// The session, for support requests.
+    pub session: SessionId,
+    /// Whom the token names.
+    pub user: UserId,
+    /// When the token expires, in milliseconds since 1970 UTC.
+    pub token_expires_at: u64,
+    /// What may be sent and asked for.
+    pub limits: Limits,
+}
+
+/// Why a session ended, or none began.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DisconnectReason {
+    /// The gateway closed it with this code.
+    Closed(CloseCode),
+    /// The gateway announced that it goes away, and the time has come.
+    GoingAway,
+    /// The connection broke.
+    Lost(String),
+    /// Nothing was heard for twice the gateway's ping interval.
+    Silent,
+    /// An event did not link to the one before it, so something is missing: the client asks for
+    /// it again from the position that it has kept.
+    Hole,
+    /// No connection could be made.
+    Unreachable(String),
+    /// The gateway refused the session for now.
+    Refused(ErrorBody),
+    /// The token source failed.
+    NoToken(String),
+}
+
+/// What a client tells its application, in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notification {
+    /// A session has begun.
+    Connected(Box<SessionInfo>),
+    /// Everything missed has been told; what follows happens now. With the position reached.
+    CaughtUp(Position),
+    /// Something happened in a conversation. With the position to store once it is kept.
+    Event(Box<Event>, Position),
+    /// A watched user came online or went offline.
+    PresenceChanged(PresenceView),
+    /// Missed events come later: the named part of Natter cannot be reached.
+    ResumeDelayed(String),
+    /// The session has ended; the client connects again by itself.
+    Disconnected {
+        /// Why.
+        reason: DisconnectReason,
+        /// After which time.
+        retry_in: Duration,
+    },
+    /// The client has given up; nothing follows.
+    Fatal(Fatal),
+}

@@ -1,0 +1,142 @@
+//! A method for every request.
+
+use natter_ids::{ClientId, ConversationId, Seq, UserId};
+use natter_protocol::{
+    ConversationPage, ConversationView, HistoryPage, MemberPage, PresenceView, Request, ServerFrame,
+};
+
+use crate::{Client, RequestError};
+
+type Result<T> = std::result::Result<T, RequestError>;
+
+impl Client {
+    /// Opens the direct conversation with a user, or finds it.
+    ///
+    /// # Errors
+    /// [`RequestError`].
+    pub async fn open_direct(&self, user: &UserId) -> Result<ConversationView> {
+        conversation(self.request(Request::OpenDirect { user: user.clone() }).await?)
+    }
+
+    /// Creates a group of the user and the given members.
+    ///
+    /// # Errors
+    /// [`RequestError`].
+    pub async fn create_group(&self, name: &str, members: &[UserId]) -> Result<ConversationView> {
+        self.create_group_with_id(self.new_client_id(), name, members).await
+    }
+
+    /// Like [`Client::create_group`], under an id that was made, and perhaps tried, before.
+    ///
+    /// # Errors
+    /// [`RequestError`].
+    pub async fn create_group_with_id(&self, id: ClientId, name: &str, members: &[UserId]) -> Result<ConversationView> {
+        let (name, members) = (name.to_owned(), members.to_vec());
+        conversation(self.request(Request::CreateGroup { client_id: id, name, members }).await?)
+    }
+
+    /// Adds a user to a group; returns the number of the entry that did.
+    ///
+    /// # Errors
+    /// [`RequestError`].
+    pub async fn add_member(&self, group: &ConversationId, user: &UserId) -> Result<Seq> {
+        let request = Request::AddMember { conversation: group.clone(), user: user.clone() };
+        accepted(self.request(request).await?)
+    }
+
+    /// Removes a member from a group; returns the number of the entry that did.
+    ///
+    /// # Errors
+    /// [`RequestError`].
+    pub async fn remove_member(&self, group: &ConversationId, user: &UserId) -> Result<Seq> {
+        let request = Request::RemoveMember { conversation: group.clone(), user: user.clone() };
+        accepted(self.request(request).await?)
+    }
+
+    /// Leaves a group; returns the number of the entry that did.
+    ///
+    /// # Errors
+    /// [`RequestError`]; `not_a_member` also when the connection was lost after the first attempt
+    /// had worked.
+    pub async fn leave(&self, group: &ConversationId) -> Result<Seq> {
+        accepted(self.request(Request::Leave { conversation: group.clone() }).await?)
+    }
+
+    /// A page of the user's conversations, after the given one.
+    ///
+    /// # Errors
+    /// [`RequestError`].
+    pub async fn conversations(&self, after: Option<&ConversationId>, limit: Option<u32>) -> Result<ConversationPage> {
+        match self.request(Request::Conversations { after: after.cloned(), limit }).await? {
+            ServerFrame::Conversations { page, .. } => Ok(page),
+            _ => Err(RequestError::UnexpectedAnswer),
+        }
+    }
+
+    /// A page of a conversation's members, after the given one.
+    ///
+    /// # Errors
+    /// [`RequestError`].
+    pub async fn members(&self, of: &ConversationId, after: Option<&UserId>, limit: Option<u32>) -> Result<MemberPage> {
+        match self.request(Request::Members { conversation: of.clone(), after: after.cloned(), limit }).await? {
+            ServerFrame::Members { page, .. } => Ok(page),
+            _ => Err(RequestError::UnexpectedAnswer),
+        }
+    }
+
+    /// A page of history, oldest entry first: the newest page, the one that ends just before
+    /// `before`, or the one that begins just after `after`.
+    ///
+    /// # Errors
+    /// [`RequestError`].
+    pub async fn history(
+        &self,
+        of: &ConversationId,
+        before: Option<Seq>,
+        after: Option<Seq>,
+        limit: Option<u32>,
+    ) -> Result<HistoryPage> {
+        match self.request(Request::History { conversation: of.clone(), before, after, limit }).await? {
+            ServerFrame::History { page, .. } => Ok(page),
+            _ => Err(RequestError::UnexpectedAnswer),
+        }
+    }
+
+    /// Who of the users is online, among those one shares a conversation with.
+    ///
+    /// # Errors
+    /// [`RequestError`].
+    pub async fn presence(&self, users: &[UserId]) -> Result<Vec<PresenceView>> {
+        presence(self.request(Request::Presence { users: users.to_vec() }).await?)
+    }
+
+    /// Like [`Client::presence`], and changes follow as notifications, also from later sessions.
+    /// Replaces the users watched before; an empty list ends the watch.
+    ///
+    /// # Errors
+    /// [`RequestError`].
+    pub async fn watch_presence(&self, users: &[UserId]) -> Result<Vec<PresenceView>> {
+        presence(self.request(Request::WatchPresence { users: users.to_vec() }).await?)
+    }
+}
+
+fn conversation(frame: ServerFrame) -> Result<ConversationView> {
+    match frame {
+        ServerFrame::Conversation { conversation, .. } => Ok(conversation),
+        _ => Err(RequestError::UnexpectedAnswer),
+    }
+}
+
+fn accepted(frame: ServerFrame) -> Result<Seq> {
+    match frame {
+        ServerFrame::Accepted { seq, .. } => Ok(seq),
+        _ => Err(RequestError::UnexpectedAnswer),
+    }
+}
+
+fn presence(frame: ServerFrame) -> Result<Vec<PresenceView>> {
+    match frame {
+        ServerFrame::Presence { users, .. } => Ok(users),
+        _ => Err(RequestError::UnexpectedAnswer),
+    }
+}
