@@ -11,7 +11,7 @@ use uuid::Uuid;
 /// Its time tells whether the first attempt can still be inside the log's duplicate window.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
-#[schemars(with = "String")]
+#[schemars(extend("pattern" = "^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}$"))]
 pub struct ClientId(Uuid);
 
 /// Why a text is not a [`ClientId`].

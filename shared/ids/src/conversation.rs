@@ -36,7 +36,8 @@ impl fmt::Display for Shard {
 /// of a group with the same client id, names the same conversation, on any gateway, for ever.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
-pub struct ConversationId(#[schemars(regex(pattern = "^[dg][A-Za-z0-9_-]{22}$"))] Arc<str>);
+#[schemars(extend("pattern" = "^[dg][A-Za-z0-9_-]{22}$"))]
+pub struct ConversationId(Arc<str>);
 
 /// Why a text is not a [`ConversationId`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -42,7 +42,10 @@ impl fmt::Display for Partition {
 /// Clients see one opaque token, `1.` and base64url (RFC 4648) of the numbers as LEB128.
 #[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
-#[schemars(with = "String")]
+#[schemars(
+    description = "How far a device has come. An opaque token: kept and presented, never read by clients.",
+    extend("pattern" = r"^1\.[A-Za-z0-9_-]+$")
+)]
 pub struct Position(Box<[Seq]>);
 
 /// Why a text is not a [`Position`].

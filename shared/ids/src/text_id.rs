@@ -15,7 +15,8 @@ macro_rules! text_id {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
         #[serde(try_from = "String", into = "String")]
-        pub struct $name(#[schemars(regex(pattern = "^[A-Za-z0-9_-]{1,64}$"))] Arc<str>);
+        #[schemars(extend("pattern" = "^[A-Za-z0-9_-]{1,64}$"))]
+        pub struct $name(Arc<str>);
 
         impl $name {
             /// Checks a text.

@@ -11,7 +11,11 @@ use crate::encode_token;
 /// characters. Cheap to clone.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
-pub struct UserId(#[schemars(length(min = 1, max = 128))] Arc<str>);
+#[schemars(
+    description = "A user, as the application names them: any UTF-8 text of 1 to 128 bytes without control characters.",
+    extend("minLength" = 1, "maxLength" = 128, "pattern" = r"^[^\u0000-\u001f\u007f-\u009f]+$")
+)]
+pub struct UserId(Arc<str>);
 
 /// Why a text is not a [`UserId`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

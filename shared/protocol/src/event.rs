@@ -78,11 +78,12 @@ impl Change {
 /// An entry of a conversation's log, as stored on `chat.<shard>.<conversation>.…`.
 ///
 /// The subject tells the conversation and the log the number; neither is repeated here.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Entry {
     /// Who did it.
     pub sender: UserId,
-    /// The client's id of the message, by which a retry is recognised.
+    /// The client's id of the message, by which a retry is recognised; absent for changes that
+    /// carry none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_id: Option<ClientId>,
     /// When the gateway accepted it, in milliseconds since 1970 UTC.
@@ -104,20 +105,5 @@ pub struct Event {
     pub prev: Seq,
     /// The entry itself.
     #[serde(flatten)]
-    #[schemars(with = "EntrySchema")]
     pub entry: Entry,
-}
-
-/// The schema of [`Entry`] for generated documents.
-#[derive(JsonSchema)]
-#[allow(dead_code, reason = "only its schema is used")]
-struct EntrySchema {
-    /// Who did it.
-    sender: UserId,
-    /// The client's id of the message; absent for changes that carry none.
-    client_id: Option<ClientId>,
-    /// When the gateway accepted it, in milliseconds since 1970 UTC.
-    time: u64,
-    #[serde(flatten)]
-    change: Change,
 }

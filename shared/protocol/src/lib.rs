@@ -25,10 +25,11 @@ pub use close_code::CloseCode;
 pub use decode::{Undecodable, decode_client_frame};
 pub use error_code::{ErrorBody, ErrorCode, RetryAdvice};
 pub use event::{Change, Entry, Event, Role};
-pub use limits::Limits;
+pub use limits::{Limits, configured_limits};
 pub use server_frame::{EVENT_FRAME_PREFIX, ServerFrame, event_frame};
 pub use views::{
-    BacklogPage, ConversationPage, ConversationView, HistoryPage, MemberPage, MemberView, PresenceView, TicketGrant,
+    AcceptedView, BacklogPage, ConversationPage, ConversationView, HistoryPage, MemberPage, MemberView, MessageDraft,
+    PresencePage, PresenceView, TicketGrant,
 };
 
 /// The WebSocket subprotocol (RFC 6455, section 1.9) of this version. A client offers every

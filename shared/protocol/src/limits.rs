@@ -1,36 +1,85 @@
-//! Limits that clients can meet, named as in the configuration and in errors.
+//! Limits that clients can meet, named as in the configuration and in errors: one table.
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
-/// What a client may send and ask for. Told in `welcome`; each can be configured.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Limits {
-    /// Longest text of a message, in bytes of UTF-8.
-    pub message_bytes_max: u32,
-    /// Longest frame that a client may send, in bytes.
-    pub frame_bytes_max: u32,
-    /// Most members of a group.
-    pub group_members_max: u32,
-    /// Longest name of a group, in bytes.
-    pub group_name_bytes_max: u32,
-    /// Most conversations, members or history entries in one page.
-    pub page_items_max: u32,
-    /// Most users whose presence one session watches or asks for at once.
-    pub presence_users_max: u32,
+macro_rules! limits {
+    ($($(#[$doc:meta])* $name:ident = $default:expr;)*) => {
+        /// What a client may send and ask for. Told in `welcome`; each can be configured.
+        ///
+        /// Unknown names are ignored, so that an older client reads a newer `welcome`.
+        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+        #[serde(default)]
+        pub struct Limits {
+            $($(#[$doc])* pub $name: u32,)*
+        }
+
+        impl Default for Limits {
+            fn default() -> Self {
+                Self { $($name: $default,)* }
+            }
+        }
+
+        #[derive(Deserialize)]
+        #[serde(default, deny_unknown_fields)]
+        struct Configured {
+            $($name: u32,)*
+        }
+
+        impl Default for Configured {
+            fn default() -> Self {
+                Self { $($name: $default,)* }
+            }
+        }
+
+        impl From<Configured> for Limits {
+            fn from(configured: Configured) -> Self {
+                Self { $($name: configured.$name,)* }
+            }
+        }
+    };
 }
 
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            message_bytes_max: 64 * 1024,
-            // A text may grow sixfold in JSON (every byte a \u00XX) and still has to fit.
-            frame_bytes_max: 400 * 1024,
-            group_members_max: 1000,
-            group_name_bytes_max: 256,
-            page_items_max: 200,
-            presence_users_max: 200,
-        }
+limits! {
+    /// Longest text of a message, in bytes of UTF-8.
+    message_bytes_max = 64 * 1024;
+    /// Longest frame that a client may send, in bytes. A text may grow sixfold in JSON (every
+    /// byte a `\u00XX`) and still has to fit.
+    frame_bytes_max = 400 * 1024;
+    /// Most members of a group.
+    group_members_max = 1000;
+    /// Longest name of a group, in bytes.
+    group_name_bytes_max = 256;
+    /// Most conversations, members or history entries in one page.
+    page_items_max = 200;
+    /// Most users whose presence one session watches or asks for at once.
+    presence_users_max = 200;
+}
+
+/// Reads limits from a configuration, where an unknown name is a mistake; for
+/// `#[serde(deserialize_with = "…")]`.
+///
+/// # Errors
+/// A name that is no limit, or a value that is no number.
+pub fn configured_limits<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Limits, D::Error> {
+    Configured::deserialize(deserializer).map(Limits::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_older_client_reads_a_newer_welcome() {
+        let limits = serde_json::from_str::<Limits>(r#"{"message_bytes_max":5,"invented_later_max":1}"#);
+        assert_eq!(limits.ok(), Some(Limits { message_bytes_max: 5, ..Limits::default() }));
+    }
+
+    #[test]
+    fn a_configuration_with_an_unknown_name_is_refused() {
+        let read = |text| configured_limits(&mut serde_json::Deserializer::from_str(text));
+        assert!(read(r#"{"message_byte_max":5}"#).is_err_and(|error| error.to_string().contains("message_byte_max")));
+        let read = read(r#"{"page_items_max":7}"#).ok();
+        assert_eq!(read, Some(Limits { page_items_max: 7, ..Limits::default() }));
     }
 }

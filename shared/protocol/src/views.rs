@@ -1,6 +1,6 @@
 //! What requests are answered with, over WebSocket and HTTP alike.
 
-use natter_ids::{ConversationId, Position, Seq, UserId};
+use natter_ids::{ClientId, ConversationId, Position, Seq, UserId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -91,4 +91,33 @@ pub struct TicketGrant {
     pub ticket: String,
     /// How long it is valid, in milliseconds.
     pub expires_in_ms: u32,
+}
+
+/// A message that the log has stored, in answer to `POST …/messages`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AcceptedView {
+    /// Where.
+    pub conversation: ConversationId,
+    /// The message's id.
+    pub client_id: ClientId,
+    /// Its number in the conversation.
+    pub seq: Seq,
+    /// When it was accepted first, in milliseconds since 1970 UTC.
+    pub time: u64,
+}
+
+/// What `POST …/messages` takes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct MessageDraft {
+    /// Made once per message and kept for retries.
+    pub client_id: ClientId,
+    /// What is said, up to `message_bytes_max` bytes.
+    pub text: String,
+}
+
+/// Who is online, of the users asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PresencePage {
+    /// One entry per user one shares a conversation with.
+    pub users: Vec<PresenceView>,
 }

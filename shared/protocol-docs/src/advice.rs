@@ -1,0 +1,89 @@
+//! What clients should do, where the Rust types alone do not tell. Every `match` is exhaustive:
+//! a new code or frame does not compile until something is said about it.
+
+use natter_protocol::{ClientFrame, CloseCode, ErrorCode, Request, RetryAdvice};
+
+/// When to repeat a request that was refused.
+pub(crate) fn retry(code: ErrorCode) -> String {
+    match code.advice() {
+        RetryAdvice::After { ms } => format!("after `retry_after_ms`; {ms} when nothing more exact is known"),
+        RetryAdvice::Changed => "no".to_owned(),
+        RetryAdvice::NewToken => "with a new token".to_owned(),
+    }
+}
+
+/// What a client does about a refusal.
+pub(crate) fn on_error(code: ErrorCode) -> &'static str {
+    match code {
+        ErrorCode::Malformed => "A mistake of the client: log it. `message` tells the field.",
+        ErrorCode::UnknownType => "A mistake, or the gateway is older than the client: do without that frame.",
+        ErrorCode::OutOfState => "A mistake of the client: say `hello` first, and once.",
+        ErrorCode::TooLarge => "Split or shorten; `limit` names what was met.",
+        ErrorCode::InvalidPosition => {
+            "Forget the position, connect as a new device, and read each conversation's history."
+        }
+        ErrorCode::Unauthenticated => "Get a new token; if that one is refused too, sign in again.",
+        ErrorCode::TokenExpired => "Get a new token and repeat.",
+        ErrorCode::OriginForbidden => "Nothing: the operator has to allow the page's origin.",
+        ErrorCode::NotAMember => "Drop the conversation from the list; keep the texts already received.",
+        ErrorCode::NotAllowed => "Do not offer the action to this user.",
+        ErrorCode::NotFound => "A mistake of the client: check the address and the method.",
+        ErrorCode::ClientIdConflict => "A mistake of the client: make a fresh id for each message.",
+        ErrorCode::ClientIdInFuture => {
+            "Make a new id with the time corrected by `welcome.server_time`; nothing was stored."
+        }
+        ErrorCode::GroupFull => "Tell the user; `limit` names what was met.",
+        ErrorCode::RateLimited => "Wait and repeat the same request, with the same client id.",
+        ErrorCode::Overloaded => "Wait and repeat, possibly at another gateway.",
+        ErrorCode::Unavailable | ErrorCode::Internal => {
+            "Wait, doubling from try to try, and repeat with the same client id."
+        }
+    }
+}
+
+/// What a client does after a close.
+pub(crate) fn on_close(code: CloseCode) -> &'static str {
+    match code {
+        CloseCode::GoingAway => "Connect to any gateway after the wait that `going_away` named.",
+        CloseCode::SlowConsumer => "Connect again and resume; store events faster, or in batches.",
+        CloseCode::Silent => "Connect again; answer pings.",
+        CloseCode::Unavailable => "Connect again after a wait, possibly to another gateway.",
+        CloseCode::TokenExpired => "Get a new token, then connect again.",
+        CloseCode::HelloTimeout => "Connect again; say `hello` at once.",
+        CloseCode::Unauthenticated => "Get a new token; if that one is refused too, sign in again.",
+        CloseCode::ProtocolError => "Stop: a mistake of the client. Log the errors received before.",
+        CloseCode::FrameTooLarge => "Do not send that frame again: it is larger than `welcome.limits.frame_bytes_max`.",
+        CloseCode::InvalidPosition => {
+            "Forget the position, connect as a new device, and read each conversation's history."
+        }
+    }
+}
+
+/// The `type` of the frame that answers, unless an `error` does.
+pub(crate) fn answer(frame: &ClientFrame) -> &'static str {
+    match frame {
+        ClientFrame::Hello(_) => "welcome",
+        ClientFrame::Ping { .. } => "pong",
+        ClientFrame::Request { request, .. } => match request {
+            Request::Send { .. } | Request::AddMember { .. } | Request::RemoveMember { .. } | Request::Leave { .. } => {
+                "accepted"
+            }
+            Request::OpenDirect { .. } | Request::CreateGroup { .. } => "conversation",
+            Request::Conversations { .. } => "conversations",
+            Request::Members { .. } => "members",
+            Request::History { .. } => "history",
+            Request::Presence { .. } | Request::WatchPresence { .. } => "presence",
+            Request::RefreshToken { .. } => "refreshed",
+        },
+    }
+}
+
+/// What happens beyond one of the limits that `welcome` tells; `None`: nothing is said yet.
+pub(crate) fn beyond_limit(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "message_bytes_max" | "group_name_bytes_max" | "page_items_max" | "presence_users_max" => "error `too_large`",
+        "frame_bytes_max" => "close 4502 `frame_too_large`; over HTTP, error `too_large`",
+        "group_members_max" => "error `group_full`",
+        _ => return None,
+    })
+}

@@ -1,0 +1,142 @@
+//! Golden texts of the frames that gateways send.
+
+use natter_ids::SessionId;
+use natter_protocol::{
+    ConversationPage, ConversationView, ErrorBody, ErrorCode, HistoryPage, Limits, MemberPage, MemberView,
+    PresenceView, Role, ServerFrame,
+};
+
+use crate::golden::{Golden, alice, bob, check, client_id, direct, group, position, said, tags, types};
+
+fn session() -> Vec<Golden<ServerFrame>> {
+    let limits = Limits {
+        message_bytes_max: 65536,
+        frame_bytes_max: 409_600,
+        group_members_max: 1000,
+        group_name_bytes_max: 256,
+        page_items_max: 200,
+        presence_users_max: 100,
+    };
+    let welcome = ServerFrame::Welcome {
+        session: SessionId::new("5f0c").unwrap(),
+        user: alice(),
+        server_time: 1_718_000_000_123,
+        ping_interval_ms: 25_000,
+        token_expires_at: 1_718_003_600_000,
+        limits,
+    };
+    vec![
+        (
+            welcome,
+            r#"{"type":"welcome","session":"5f0c","user":"alice","server_time":1718000000123,"ping_interval_ms":25000,"token_expires_at":1718003600000,"limits":{"message_bytes_max":65536,"frame_bytes_max":409600,"group_members_max":1000,"group_name_bytes_max":256,"page_items_max":200,"presence_users_max":100}}"#,
+        ),
+        (ServerFrame::CaughtUp { position: position() }, r#"{"type":"caught_up","position":"1.AAGsAgc"}"#),
+        (
+            ServerFrame::ResumeDelayed { waiting_for: "storage".to_owned() },
+            r#"{"type":"resume_delayed","waiting_for":"storage"}"#,
+        ),
+        (
+            ServerFrame::Event { position: position(), event: said() },
+            r#"{"type":"event","position":"1.AAGsAgc","conversation":"dmI9aXkWZ1WSl4RCA8TA-tQ","seq":300,"prev":7,"sender":"alice","client_id":"0190163d-8694-739b-aea5-966c26f8ad91","time":1718000000123,"kind":"message","text":"hi \"bob\"\n"}"#,
+        ),
+        (
+            ServerFrame::TokenExpiring { expires_at: 1_718_003_600_000 },
+            r#"{"type":"token_expiring","expires_at":1718003600000}"#,
+        ),
+        (
+            ServerFrame::Refreshed { id: 7, expires_at: 1_718_007_200_000 },
+            r#"{"type":"refreshed","id":7,"expires_at":1718007200000}"#,
+        ),
+        (ServerFrame::Pong { id: 9 }, r#"{"type":"pong","id":9}"#),
+        (ServerFrame::GoingAway { reconnect_after_ms: 1500 }, r#"{"type":"going_away","reconnect_after_ms":1500}"#),
+    ]
+}
+
+fn answers() -> Vec<Golden<ServerFrame>> {
+    let of_group = ConversationView {
+        conversation: group(),
+        name: Some("crew".to_owned()),
+        peer: None,
+        role: Role::Owner,
+        last_seq: 12,
+    };
+    let of_direct =
+        ConversationView { conversation: direct(), name: None, peer: Some(bob()), role: Role::Member, last_seq: 300 };
+    let accepted = |client_id| ServerFrame::Accepted {
+        id: 7,
+        conversation: direct(),
+        client_id,
+        seq: 300,
+        time: 1_718_000_000_123,
+    };
+    vec![
+        (
+            accepted(Some(client_id())),
+            r#"{"type":"accepted","id":7,"conversation":"dmI9aXkWZ1WSl4RCA8TA-tQ","client_id":"0190163d-8694-739b-aea5-966c26f8ad91","seq":300,"time":1718000000123}"#,
+        ),
+        (
+            accepted(None),
+            r#"{"type":"accepted","id":7,"conversation":"dmI9aXkWZ1WSl4RCA8TA-tQ","seq":300,"time":1718000000123}"#,
+        ),
+        (
+            ServerFrame::Conversation { id: 7, conversation: of_direct },
+            r#"{"type":"conversation","id":7,"conversation":"dmI9aXkWZ1WSl4RCA8TA-tQ","peer":"b.o*b 🦀","role":"member","last_seq":300}"#,
+        ),
+        (
+            ServerFrame::Conversations { id: 7, page: ConversationPage { conversations: vec![of_group], more: true } },
+            r#"{"type":"conversations","id":7,"conversations":[{"conversation":"gZy2ovWHEd34Jw_HHBEW65g","name":"crew","role":"owner","last_seq":12}],"more":true}"#,
+        ),
+    ]
+}
+
+fn pages() -> Vec<Golden<ServerFrame>> {
+    let members = vec![MemberView { user: alice(), role: Role::Owner }, MemberView { user: bob(), role: Role::Member }];
+    let away = PresenceView { user: bob(), online: false, last_seen: Some(1_718_000_000_123) };
+    let here = PresenceView { user: bob(), online: true, last_seen: None };
+    vec![
+        (
+            ServerFrame::Members { id: 7, page: MemberPage { conversation: group(), members, more: false } },
+            r#"{"type":"members","id":7,"conversation":"gZy2ovWHEd34Jw_HHBEW65g","members":[{"user":"alice","role":"owner"},{"user":"b.o*b 🦀","role":"member"}],"more":false}"#,
+        ),
+        (
+            ServerFrame::History { id: 7, page: HistoryPage { events: vec![said()], more: false } },
+            r#"{"type":"history","id":7,"events":[{"conversation":"dmI9aXkWZ1WSl4RCA8TA-tQ","seq":300,"prev":7,"sender":"alice","client_id":"0190163d-8694-739b-aea5-966c26f8ad91","time":1718000000123,"kind":"message","text":"hi \"bob\"\n"}],"more":false}"#,
+        ),
+        (
+            ServerFrame::Presence { id: 7, users: vec![away] },
+            r#"{"type":"presence","id":7,"users":[{"user":"b.o*b 🦀","online":false,"last_seen":1718000000123}]}"#,
+        ),
+        (
+            ServerFrame::PresenceChanged { presence: here },
+            r#"{"type":"presence_changed","user":"b.o*b 🦀","online":true}"#,
+        ),
+    ]
+}
+
+fn errors() -> Vec<Golden<ServerFrame>> {
+    let limited = ErrorBody::new(ErrorCode::RateLimited).limit("user_requests_per_sec").retry_after_ms(40);
+    vec![
+        (
+            ServerFrame::Error { id: Some(7), error: limited },
+            r#"{"type":"error","id":7,"code":"rate_limited","message":"Too many requests in a short time.","retry_after_ms":40,"limit":"user_requests_per_sec"}"#,
+        ),
+        (
+            ServerFrame::Error { id: None, error: ErrorCode::OutOfState.into() },
+            r#"{"type":"error","code":"out_of_state","message":"The frame does not fit the state of the session."}"#,
+        ),
+    ]
+}
+
+fn all() -> Vec<Golden<ServerFrame>> {
+    [session(), answers(), pages(), errors()].into_iter().flatten().collect()
+}
+
+#[test]
+fn server_frames_are_pinned() {
+    check(&all());
+}
+
+#[test]
+fn every_server_frame_is_pinned() {
+    assert_eq!(tags(&all(), "type"), types("server frame", &schemars::schema_for!(ServerFrame), "type"));
+}
