@@ -1,0 +1,177 @@
+//! A history, sorted so that each check finds what it needs without searching.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use natter_ids::{ClientId, ConversationId, Seq, UserId};
+use natter_protocol::Event;
+
+use super::tries::Tries;
+use crate::{
+    DeviceStart, Forgery, History, Span, Via,
+    record::{Owner, Receipt, Record},
+};
+
+/// A device, by its number; those that only a start names come after the recorded ones.
+pub(super) type Device = u32;
+
+#[derive(Default)]
+pub(super) struct Index<'a> {
+    pub devices: Vec<Owner>,
+    pub tries: Tries<'a>,
+    pub rooms: BTreeMap<&'a ConversationId, Room<'a>>,
+    /// The devices that are owed deliveries, by user. One that only reads history is owed none.
+    pub owed: HashMap<UserId, BTreeSet<Device>>,
+}
+
+/// An entry, as somebody received it first in this form.
+pub(super) struct Version<'a> {
+    pub event: &'a Event,
+    pub first: Receipt,
+    pub forged: Option<Forgery>,
+}
+
+/// A conversation.
+#[derive(Default)]
+pub(super) struct Room<'a> {
+    /// What was received, in the order in which it was.
+    pub versions: BTreeMap<Seq, Vec<Version<'a>>>,
+    /// The numbers of all entries that are known to exist, rising.
+    pub known: Vec<Seq>,
+    /// The messages that were accepted, by number.
+    pub accepted: HashMap<Seq, ClientId>,
+    /// Spans by user, both ends included.
+    spans: HashMap<&'a UserId, Vec<(Seq, Seq)>>,
+    starts: HashMap<Device, Seq>,
+    /// What each device was sent, in order.
+    pub arrivals: BTreeMap<Device, Vec<Arrival>>,
+    /// What was read from history, by device and reading.
+    pub readings: BTreeMap<(Device, u64), Vec<Seq>>,
+}
+
+/// An entry that a device was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Arrival {
+    pub via: Via,
+    pub session: u64,
+    pub seq: Seq,
+}
+
+impl<'a> Index<'a> {
+    pub fn new(history: &'a History) -> Self {
+        let mut index = Self::default();
+        let mut starts = Vec::new();
+        let mut events = Vec::new();
+        let mut seen = HashSet::new();
+        for (now, record) in history.records.iter().enumerate() {
+            match record {
+                Record::Attempt(attempt) => index.tries.attempt(attempt, now),
+                Record::Outcome { client_id, outcome } => index.tries.outcome(*client_id, *outcome, now),
+                Record::Member(span) => index.member(span),
+                Record::Start(start) => starts.push(&**start),
+                Record::Device(owner) => index.devices.push((**owner).clone()),
+                Record::Event(event) => events.push(&**event),
+                Record::Received(receipt) => {
+                    // A history from elsewhere was checked when it was read: both are there.
+                    let event = events[receipt.event as usize];
+                    index.received(event, *receipt, seen.insert(receipt.event));
+                }
+            }
+        }
+        index.start_devices(&starts);
+        index.find_forgeries();
+        index.find_entries();
+        index
+    }
+
+    pub fn owner(&self, device: Device) -> &Owner {
+        &self.devices[device as usize]
+    }
+
+    fn member(&mut self, span: &'a Span) {
+        let spans = self.rooms.entry(&span.conversation).or_default().spans.entry(&span.user).or_default();
+        spans.retain(|(from, _)| *from != span.from);
+        spans.push((span.from, span.to.unwrap_or(Seq::MAX)));
+    }
+
+    fn received(&mut self, event: &'a Event, receipt: Receipt, new: bool) {
+        let Receipt { device, session, via, .. } = receipt;
+        let room = self.rooms.entry(&event.conversation).or_default();
+        if new {
+            room.versions.entry(event.seq).or_default().push(Version { event, first: receipt, forged: None });
+        }
+        if via == Via::History {
+            room.readings.entry((device, session)).or_default().push(event.seq);
+            return;
+        }
+        let arrivals = room.arrivals.entry(device).or_default();
+        if arrivals.is_empty() {
+            let owner = &self.devices[device as usize];
+            self.owed.entry(owner.user.clone()).or_default().insert(device);
+        }
+        arrivals.push(Arrival { via, session, seq: event.seq });
+    }
+
+    fn start_devices(&mut self, starts: &[&'a DeviceStart]) {
+        let numbered = self.devices.iter().cloned().zip(0..);
+        let mut numbers: HashMap<Owner, Device> = numbered.collect();
+        for start in starts {
+            let owner = Owner { user: start.user.clone(), device: start.device.clone() };
+            let device = *numbers.entry(owner).or_insert_with_key(|owner| {
+                self.devices.push(owner.clone());
+                u32::try_from(self.devices.len() - 1).unwrap_or(u32::MAX)
+            });
+            self.owed.entry(start.user.clone()).or_default().insert(device);
+            self.rooms.entry(&start.conversation).or_default().starts.insert(device, start.from);
+        }
+    }
+
+    fn find_forgeries(&mut self) {
+        for version in self.rooms.values_mut().flat_map(|room| room.versions.values_mut().flatten()) {
+            version.forged = self.tries.origin(version.event).err();
+        }
+    }
+
+    /// An entry exists when it was accepted, when somebody received it and it is not forged, or
+    /// when such a one links to it.
+    fn find_entries(&mut self) {
+        for tried in self.tries.iter() {
+            let room = self.rooms.entry(&tried.attempt.conversation).or_default();
+            let seqs = tried.accepted.map(|(_, seq)| seq).into_iter().chain(tried.accepted_again.iter().copied());
+            room.accepted.extend(seqs.map(|seq| (seq, tried.attempt.client_id)));
+        }
+        for room in self.rooms.values_mut() {
+            let mut known: BTreeSet<Seq> = room.accepted.keys().copied().collect();
+            for version in room.versions.values().filter_map(|versions| versions.iter().find(|it| it.forged.is_none()))
+            {
+                let Event { seq, prev, .. } = *version.event;
+                known.extend([seq].into_iter().chain((0 < prev && prev < seq).then_some(prev)));
+            }
+            room.known = known.into_iter().collect();
+        }
+    }
+}
+
+impl<'a> Room<'a> {
+    /// Everybody who is or was a member, in a fixed order.
+    pub fn users(&self) -> BTreeSet<&'a UserId> {
+        self.spans.keys().copied().collect()
+    }
+
+    pub fn is_member(&self, user: &UserId, seq: Seq) -> bool {
+        self.spans.get(user).is_some_and(|spans| spans.iter().any(|(from, to)| (*from..=*to).contains(&seq)))
+    }
+
+    /// The entries that a user must have, from `from` on, rising.
+    pub fn due<'r>(&'r self, user: &UserId, from: Seq) -> impl Iterator<Item = Seq> + use<'r, 'a> {
+        let spans = self.spans.get(user).map(Vec::as_slice).unwrap_or_default();
+        let begin = self.known.partition_point(|seq| *seq < from);
+        self.known[begin..]
+            .iter()
+            .copied()
+            .filter(move |seq| spans.iter().any(|(first, last)| (*first..=*last).contains(seq)))
+    }
+
+    pub fn start(&self, device: Device) -> Seq {
+        self.starts.get(&device).copied().unwrap_or(0)
+    }
+}

@@ -1,0 +1,30 @@
+//! Finds lost, repeated, reordered, divergent, phantom and leaked messages in clients' histories.
+//!
+//! A test tells a [`Recorder`] everything that its clients try, are answered and receive, and who
+//! is a member from which entry to which. [`check`] then says what breaks Natter's guarantees; a
+//! good history gives nothing. No I/O: a [`History`] can be written as lines of JSON and read
+//! again, to look at a failure later.
+//!
+//! ```text
+//! recorder.member(..)        who must have which entries, and nobody else
+//! recorder.start(..)         from where a device that began in the middle is owed entries
+//! recorder.attempt(..)       before a message is sent, each time
+//! recorder.outcome(..)       once it is answered, or the answer is given up
+//! recorder.received(..)      each event, in the order in which the device received it
+//! check(&recorder.history()) the violations, none for a good history
+//! ```
+//!
+//! What is recorded has an order, the order of the calls; the checker draws on it. A message that
+//! was attempted after another one had been accepted has to follow it in the log.
+
+mod check;
+mod history;
+mod record;
+mod recorder;
+mod violation;
+
+pub use check::check;
+pub use history::{History, UnreadableLine};
+pub use record::{Attempt, DeviceStart, Outcome, Received, Span, Via};
+pub use recorder::Recorder;
+pub use violation::{Difference, Forgery, Kind, Violation};
