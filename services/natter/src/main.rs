@@ -1,1 +1,56 @@
-fn main() {}
+//! `natter`: the services, a terminal client and tools, in one binary.
+
+mod chat;
+mod cli;
+mod commands;
+mod config;
+mod exit;
+mod output;
+mod replay;
+mod serve;
+mod tokens;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use cli::{Cli, Command};
+use config::Config;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return exit::of_usage(&error),
+    };
+    match run(cli) {
+        Ok(code) => code,
+        Err(error) => exit::of_error(&error),
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    if let Command::Config(args) = &cli.command {
+        return commands::config(args);
+    }
+    let environment: Vec<_> = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect();
+    let config = Config::load(&cli.overrides()?, &environment)?;
+    // Every part that speaks TLS uses the same one; nobody installed another before.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let code = runtime.block_on(dispatch(cli.command, config));
+    // A thread that waits for the terminal must not keep the process.
+    runtime.shutdown_background();
+    code
+}
+
+async fn dispatch(command: Command, config: Config) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Serve(args) => serve::run(&args, config).await,
+        Command::Chat(args) => chat::run(args, &config).await,
+        Command::Replay(args) => replay::run(args, &config).await,
+        Command::Token(args) => commands::token(&args, &config),
+        Command::Nats(args) => commands::nats(&args, &config).await,
+        Command::Config(args) => commands::config(&args),
+    }
+}

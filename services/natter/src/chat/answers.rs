@@ -1,0 +1,174 @@
+//! What is typed, and what comes back from requests.
+
+use std::{sync::Arc, time::Instant};
+
+use natter_client::{Accepted, Client, DisconnectReason, RequestError, SendError};
+use natter_ids::{ClientId, ConversationId};
+use natter_protocol::{ConversationView, HistoryPage};
+use tokio::sync::mpsc;
+
+use super::{
+    command::{HELP, Line},
+    requests::{self, Opened, label},
+    session::{Session, Step},
+};
+
+/// A message on its way to be sent.
+#[derive(Debug)]
+pub struct Draft {
+    pub id: ClientId,
+    pub conversation: ConversationId,
+    pub text: String,
+}
+
+/// What a request beside the screen came to.
+#[derive(Debug)]
+pub enum Answer {
+    Opened(Result<Box<Option<Opened>>, RequestError>),
+    Conversations(Result<Vec<ConversationView>, RequestError>),
+    Older(Result<HistoryPage, RequestError>),
+    Lines(Result<Vec<String>, RequestError>),
+    /// The group was left.
+    Left(Result<(), RequestError>),
+    /// A change was made whose event tells about it.
+    Changed(Result<(), RequestError>),
+    Sent(ClientId, Result<Accepted, SendError>),
+}
+
+/// Sends messages one after the other, so that they stay in the order typed.
+pub async fn send_all(client: Arc<Client>, mut drafts: mpsc::Receiver<Draft>, answer: mpsc::Sender<Answer>) {
+    while let Some(Draft { id, conversation, text }) = drafts.recv().await {
+        let sent = client.send_with_id(conversation, id, text).await;
+        if answer.send(Answer::Sent(id, sent)).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Why the connection ended, for a person.
+pub fn reason(reason: &DisconnectReason) -> String {
+    match reason {
+        DisconnectReason::Closed(code) => format!("the gateway said: {}", code.reason()),
+        DisconnectReason::GoingAway => "the gateway restarts".to_owned(),
+        DisconnectReason::Silent => "the gateway is silent".to_owned(),
+        DisconnectReason::Hole => "something was missed and is read again".to_owned(),
+        DisconnectReason::Refused(error) => error.to_string(),
+        DisconnectReason::Lost(text) | DisconnectReason::Unreachable(text) | DisconnectReason::NoToken(text) => {
+            super::style::clean(text)
+        }
+    }
+}
+
+impl Session {
+    /// Handles what a request came to.
+    ///
+    /// # Errors
+    /// A sentence, when there is nothing to talk in.
+    pub fn answered(&mut self, answer: Option<Answer>) -> anyhow::Result<Step> {
+        match answer {
+            Some(Answer::Opened(opened)) => self.opened(opened)?,
+            Some(Answer::Conversations(Ok(views))) => self.conversations(&views),
+            Some(Answer::Older(Ok(page))) => {
+                let lines = self.transcript.as_mut().map(|transcript| transcript.older(&page.events, page.more));
+                lines.into_iter().flatten().for_each(|line| self.print(&line));
+            }
+            Some(Answer::Lines(Ok(lines))) => lines.iter().for_each(|line| self.print(line)),
+            Some(Answer::Left(Ok(()))) => return Ok(self.begin_to_end()),
+            Some(Answer::Sent(id, Ok(accepted))) => self.outbox.accepted(id, accepted.time, Instant::now()),
+            Some(Answer::Sent(id, Err(error))) => {
+                if let Some(text) = self.outbox.refused(id) {
+                    self.fail(&format!("not sent: {error}: {}", super::style::clean(&text)));
+                }
+            }
+            Some(
+                Answer::Conversations(Err(error))
+                | Answer::Older(Err(error))
+                | Answer::Lines(Err(error))
+                | Answer::Left(Err(error))
+                | Answer::Changed(Err(error)),
+            ) => self.fail(&error.to_string()),
+            Some(Answer::Changed(Ok(()))) | None => {}
+        }
+        Ok(Step::GoOn)
+    }
+
+    fn conversations(&mut self, views: &[ConversationView]) {
+        self.learn_conversations(views);
+        if !self.is_overview() || std::mem::replace(&mut self.listed, true) {
+            return;
+        }
+        if views.is_empty() {
+            return self.notice("you are in no conversation; begin one with --to USER or --room NAME");
+        }
+        let line = self.style.rule("your conversations");
+        self.print(&line);
+        let mut names: Vec<_> = views.iter().map(label).collect();
+        names.sort();
+        names.iter().for_each(|name| self.print(&format!("  {name}")));
+    }
+
+    /// Handles a typed line, or the end of the input.
+    ///
+    /// # Errors
+    /// None; the type is that of the other steps.
+    pub fn typed(&mut self, line: Option<String>) -> anyhow::Result<Step> {
+        let Some(line) = line else { return Ok(self.begin_to_end()) };
+        let step = match Line::parse(&line) {
+            Line::Quit => return Ok(self.begin_to_end()),
+            Line::Empty => Step::GoOn,
+            Line::Help => {
+                self.print(HELP);
+                Step::GoOn
+            }
+            Line::Wrong(sentence) => {
+                self.fail(&sentence);
+                Step::GoOn
+            }
+            line => {
+                match self.transcript.as_ref().map(|transcript| transcript.conversation.clone()) {
+                    Some(conversation) => self.act(line, conversation),
+                    None => {
+                        self.fail("this lists all conversations; to talk in one, start with --to USER or --room NAME")
+                    }
+                }
+                Step::GoOn
+            }
+        };
+        self.input.go_on();
+        Ok(step)
+    }
+
+    fn act(&mut self, line: Line, here: ConversationId) {
+        match line {
+            Line::Say(text) => self.say(text, here),
+            Line::Who | Line::Members => {
+                let (style, only_online) = (self.style.clone(), line == Line::Who);
+                self.ask(|client| async move {
+                    Answer::Lines(requests::members(&client, &here, &style, only_online).await)
+                });
+            }
+            Line::Add(user) => {
+                self.ask(|client| async move { Answer::Changed(client.add_member(&here, &user).await.map(drop)) })
+            }
+            Line::Remove(user) => {
+                self.ask(|client| async move { Answer::Changed(client.remove_member(&here, &user).await.map(drop)) })
+            }
+            Line::Leave => self.ask(|client| async move { Answer::Left(client.leave(&here).await.map(drop)) }),
+            Line::History => {
+                let before = self.transcript.as_ref().and_then(super::transcript::Transcript::oldest);
+                self.ask(|client| async move { Answer::Older(requests::history(&client, &here, before).await) });
+            }
+            Line::Empty | Line::Help | Line::Quit | Line::Wrong(_) => {}
+        }
+    }
+
+    fn say(&mut self, text: String, conversation: ConversationId) {
+        let id = self.client.new_client_id();
+        if !self.outbox.add(id, text.clone(), Instant::now())
+            || self.drafts.try_send(Draft { id, conversation, text: text.clone() }).is_err()
+        {
+            self.outbox.refused(id);
+            self.fail(&format!("too many messages wait to be sent; not sent: {text}"));
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! `natter chat`: a terminal client.
+//!
+//! One task owns the screen and everything that is shown; requests run beside it and their
+//! answers come back to it, because the client's notifications have to be read all the time.
+
+mod answers;
+mod args;
+mod command;
+mod input;
+mod outbox;
+mod place;
+mod requests;
+mod screen;
+mod session;
+mod style;
+mod transcript;
+
+use std::{process::ExitCode, sync::Arc, time::Duration};
+
+use jiff::tz::TimeZone;
+use natter_client::{Client, TokenError, TokenSource};
+use natter_runtime::wait_for_stop;
+
+use crate::{config::Config, output, tokens};
+pub use args::Args;
+use input::Input;
+use place::Place;
+use requests::Target;
+use session::{Session, Step};
+use style::Style;
+
+/// How long a token made here is valid; the client asks for the next one in time.
+const TOKEN_TTL: Duration = Duration::from_secs(3600);
+/// How long what was said may take to be stored once the input has ended.
+const LAST_SENDS: Duration = Duration::from_secs(10);
+const TICK: Duration = Duration::from_millis(100);
+
+/// Chats until the input ends, `/quit` or a signal.
+///
+/// # Errors
+/// A sentence, when there is no token, or the gateway refuses for good.
+pub async fn run(args: Args, config: &Config) -> anyhow::Result<ExitCode> {
+    let place = Place::open(&config.data_dir, &args.user)?;
+    let token = token_source(&args, config)?;
+    let gateways = if args.gateway.is_empty() { vec![tokens::default_gateway(config)] } else { args.gateway };
+    let client =
+        Client::builder(gateways.clone(), token).device(place.device()).position(place.position()).connect()?;
+    let style = Style { colour: output::in_colour(), me: args.user.clone(), zone: TimeZone::system() };
+    let target = match (args.to, args.room) {
+        (Some(user), _) => Target::User(user),
+        (None, Some(name)) => Target::Room { name, with: args.with },
+        (None, None) => Target::Everything,
+    };
+    let input = Input::start(prompt(&style, &target))?;
+    let client = Arc::new(client);
+    let mut session = Session::new(Arc::clone(&client), style, input, place, target, &gateways);
+    let result = converse(&client, &mut session).await;
+    let unsent = session.end();
+    client.close().await;
+    drop(session);
+    result?;
+    if unsent > 0 {
+        anyhow::bail!("{unsent} of your messages may not be stored");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn token_source(args: &Args, config: &Config) -> anyhow::Result<TokenSource> {
+    if let Some(token) = &args.token {
+        return Ok(TokenSource::fixed(token.clone()));
+    }
+    // Once now, so that a missing secret is told at once.
+    tokens::dev_token(config, &args.user, TOKEN_TTL)?;
+    let (config, user) = (config.clone(), args.user.clone());
+    Ok(TokenSource::from_fn(move || {
+        tokens::dev_token(&config, &user, TOKEN_TTL).map_err(|error| TokenError(error.to_string()))
+    }))
+}
+
+/// The prompt, plain and in colour.
+fn prompt(style: &Style, target: &Target) -> (String, String) {
+    let me = style::clean(style.me.as_str());
+    let plain = match target {
+        Target::Everything => format!("{me} > "),
+        Target::User(user) => format!("{me} @{} > ", style::clean(user.as_str())),
+        Target::Room { name, .. } => format!("{me} #{} > ", style::clean(name)),
+    };
+    let coloured = style.dim(&plain);
+    (plain, coloured)
+}
+
+async fn converse(client: &Client, session: &mut Session) -> anyhow::Result<()> {
+    let mut stop = std::pin::pin!(wait_for_stop());
+    let mut tick = tokio::time::interval(TICK);
+    loop {
+        let step = tokio::select! {
+            () = &mut stop => return Ok(()),
+            told = client.next_event() => session.told(told),
+            answer = session.answers.recv() => session.answered(answer),
+            line = session.input.next(), if session.takes_input() => session.typed(line),
+            _ = tick.tick() => session.tick(),
+        };
+        match step {
+            Ok(Step::GoOn) => {}
+            Ok(Step::End) => return Ok(()),
+            Err(error) => return Err(error),
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! Where a user's device stopped, kept between visits.
+
+use std::{
+    fs::{File, OpenOptions},
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context;
+use natter_ids::{DeviceId, Position, UserId};
+use serde::{Deserialize, Serialize};
+
+use crate::tokens::write_private;
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Saved {
+    device: DeviceId,
+    position: Option<Position>,
+}
+
+/// The device of a user on this machine, and how far it has come.
+#[derive(Debug)]
+pub struct Place {
+    path: PathBuf,
+    saved: Saved,
+    /// `None`: another chat of the same user runs, and the place is its to keep.
+    lock: Option<File>,
+}
+
+impl Place {
+    /// Reads what the last visit left. While another chat of the same user runs, this one is a
+    /// device of its own that is forgotten.
+    ///
+    /// # Errors
+    /// A sentence with the path, when it cannot be read or written.
+    pub fn open(data_dir: &Path, user: &UserId) -> anyhow::Result<Self> {
+        let folder = data_dir.join("chat");
+        let path = folder.join(format!("{}.json", user.token()));
+        let cannot = || format!("{} cannot be used", path.display());
+        std::fs::create_dir_all(&folder).with_context(cannot)?;
+        let lock = OpenOptions::new().write(true).create(true).truncate(false).open(path.with_extension("lock"));
+        let lock = Some(lock.with_context(cannot)?).filter(|lock| lock.try_lock().is_ok());
+        let new = || Saved { device: DeviceId::random(), position: None };
+        let saved = match std::fs::read(&path) {
+            // A file that cannot be read costs a look at history, no message.
+            Ok(bytes) if lock.is_some() => serde_json::from_slice(&bytes).unwrap_or_else(|_| new()),
+            _ => new(),
+        };
+        Ok(Self { path, saved, lock })
+    }
+
+    /// Which device this is.
+    pub fn device(&self) -> DeviceId {
+        self.saved.device.clone()
+    }
+
+    /// Where it stopped; `None` on the first visit.
+    pub fn position(&self) -> Option<Position> {
+        self.saved.position.clone()
+    }
+
+    /// Whether the next visit starts from here.
+    pub fn is_kept(&self) -> bool {
+        self.lock.is_some()
+    }
+
+    /// Keeps the position. Everything up to it has been shown.
+    ///
+    /// # Errors
+    /// A sentence with the path, when it cannot be written.
+    pub fn keep(&mut self, position: Option<Position>) -> anyhow::Result<()> {
+        if !self.is_kept() || position.is_none() || position == self.saved.position {
+            return Ok(());
+        }
+        self.saved.position = position;
+        let text = serde_json::to_string(&self.saved)?;
+        write_private(&self.path, &text).with_context(|| format!("{} cannot be written", self.path.display()))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_place_comes_back_on_the_next_visit() {
+        let folder = tempfile::tempdir().unwrap();
+        let user = UserId::new("a/../b 🦀").unwrap();
+        let mut first = Place::open(folder.path(), &user).unwrap();
+        assert_eq!(first.position(), None);
+        let position = Position::from_seqs([7]);
+        first.keep(Some(position.clone())).unwrap();
+        // A second window is another device, and keeps nothing.
+        let mut beside = Place::open(folder.path(), &user).unwrap();
+        assert_eq!((beside.is_kept(), beside.position()), (false, None));
+        assert_ne!(beside.device(), first.device());
+        beside.keep(Some(Position::from_seqs([1]))).unwrap();
+        let device = first.device();
+        drop(first);
+        let again = Place::open(folder.path(), &user).unwrap();
+        assert_eq!((again.device(), again.position()), (device, Some(position)));
+    }
+}

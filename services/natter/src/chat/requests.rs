@@ -1,0 +1,140 @@
+//! What the chat asks the gateway for.
+
+use natter_client::{Client, RequestError};
+use natter_ids::{ConversationId, Seq, UserId};
+use natter_protocol::{ConversationView, Event, HistoryPage, Role};
+
+use super::style::Style;
+
+/// How much history is shown at once.
+const HISTORY: u32 = 20;
+/// Most conversations and members that are listed.
+const LISTED_MAX: usize = 1_000;
+
+/// What the chat is about.
+#[derive(Debug, Clone)]
+pub enum Target {
+    /// All conversations.
+    Everything,
+    User(UserId),
+    Room {
+        name: String,
+        with: Vec<UserId>,
+    },
+}
+
+/// An open conversation.
+#[derive(Debug)]
+pub struct Opened {
+    pub view: ConversationView,
+    pub history: Vec<Event>,
+}
+
+/// A conversation's name, with a sign for its kind.
+pub fn label(view: &ConversationView) -> String {
+    match (&view.name, &view.peer) {
+        (Some(name), _) => format!("#{}", super::style::clean(name)),
+        (None, Some(peer)) => format!("@{}", super::style::clean(peer.as_str())),
+        (None, None) => view.conversation.to_string(),
+    }
+}
+
+/// Opens the conversation to talk in, and reads the end of its history; for as long as it takes.
+///
+/// # Errors
+/// [`RequestError`], when no waiting helps.
+pub async fn open(client: &Client, target: &Target) -> Result<Option<Opened>, RequestError> {
+    // Made once: a retry after a lost answer must not make a second room.
+    let room = client.new_client_id();
+    loop {
+        let opened = match target {
+            Target::Everything => return Ok(None),
+            Target::User(user) => client.open_direct(user).await,
+            Target::Room { name, with } => match find_room(client, name).await {
+                Ok(Some(view)) => Ok(view),
+                Ok(None) => client.create_group_with_id(room, name, with).await,
+                Err(error) => Err(error),
+            },
+        };
+        let history = match &opened {
+            Ok(view) => history(client, &view.conversation, None).await,
+            Err(error) => Err(error.clone()),
+        };
+        match (opened, history) {
+            (Ok(view), Ok(page)) => return Ok(Some(Opened { view, history: page.events })),
+            (_, Err(RequestError::Timeout)) => {}
+            (Err(error), _) | (_, Err(error)) => return Err(error),
+        }
+    }
+}
+
+async fn find_room(client: &Client, name: &str) -> Result<Option<ConversationView>, RequestError> {
+    Ok(conversations(client).await?.into_iter().find(|view| view.name.as_deref() == Some(name)))
+}
+
+/// The user's conversations.
+///
+/// # Errors
+/// [`RequestError`].
+pub async fn conversations(client: &Client) -> Result<Vec<ConversationView>, RequestError> {
+    let mut all = Vec::new();
+    loop {
+        let after = all.last().map(|view: &ConversationView| view.conversation.clone());
+        let page = client.conversations(after.as_ref(), None).await?;
+        all.extend(page.conversations);
+        if !page.more || all.len() >= LISTED_MAX {
+            return Ok(all);
+        }
+    }
+}
+
+/// The page of history before a number, or the newest.
+///
+/// # Errors
+/// [`RequestError`].
+pub async fn history(client: &Client, of: &ConversationId, before: Option<Seq>) -> Result<HistoryPage, RequestError> {
+    client.history(of, before, None, Some(HISTORY)).await
+}
+
+/// The members of a conversation as lines: who, in which role, whether online.
+///
+/// # Errors
+/// [`RequestError`].
+pub async fn members(
+    client: &Client,
+    of: &ConversationId,
+    style: &Style,
+    only_online: bool,
+) -> Result<Vec<String>, RequestError> {
+    let mut members = Vec::new();
+    loop {
+        let after = members.last().map(|member: &natter_protocol::MemberView| member.user.clone());
+        let page = client.members(of, after.as_ref(), None).await?;
+        members.extend(page.members);
+        if !page.more || members.len() >= LISTED_MAX {
+            break;
+        }
+    }
+    let mut lines = Vec::new();
+    // As many as one question may name by default.
+    for some in members.chunks(200) {
+        let users: Vec<_> = some.iter().map(|member| member.user.clone()).collect();
+        let presence = client.presence(&users).await?;
+        for member in some {
+            let known = presence.iter().find(|view| view.user == member.user);
+            let online = member.user == style.me || known.is_some_and(|view| view.online);
+            if only_online && !online {
+                continue;
+            }
+            let role = if member.role == Role::Owner { ", owner" } else { "" };
+            let state =
+                if online { "online".to_owned() } else { last_seen(style, known.and_then(|view| view.last_seen)) };
+            lines.push(format!("  {}{role}: {state}", style.name(&member.user)));
+        }
+    }
+    Ok(lines)
+}
+
+fn last_seen(style: &Style, time: Option<u64>) -> String {
+    time.map_or_else(|| "offline".to_owned(), |time| format!("last seen {}", style.day_and_time(time)))
+}

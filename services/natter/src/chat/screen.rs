@@ -1,0 +1,105 @@
+//! Putting lines on the screen.
+
+use natter_ids::{ClientId, ConversationId};
+use natter_protocol::{Change, ConversationView, Event};
+
+use super::{
+    answers::Answer,
+    requests::{self, label},
+    session::Session,
+    style::clean,
+    transcript::Missed,
+};
+
+impl Session {
+    pub(super) fn learn_labels(&mut self, missed: &Missed) {
+        let found: Vec<_> = missed.events().filter_map(|event| self.label_of_beginning(event)).collect();
+        for (conversation, name) in found {
+            self.labels.entry(conversation).or_insert(name);
+        }
+    }
+
+    /// The name that a conversation's first entry gives it.
+    fn label_of_beginning(&self, event: &Event) -> Option<(ConversationId, String)> {
+        let name = match &event.entry.change {
+            Change::GroupCreated { name, .. } => format!("#{}", clean(name)),
+            Change::DirectOpened { peers: [one, other] } => {
+                let peer = if *one == self.style.me { other } else { one };
+                format!("@{}", clean(peer.as_str()))
+            }
+            _ => return None,
+        };
+        Some((event.conversation.clone(), name))
+    }
+
+    pub(super) fn show(&mut self, event: &Event) {
+        let id = event.entry.client_id.filter(|_| event.entry.sender == self.style.me);
+        let fresh = id.is_none_or(|id| self.outbox.arrived(id));
+        match &mut self.transcript {
+            Some(transcript) if transcript.conversation == event.conversation => {
+                // Counted as shown in any case.
+                let lines = transcript.show(event).unwrap_or_default();
+                for line in lines.iter().filter(|_| fresh) {
+                    match id {
+                        Some(id) => self.print_own(id, line),
+                        None => self.print(line),
+                    }
+                }
+            }
+            _ => self.show_elsewhere(event),
+        }
+    }
+
+    fn show_elsewhere(&mut self, event: &Event) {
+        if let Some((conversation, name)) = self.label_of_beginning(event) {
+            self.labels.insert(conversation, name);
+        }
+        let place = match self.labels.get(&event.conversation) {
+            Some(label) => label.clone(),
+            None => {
+                self.ask(|client| async move { Answer::Conversations(requests::conversations(&client).await) });
+                "another conversation".to_owned()
+            }
+        };
+        let line = format!("{} {}", self.style.dim(&format!("[{place}]")), self.style.event(event));
+        self.print(&line);
+    }
+
+    pub(super) fn learn_conversations(&mut self, views: &[ConversationView]) {
+        self.labels.extend(views.iter().map(|view| (view.conversation.clone(), label(view))));
+    }
+
+    /// Prints a message of one's own, over its earlier self when that is the last line.
+    pub(super) fn print_own(&mut self, id: ClientId, line: &str) {
+        if self.last_line == Some(id) && self.input.is_terminal() {
+            self.print(&format!("\x1b[1A\r\x1b[2K{line}"));
+        } else {
+            self.print(line);
+        }
+    }
+
+    pub(super) fn print(&mut self, line: &str) {
+        self.last_line = None;
+        self.input.print(line);
+    }
+
+    pub(super) fn notice(&mut self, text: &str) {
+        let line = self.style.notice(text);
+        self.print(&line);
+    }
+
+    pub(super) fn fail(&mut self, text: &str) {
+        let line = self.style.failure(text);
+        self.print(&line);
+    }
+
+    /// Notes that the last line is this message, still being sent.
+    pub(super) fn remember_last_line(&mut self, id: ClientId, line: &str) {
+        self.last_line = fits_one_row(line).then_some(id);
+    }
+}
+
+/// Whether a line surely takes one row of any terminal, colour codes and all.
+fn fits_one_row(line: &str) -> bool {
+    !line.contains('\n') && line.len() < 78
+}

@@ -1,0 +1,265 @@
+//! One visit: what is told, answered and typed, and what that puts on the screen.
+
+use std::{collections::HashMap, sync::Arc, time::Instant};
+
+use anyhow::bail;
+use natter_client::{Client, Notification, RequestError};
+use natter_ids::{ClientId, ConversationId};
+use tokio::{sync::mpsc, task::JoinSet};
+
+use super::{
+    LAST_SENDS,
+    answers::{Answer, Draft, send_all},
+    input::Input,
+    outbox::{Outbox, Shown},
+    place::Place,
+    requests::{self, Opened, Target, label},
+    style::{Mark, Style},
+    transcript::{Missed, Transcript},
+};
+
+/// Answers that wait to be shown; more make their tasks wait.
+const ANSWERS: usize = 32;
+/// Messages that wait to be sent; the outbox has a smaller limit.
+const DRAFTS: usize = 128;
+
+/// Whether the visit goes on.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Step {
+    GoOn,
+    End,
+}
+
+/// How the connection is, as far as the person was told.
+#[derive(Debug, PartialEq, Eq)]
+enum Link {
+    Connecting,
+    Up,
+    Down,
+}
+
+/// Everything that one visit knows.
+pub struct Session {
+    pub(super) client: Arc<Client>,
+    pub(super) style: Style,
+    pub input: Input,
+    place: Place,
+    target: Target,
+    pub(super) transcript: Option<Transcript>,
+    opened: Option<Option<Opened>>,
+    /// Whether the list of conversations was shown.
+    pub(super) listed: bool,
+    caught_up: bool,
+    entered: bool,
+    missed: Missed,
+    pub(super) labels: HashMap<ConversationId, String>,
+    pub(super) outbox: Outbox,
+    pub(super) drafts: mpsc::Sender<Draft>,
+    tasks: JoinSet<()>,
+    answer: mpsc::Sender<Answer>,
+    pub answers: mpsc::Receiver<Answer>,
+    link: Link,
+    /// Since the input has ended: when to stop waiting for the last messages.
+    ending: Option<Instant>,
+    /// Whether the last line on the screen is this message, still being sent.
+    pub(super) last_line: Option<ClientId>,
+}
+
+impl Session {
+    pub fn new(
+        client: Arc<Client>,
+        style: Style,
+        input: Input,
+        place: Place,
+        target: Target,
+        gateways: &[String],
+    ) -> Self {
+        let (answer, answers) = mpsc::channel(ANSWERS);
+        let (drafts, queue) = mpsc::channel(DRAFTS);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(send_all(Arc::clone(&client), queue, answer.clone()));
+        let mut session = Self {
+            client,
+            style,
+            input,
+            place,
+            target,
+            transcript: None,
+            opened: None,
+            listed: false,
+            caught_up: false,
+            entered: false,
+            missed: Missed::default(),
+            labels: HashMap::new(),
+            outbox: Outbox::default(),
+            drafts,
+            tasks,
+            answer,
+            answers,
+            link: Link::Connecting,
+            ending: None,
+            last_line: None,
+        };
+        if !session.place.is_kept() {
+            session.notice("another chat of yours runs on this machine; this one is a second device");
+        }
+        session.notice(&format!("connecting to {}", gateways.join(", ")));
+        let target = session.target.clone();
+        session.ask(|client| async move { Answer::Opened(requests::open(&client, &target).await.map(Box::new)) });
+        session.ask(|client| async move { Answer::Conversations(requests::conversations(&client).await) });
+        session
+    }
+
+    /// Runs a request beside the screen; its answer comes back to [`Session::answered`].
+    pub(super) fn ask<F>(&mut self, request: impl FnOnce(Arc<Client>) -> F)
+    where
+        F: Future<Output = Answer> + Send + 'static,
+    {
+        let (request, answer) = (request(Arc::clone(&self.client)), self.answer.clone());
+        self.tasks.spawn(async move {
+            // Nobody listens once the visit has ended.
+            let _ = answer.send(request.await).await;
+        });
+        while self.tasks.try_join_next().is_some() {}
+    }
+
+    pub(super) fn is_overview(&self) -> bool {
+        matches!(self.target, Target::Everything)
+    }
+
+    /// Whether lines are taken now: not before there is a place to say them.
+    pub fn takes_input(&self) -> bool {
+        self.entered && self.ending.is_none()
+    }
+
+    /// The input has ended: the last messages may still be on their way.
+    pub(super) fn begin_to_end(&mut self) -> Step {
+        if self.outbox.unconfirmed() == 0 {
+            return Step::End;
+        }
+        self.ending = Some(Instant::now() + LAST_SENDS);
+        Step::GoOn
+    }
+
+    /// Keeps the place for the next visit; returns how many messages are not known to be stored.
+    pub fn end(&mut self) -> usize {
+        self.keep_place();
+        self.outbox.unconfirmed()
+    }
+
+    fn keep_place(&mut self) {
+        // Before the start, events have been read that nobody has seen.
+        if self.entered
+            && let Err(error) = self.place.keep(self.client.position())
+        {
+            self.fail(&format!("{error:#}"));
+        }
+    }
+
+    /// Shows what has become due.
+    ///
+    /// # Errors
+    /// None; the type is that of the other steps.
+    pub fn tick(&mut self) -> anyhow::Result<Step> {
+        for due in self.outbox.due(Instant::now()) {
+            let (Shown::Sending(id, text) | Shown::Stored(id, text, _)) = &due;
+            let (mark, time) = match &due {
+                Shown::Sending(..) => (Mark::Sending, now_ms()),
+                Shown::Stored(_, _, time) => (Mark::Stored, *time),
+            };
+            // A pipe has no use for what is only on its way.
+            if mark == Mark::Sending && !self.input.is_terminal() {
+                continue;
+            }
+            let line = self.style.message(time, &self.style.me, text, Some(mark));
+            self.print_own(*id, &line);
+            if mark == Mark::Sending {
+                self.remember_last_line(*id, &line);
+            }
+        }
+        self.keep_place();
+        let over = self.ending.is_some_and(|deadline| self.outbox.unconfirmed() == 0 || Instant::now() >= deadline);
+        Ok(if over { Step::End } else { Step::GoOn })
+    }
+
+    /// Handles what the client tells.
+    ///
+    /// # Errors
+    /// A sentence, when the client gave up.
+    pub fn told(&mut self, told: Option<Notification>) -> anyhow::Result<Step> {
+        match told {
+            Some(Notification::Event(event, _)) if self.entered => self.show(&event),
+            Some(Notification::Event(event, _)) => self.missed.note(*event, &self.style.me),
+            Some(Notification::CaughtUp(_)) => self.caught_up(),
+            Some(Notification::ResumeDelayed(part)) => {
+                self.notice(&format!("{part} cannot be reached; what you missed comes later"));
+                self.caught_up();
+            }
+            Some(Notification::Connected(_)) => {
+                if self.link == Link::Down {
+                    self.notice("connected again");
+                }
+                self.link = Link::Up;
+            }
+            Some(Notification::Disconnected { reason, .. }) => {
+                if self.link != Link::Down {
+                    self.notice(&format!("not connected ({}); trying again", super::answers::reason(&reason)));
+                }
+                self.link = Link::Down;
+            }
+            Some(Notification::PresenceChanged(_)) => {}
+            Some(Notification::Fatal(fatal)) => bail!("{fatal}"),
+            None => match self.client.fatal() {
+                Some(fatal) => bail!("{fatal}"),
+                None => return Ok(Step::End),
+            },
+        }
+        Ok(Step::GoOn)
+    }
+
+    fn caught_up(&mut self) {
+        self.caught_up = true;
+        self.enter();
+    }
+
+    pub(super) fn opened(&mut self, opened: Result<Box<Option<Opened>>, RequestError>) -> anyhow::Result<()> {
+        match opened {
+            Ok(opened) => self.opened = Some(*opened),
+            Err(error) => bail!("the conversation cannot be opened: {error}"),
+        }
+        self.enter();
+        Ok(())
+    }
+
+    /// Begins to show things, once what was missed and where to talk are both known.
+    fn enter(&mut self) {
+        let (true, Some(_)) = (self.caught_up, &self.opened) else { return };
+        let Some(opened) = self.opened.take() else { return };
+        let mut lines = Vec::new();
+        let mut missed = std::mem::take(&mut self.missed);
+        if let Some(Opened { view, history }) = opened {
+            let title = format!("{}, /help for help", label(&view));
+            self.labels.insert(view.conversation.clone(), label(&view));
+            lines.push(self.style.rule(&title));
+            let (transcript, shown) = Transcript::enter(self.style.clone(), view.conversation, history, &mut missed);
+            self.transcript = Some(transcript);
+            lines.extend(shown);
+        }
+        self.learn_labels(&missed);
+        let here = self.transcript.as_ref().map(|transcript| &transcript.conversation);
+        for (conversation, count) in missed.elsewhere(here) {
+            let plural = if count == 1 { "message" } else { "messages" };
+            let place = self.labels.get(conversation).map_or("another conversation", String::as_str);
+            lines.push(self.style.notice(&format!("{count} {plural} in {place} while you were away")));
+        }
+        self.entered = true;
+        for line in lines {
+            self.print(&line);
+        }
+        self.keep_place();
+    }
+}
+
+fn now_ms() -> u64 {
+    u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or(0)
+}

@@ -1,0 +1,199 @@
+//! What of a conversation is on the screen: every entry once, in the log's order.
+
+use std::collections::{HashMap, VecDeque};
+
+use natter_ids::{ConversationId, Seq, UserId};
+use natter_protocol::{Change, Event};
+
+use super::style::Style;
+
+/// Most missed entries of one conversation that are kept to be shown; older ones are in the history.
+const MISSED_KEPT: usize = 200;
+
+/// What a visit begins with: everything that came before the device was caught up.
+#[derive(Debug, Default)]
+pub struct Missed(HashMap<ConversationId, MissedHere>);
+
+#[derive(Debug, Default)]
+struct MissedHere {
+    /// Messages of others.
+    messages: usize,
+    newest: VecDeque<Event>,
+}
+
+impl Missed {
+    /// Notes an event that the device had missed.
+    pub fn note(&mut self, event: Event, me: &UserId) {
+        let here = self.0.entry(event.conversation.clone()).or_default();
+        here.messages += usize::from(is_message_of_others(&event, me));
+        if here.newest.len() == MISSED_KEPT {
+            here.newest.pop_front();
+        }
+        here.newest.push_back(event);
+    }
+
+    /// How many messages of others were missed in each conversation but one.
+    pub fn elsewhere(&self, here: Option<&ConversationId>) -> Vec<(&ConversationId, usize)> {
+        let mut counts: Vec<_> = self.0.iter().map(|(conversation, missed)| (conversation, missed.messages)).collect();
+        counts.retain(|(conversation, count)| Some(*conversation) != here && *count > 0);
+        counts.sort();
+        counts
+    }
+
+    /// Every missed event that was kept.
+    pub fn events(&self) -> impl Iterator<Item = &Event> {
+        self.0.values().flat_map(|here| &here.newest)
+    }
+}
+
+fn is_message_of_others(event: &Event, me: &UserId) -> bool {
+    matches!(event.entry.change, Change::Message { .. }) && event.entry.sender != *me
+}
+
+/// The open conversation on the screen.
+#[derive(Debug)]
+pub struct Transcript {
+    pub conversation: ConversationId,
+    style: Style,
+    /// Smallest and largest number shown; equal and 0: none.
+    oldest: Seq,
+    newest: Seq,
+    day: String,
+}
+
+impl Transcript {
+    /// Opens a conversation: its latest history, and behind a line what was missed.
+    pub fn enter(
+        style: Style,
+        conversation: ConversationId,
+        history: Vec<Event>,
+        missed: &mut Missed,
+    ) -> (Self, Vec<String>) {
+        let mut transcript = Self { conversation, style, oldest: 0, newest: 0, day: String::new() };
+        let here = missed.0.remove(&transcript.conversation).unwrap_or_default();
+        let mut lines = Vec::new();
+        let first_missed = here.newest.front().map(|event| event.seq);
+        let mut events = history;
+        let known: Vec<Seq> = events.iter().map(|event| event.seq).collect();
+        events.extend(here.newest.into_iter().filter(|event| !known.contains(&event.seq)));
+        events.sort_by_key(|event| event.seq);
+        let mut rule = first_missed.filter(|_| here.messages > 0);
+        for event in &events {
+            if rule.is_some_and(|first| event.seq >= first) {
+                rule = None;
+                let plural = if here.messages == 1 { "message" } else { "messages" };
+                lines.push(transcript.style.rule(&format!("{} {plural} while you were away", here.messages)));
+            }
+            lines.extend(transcript.show(event).unwrap_or_default());
+        }
+        (transcript, lines)
+    }
+
+    /// The lines of a new event; nothing when it is on the screen already.
+    pub fn show(&mut self, event: &Event) -> Option<Vec<String>> {
+        if event.seq <= self.newest {
+            return None;
+        }
+        self.newest = event.seq;
+        if self.oldest == 0 {
+            self.oldest = event.seq;
+        }
+        let day = self.style.day(event.entry.time);
+        let mut lines = Vec::new();
+        if day != self.day {
+            lines.push(self.style.rule(&day));
+            self.day = day;
+        }
+        lines.push(self.style.event(event));
+        Some(lines)
+    }
+
+    /// Before which number older history is asked for.
+    pub fn oldest(&self) -> Option<Seq> {
+        (self.oldest > 0).then_some(self.oldest)
+    }
+
+    /// The lines of older history, which come below what is on the screen.
+    pub fn older(&mut self, events: &[Event], more: bool) -> Vec<String> {
+        let Some(first) = events.first() else { return vec![self.style.notice("there is nothing older")] };
+        self.oldest = first.seq;
+        let mut lines = vec![self.style.rule(&format!("earlier, {}", self.style.day(first.entry.time)))];
+        lines.extend(events.iter().map(|event| self.style.event(event)));
+        lines.push(self.style.rule(if more { "end of earlier; /history shows more" } else { "end of earlier" }));
+        lines
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use jiff::tz::TimeZone;
+    use natter_protocol::Entry;
+
+    use super::*;
+
+    fn user(text: &str) -> UserId {
+        UserId::new(text).unwrap()
+    }
+
+    fn conversation(peer: &str) -> ConversationId {
+        ConversationId::direct(&user("alice"), &user(peer))
+    }
+
+    fn event(seq: Seq, sender: &str) -> Event {
+        let change = Change::Message { text: format!("text {seq}") };
+        let entry = Entry { sender: user(sender), client_id: None, time: 1_700_000_000_000, change };
+        Event { conversation: conversation("bob"), seq, prev: seq - 1, entry }
+    }
+
+    fn enter(history: Vec<Event>, missed: &mut Missed) -> (Transcript, Vec<String>) {
+        let style = Style { colour: false, me: user("alice"), zone: TimeZone::UTC };
+        Transcript::enter(style, conversation("bob"), history, missed)
+    }
+
+    #[test]
+    fn what_was_missed_stands_behind_a_line_each_entry_once() {
+        let mut missed = Missed::default();
+        for event in [event(3, "alice"), event(4, "bob"), event(5, "bob")] {
+            missed.note(event, &user("alice"));
+        }
+        // History was read later, and has one more.
+        let history = (2..=6).map(|seq| event(seq, "bob")).collect();
+        let (mut transcript, lines) = enter(history, &mut missed);
+        let texts: Vec<_> = lines.iter().map(|line| line.rsplit(": ").next().unwrap()).collect();
+        assert_eq!(
+            texts,
+            [
+                "── Tuesday 14 November ──",
+                "text 2",
+                "── 2 messages while you were away ──",
+                "text 3",
+                "text 4",
+                "text 5",
+                "text 6"
+            ]
+        );
+        assert_eq!(transcript.show(&event(6, "bob")), None);
+        assert_eq!(transcript.show(&event(7, "bob")), Some(vec!["22:13 bob: text 7".to_owned()]));
+        assert_eq!(transcript.oldest(), Some(2));
+    }
+
+    #[test]
+    fn a_first_visit_has_missed_nothing() {
+        let (_, lines) = enter(vec![event(1, "bob")], &mut Missed::default());
+        assert_eq!(lines.len(), 2);
+        let (transcript, lines) = enter(Vec::new(), &mut Missed::default());
+        assert_eq!((transcript.oldest(), lines.len()), (None, 0));
+    }
+
+    #[test]
+    fn other_conversations_are_counted() {
+        let mut missed = Missed::default();
+        for seq in 1..=500 {
+            missed.note(event(seq, "bob"), &user("alice"));
+        }
+        assert_eq!(missed.elsewhere(None), [(&conversation("bob"), 500)]);
+        assert_eq!(missed.elsewhere(Some(&conversation("bob"))), []);
+        assert_eq!(missed.events().count(), MISSED_KEPT);
+    }
+}

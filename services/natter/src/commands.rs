@@ -1,0 +1,47 @@
+//! The short commands.
+
+use std::process::ExitCode;
+
+use natter_bus::{Bus, definitions};
+use natter_ids::GatewayId;
+
+use crate::{
+    cli::{ConfigArgs, NatsArgs, NatsCommand, TableFormat, TokenArgs},
+    config::{self, Config, ConfigError},
+    output, tokens,
+};
+
+/// `natter config`.
+pub fn config(args: &ConfigArgs) -> anyhow::Result<ExitCode> {
+    let page = match args.format {
+        TableFormat::Text => config::text(),
+        TableFormat::Markdown => config::markdown(),
+        TableFormat::Json => serde_json::to_string_pretty(&config::json_schema())?,
+    };
+    output::say(page.trim_end());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `natter token`.
+pub fn token(args: &TokenArgs, config: &Config) -> anyhow::Result<ExitCode> {
+    output::say(&tokens::dev_token(config, &args.user, args.ttl)?);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `natter nats`.
+pub async fn nats(args: &NatsArgs, config: &Config) -> anyhow::Result<ExitCode> {
+    let NatsCommand::Apply { check } = args.command;
+    if config.nats.url.is_none() {
+        let reason = "must name the servers; `natter serve` looks after a server of its own by itself";
+        return Err(ConfigError::key("nats.url", reason).into());
+    }
+    let bus = Bus::connect(&config.nats, GatewayId::random()).await?;
+    let changes = definitions::apply(&bus, check).await?;
+    for change in &changes {
+        output::say(&format!("{} {}{}", change.what, change.difference, if check { "" } else { ": done" }));
+    }
+    if changes.is_empty() {
+        output::say("Everything is as defined.");
+    }
+    Ok(if check && !changes.is_empty() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}

@@ -1,0 +1,131 @@
+//! The configuration of the whole process: one struct of one struct per section.
+//!
+//! Four layers, each over the one before: defaults, a TOML file, `NATTER_…` variables of the
+//! environment, flags. Every key is documented where it is declared; `natter config` and
+//! `docs/configuration.md` are made from that.
+
+mod error;
+mod layers;
+mod schema;
+mod table;
+
+use std::path::PathBuf;
+
+use figment::{
+    Figment,
+    providers::{Format, Serialized, Toml},
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub use error::ConfigError;
+pub use layers::Overrides;
+pub use table::{markdown, text};
+
+/// What concerns the whole process.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Folder of everything that `natter serve` keeps when no external NATS or database is set,
+    /// and of what `natter chat` remembers.
+    pub data_dir: PathBuf,
+    /// How to reach NATS, and what the log is made of.
+    pub nats: natter_bus::Config,
+    /// The NATS server that `natter serve` starts when `nats.url` is absent.
+    pub embedded: EmbeddedConfig,
+    /// The archive.
+    pub storage: natter_storage::Config,
+    /// Who is online.
+    pub presence: natter_presence::Config,
+    /// Fan-out of live events.
+    pub delivery: natter_delivery::Config,
+    /// Gateways.
+    pub connection: natter_connection::Config,
+    /// Which tokens are trusted.
+    pub auth: natter_auth::Config,
+    /// Health and metrics for operators.
+    pub admin: natter_runtime::AdminConfig,
+    /// Logs and traces.
+    pub telemetry: natter_telemetry::Config,
+}
+
+/// The NATS server that `natter serve` starts by itself.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct EmbeddedConfig {
+    /// How often what is acknowledged is forced to the disk, in milliseconds; 0: before every
+    /// acknowledgement. The death of the process loses nothing either way; a power failure takes
+    /// at most this much.
+    pub sync_interval_ms: u32,
+}
+
+impl Default for EmbeddedConfig {
+    fn default() -> Self {
+        // On one disk, syncing each write costs a development machine most of its throughput and
+        // a second of messages is what a power failure may cost it. Production has three replicas.
+        Self { sync_interval_ms: 1_000 }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            data_dir: PathBuf::from(".natter"),
+            nats: natter_bus::Config::default(),
+            embedded: EmbeddedConfig::default(),
+            storage: natter_storage::Config::default(),
+            presence: natter_presence::Config::default(),
+            delivery: natter_delivery::Config::default(),
+            connection: natter_connection::Config::default(),
+            auth: natter_auth::Config::default(),
+            admin: natter_runtime::AdminConfig::default(),
+            telemetry: natter_telemetry::Config::default(),
+        }
+    }
+}
+
+impl Config {
+    /// Reads all layers and checks every value.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the first key that cannot work.
+    pub fn load(overrides: &Overrides, environment: &[(String, String)]) -> Result<Self, ConfigError> {
+        let mut layers = Figment::from(Serialized::defaults(Self::default()));
+        if let Some(path) = &overrides.file {
+            let text = std::fs::read_to_string(path).map_err(|source| ConfigError::file(path, &source))?;
+            layers = layers.merge(Toml::string(&text));
+        }
+        let schema = schema::Keys::new();
+        layers = layers.merge(layers::environment(environment, &schema)?);
+        layers = layers.merge(layers::flags(&overrides.values, &schema)?);
+        let config: Self =
+            layers.extract().map_err(|error| ConfigError::of_figment(error, overrides.file.as_deref()))?;
+        config.validate()?;
+        Ok(config)
+    }
+
+    fn validate(&self) -> Result<(), ConfigError> {
+        let Self { data_dir, nats, embedded: _, storage, presence, delivery: _, connection, auth, admin: _, telemetry } =
+            self;
+        let fail = |section: &str, key: &str, reason: &str| Err(ConfigError::key(format!("{section}{key}"), reason));
+        if data_dir.as_os_str().is_empty() {
+            return fail("", "data_dir", "must not be empty");
+        }
+        nats.validate().or_else(|error| fail("nats.", error.key, error.reason))?;
+        storage.validate().or_else(|error| fail("storage.", error.key, error.reason))?;
+        presence.validate().or_else(|error| fail("presence.", error.key, error.reason))?;
+        connection.validate().or_else(|error| fail("connection.", error.key, error.reason))?;
+        auth.validate().or_else(|error| fail("auth.", error.key, error.reason))?;
+        telemetry.validate().or_else(|error| fail("telemetry.", error.key, error.reason))
+    }
+}
+
+/// The JSON Schema of the configuration file.
+pub fn json_schema() -> serde_json::Value {
+    schemars::schema_for!(Config).to_value()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+#[path = "config/tests.rs"]
+mod tests;

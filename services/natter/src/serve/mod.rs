@@ -1,0 +1,191 @@
+//! `natter serve`: wires services together, starts them, and stops them in order.
+
+mod binary;
+mod data_dir;
+mod durability;
+mod embedded;
+mod leftover;
+mod services;
+mod streams;
+mod welcome;
+
+use std::{net::SocketAddr, process::ExitCode, time::Duration};
+
+use anyhow::Context;
+use natter_bus::{Bus, definitions};
+use natter_ids::GatewayId;
+use natter_runtime::{AdminError, Readiness, Scope, serve_admin, wait_for_stop};
+
+use crate::{cli::ServeArgs, config::Config, exit, output, tokens};
+use data_dir::DataDir;
+use services::{Services, Workshop, sqlite_url, unusable};
+
+/// How long a part other than the gateway may take to stop.
+const STOP_GRACE: Duration = Duration::from_secs(15);
+
+/// The parts, in the order in which they stop.
+struct Scopes {
+    /// Every other one is its child, so that it sees their failures.
+    process: Scope,
+    connection: Scope,
+    /// Delivery, presence and storage.
+    services: Scope,
+    admin: Scope,
+    nats: Scope,
+}
+
+impl Scopes {
+    fn new() -> Self {
+        let process = Scope::new();
+        let [connection, services, admin, nats] = std::array::from_fn(|_| process.child());
+        Self { process, connection, services, admin, nats }
+    }
+
+    async fn stop(&self, connection_grace: Duration) {
+        let parts = [
+            ("connection", &self.connection, connection_grace),
+            ("delivery, presence and storage", &self.services, STOP_GRACE),
+            ("admin", &self.admin, STOP_GRACE),
+            ("nats-server", &self.nats, STOP_GRACE),
+            ("process", &self.process, STOP_GRACE),
+        ];
+        for (part, scope, grace) in parts {
+            if !scope.stop(grace).await {
+                tracing::warn!(part, ?grace, "did not stop in time and is left behind");
+            }
+        }
+    }
+}
+
+/// Why the process does not go on.
+enum End {
+    Asked,
+    Failed(&'static str),
+}
+
+/// What is up once everything is.
+struct Up {
+    gateway: Option<SocketAddr>,
+    admin: Option<SocketAddr>,
+    workshop: Workshop,
+}
+
+/// Runs until a signal comes or a vital part ends.
+///
+/// # Errors
+/// A sentence, when it cannot start.
+pub async fn run(args: &ServeArgs, mut config: Config) -> anyhow::Result<ExitCode> {
+    let services = Services::chosen(&args.services);
+    let telemetry = natter_telemetry::init(&config.telemetry, &services.label())?;
+    services.check(&config)?;
+    // Held to the end, when nothing writes into the directory any more.
+    let data_dir = config.nats.url.is_none().then(|| DataDir::lock(&config.data_dir)).transpose()?;
+    let scopes = Scopes::new();
+    let result = run_parts(&services, &mut config, data_dir.as_ref(), &scopes).await;
+    if data_dir.is_some() {
+        let _ = std::fs::remove_file(tokens::gateway_path(&config));
+    }
+    tracing::info!("stopping");
+    scopes.stop(connection_grace(&config)).await;
+    tracing::info!("stopped");
+    drop(telemetry);
+    match result?.0 {
+        End::Asked => Ok(ExitCode::SUCCESS),
+        End::Failed(task) => {
+            output::complain(&format!("natter: `{task}` has ended, and nothing works without it"));
+            Ok(ExitCode::from(exit::VITAL))
+        }
+    }
+}
+
+/// Returns the services' threads too: they go after everything has stopped.
+async fn run_parts(
+    services: &Services,
+    config: &mut Config,
+    data_dir: Option<&DataDir>,
+    scopes: &Scopes,
+) -> anyhow::Result<(End, Option<Workshop>)> {
+    let mut end = std::pin::pin!(async {
+        tokio::select! {
+            () = wait_for_stop() => End::Asked,
+            task = scopes.process.failed() => End::Failed(task),
+        }
+    });
+    let started = tokio::select! {
+        biased;
+        end = &mut end => return Ok((end, None)),
+        up = start(services, config, data_dir, scopes) => up?,
+    };
+    announce(&started, config, data_dir.is_some())?;
+    Ok((end.await, Some(started.workshop)))
+}
+
+async fn start(
+    services: &Services,
+    config: &mut Config,
+    data_dir: Option<&DataDir>,
+    scopes: &Scopes,
+) -> anyhow::Result<Up> {
+    let readiness = Readiness::default();
+    let nats = readiness.latch("nats");
+    let admin = serve_admin(&config.admin, readiness.clone(), &scopes.admin).await.map_err(|error| match error {
+        AdminError::Listen { address, source } => unusable("admin.listen", address, &source).into(),
+        other => anyhow::Error::from(other),
+    })?;
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), services = services.label(), ?admin, "starting");
+    if let Some(data_dir) = data_dir {
+        embed(config, data_dir, scopes).await?;
+    }
+    if config.storage.url.is_none() {
+        config.storage.url = Some(sqlite_url(&config.data_dir)?);
+    }
+    let bus = Bus::connect(&config.nats, GatewayId::random()).await?;
+    if data_dir.is_some() {
+        definitions::apply(&bus, false).await.context("the streams of the embedded NATS cannot be made")?;
+    } else {
+        streams::wait_for(&bus).await?;
+    }
+    drop(nats);
+    let (gateway, workshop) = services.start(config, &bus, &readiness, scopes).await?;
+    Ok(Up { gateway, admin, workshop })
+}
+
+/// Starts what is embedded, and fills in how to reach it.
+async fn embed(config: &mut Config, data_dir: &DataDir, scopes: &Scopes) -> anyhow::Result<()> {
+    let server = embedded::start(&config.embedded, &data_dir.path, &scopes.nats).await?;
+    config.nats.url = Some(server.url);
+    if let Err(error) = durability::report(&server.monitor_url, config.embedded.sync_interval_ms).await {
+        tracing::warn!("{error:#}");
+    }
+    if !config.auth.has_keys() {
+        config.auth.hs256_secret = Some(tokens::ensure_secret(config)?);
+    }
+    Ok(())
+}
+
+/// Tells, on standard output, what is up. Programs read the first lines, up to `ready`.
+fn announce(up: &Up, config: &Config, embedded: bool) -> anyhow::Result<()> {
+    let gateway = up.gateway.map(tokens::gateway_url);
+    if let Some(url) = &gateway {
+        output::say(&format!("connection {url}"));
+    }
+    if let Some(address) = up.admin {
+        output::say(&format!("admin http://{address}"));
+    }
+    if embedded && let Some(url) = &gateway {
+        let path = tokens::gateway_path(config);
+        tokens::write_private(&path, &format!("{url}\n"))
+            .with_context(|| format!("{} cannot be written", path.display()))?;
+    }
+    output::say("ready");
+    if embedded && let Some(url) = &gateway {
+        welcome::print(config, url);
+    }
+    Ok(())
+}
+
+/// The gateway closes its sessions at a configured pace; it may take as long as that takes.
+fn connection_grace(config: &Config) -> Duration {
+    let gateway = &config.connection;
+    STOP_GRACE + Duration::from_secs((gateway.connections_max / gateway.drain_per_sec.max(1)).into())
+}

@@ -1,0 +1,149 @@
+//! `natter chat` over pipes: two people, one of them sometimes away.
+
+use std::path::Path;
+
+use natter_testkit::wait_for;
+
+use crate::process::{LIMIT, Natter, run};
+
+fn chat(data_dir: &Path, me: &str, rest: &[&str]) -> Natter {
+    let common = ["chat", "--as", me, "--data-dir", data_dir.to_str().unwrap()];
+    let arguments: Vec<_> = common.iter().chain(rest).copied().collect();
+    Natter::start(&arguments)
+}
+
+/// The lines on the screen that show messages, without their times.
+fn messages(natter: &Natter) -> Vec<String> {
+    let lines = natter.lines();
+    let shown = lines.iter().filter_map(|line| line.split_once(' '));
+    shown.filter(|(time, _)| time.len() == 5 && time.contains(':')).map(|(_, rest)| rest.to_owned()).collect()
+}
+
+#[tokio::test]
+async fn whoever_was_away_sees_what_was_missed() {
+    let folder = tempfile::tempdir().unwrap();
+    let data_dir = folder.path();
+    let natter = Natter::serve(data_dir).await;
+    let mut alice = chat(data_dir, "alice", &["--to", "bob"]);
+    alice.says("@bob").await;
+    let mut bob = chat(data_dir, "bob", &["--to", "alice"]);
+    bob.says("@alice").await;
+    alice.types("hello bob").await;
+    alice.says("✓ alice: hello bob").await;
+    bob.says("alice: hello bob").await;
+    bob.types("hello alice").await;
+    alice.says("bob: hello alice").await;
+    bob.says("✓ bob: hello alice").await;
+    assert_eq!(bob.ends().await.code, Some(0));
+
+    for line in ["are you there?", "//not a command"] {
+        alice.types(line).await;
+    }
+    alice.says("✓ alice: /not a command").await;
+    let bob = chat(data_dir, "bob", &["--to", "alice"]);
+    bob.says("alice: /not a command").await;
+    let lines = bob.lines();
+    let rule = lines.iter().position(|line| line.contains("2 messages while you were away")).unwrap();
+    assert!(lines[..rule].iter().any(|line| line.ends_with("✓ bob: hello alice")), "{lines:?}");
+    assert!(lines[rule + 1].ends_with("alice: are you there?"), "{lines:?}");
+    let shown = messages(&bob);
+    let mut once = shown.clone();
+    once.dedup();
+    assert_eq!(shown, once);
+    assert_eq!(messages(&alice).iter().filter(|line| line.contains("hello bob")).count(), 1);
+    assert_eq!(alice.ends().await.code, Some(0));
+    natter.stop().await;
+}
+
+#[tokio::test]
+async fn what_comes_out_of_a_pipe_is_stored_before_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let natter = Natter::serve(folder.path()).await;
+    let mut alice = chat(folder.path(), "alice", &["--to", "bob"]);
+    for number in 0..30 {
+        alice.types(&format!("line {number}")).await;
+    }
+    let ended = alice.ends().await;
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    let mut bob = chat(folder.path(), "bob", &["--to", "alice"]);
+    bob.says("line 29").await;
+    bob.types("/history").await;
+    bob.says("end of earlier").await;
+    let shown = messages(&bob);
+    let texts: Vec<_> = shown.iter().filter_map(|line| line.strip_prefix("alice: ")).collect();
+    // The end first, and on request what came before.
+    let expected: Vec<_> = (10..30).chain(0..10).map(|number| format!("line {number}")).collect();
+    assert_eq!(texts, expected);
+    natter.stop().await;
+}
+
+#[tokio::test]
+async fn a_room_is_made_once_and_its_members_can_change() {
+    let folder = tempfile::tempdir().unwrap();
+    let natter = Natter::serve(folder.path()).await;
+    let mut alice = chat(folder.path(), "alice", &["--room", "lunch", "--with", "bob"]);
+    alice.says("#lunch").await;
+    let mut bob = chat(folder.path(), "bob", &["--room", "lunch"]);
+    bob.says("alice created the group lunch").await;
+    bob.types("pizza?").await;
+    alice.says("bob: pizza?").await;
+    alice.types("/add carol").await;
+    bob.says("alice added carol").await;
+    // The list comes from the archive, which is a moment behind what bob saw live.
+    let data_dir = folder.path().to_str().unwrap();
+    wait_for("carol's list to show the room", LIMIT, async || {
+        let list = run(&["chat", "--as", "carol", "--data-dir", data_dir], &[]).await;
+        list.out.contains("#lunch").then_some(())
+    })
+    .await;
+    let carol = chat(folder.path(), "carol", &[]);
+    carol.says("#lunch").await;
+    bob.types("hi carol").await;
+    carol.says("[#lunch]").await;
+    alice.types("/members").await;
+    alice.says("carol: online").await;
+    alice.says("you, owner: online").await;
+    alice.types("/remove bob").await;
+    alice.says("you removed bob").await;
+    bob.says("alice removed you").await;
+    bob.types("still here?").await;
+    bob.says("! not sent: ").await;
+    alice.types("/dance").await;
+    alice.says("there is no /dance").await;
+    alice.types("/leave").await;
+    carol.says("alice left").await;
+    assert_eq!(alice.ends().await.code, Some(0));
+    natter.stop().await;
+}
+
+#[tokio::test]
+async fn it_comes_back_by_itself_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let natter = Natter::serve(folder.path()).await;
+    let address = natter.value("connection").await;
+    let mut alice = chat(folder.path(), "alice", &["--to", "bob", "--gateway", &address]);
+    let bob = chat(folder.path(), "bob", &["--to", "alice", "--gateway", &address]);
+    alice.says("@bob").await;
+    bob.says("@alice").await;
+    natter.stop().await;
+    bob.says("not connected").await;
+    alice.types("sent while nobody listens").await;
+    let listen = address.trim_start_matches("ws://").trim_end_matches("/v1/ws");
+    let natter = Natter::start(&["serve", "--data-dir", folder.path().to_str().unwrap(), "--listen", listen]);
+    bob.says("alice: sent while nobody listens").await;
+    alice.says("✓ alice: sent while nobody listens").await;
+    wait_for("a word about it", LIMIT, async || {
+        bob.lines().iter().any(|line| line.contains("connected again")).then_some(())
+    })
+    .await;
+    natter.stop().await;
+}
+
+#[tokio::test]
+async fn without_a_server_it_says_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let arguments = ["chat", "--as", "alice", "--to", "bob", "--data-dir", folder.path().to_str().unwrap()];
+    let ended = run(&arguments, &[]).await;
+    assert_eq!(ended.code, Some(1));
+    assert!(ended.err.contains("run `natter serve` first"), "{}", ended.err);
+}

@@ -1,0 +1,8 @@
+//! The binary, as people and scripts run it: real processes, a real nats-server.
+#![allow(clippy::unwrap_used)]
+
+mod chat;
+mod command_line;
+mod nats;
+mod process;
+mod serve;
