@@ -1,0 +1,132 @@
+//! People who talk all the time while a test breaks things, and what the checker says afterwards.
+
+mod load;
+mod person;
+mod report;
+
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use natter_checker::{Kind, Recorder, Span, check};
+use natter_ids::{ConversationId, Seq, UserId};
+use natter_testkit::wait_for;
+use tokio::task::JoinSet;
+
+use crate::Cluster;
+use load::Load;
+use person::Person;
+pub use report::Report;
+
+/// How long everything accepted may take to reach everybody once nothing is broken any more.
+const DRAIN: Duration = Duration::from_secs(60);
+
+/// A conversation of the crowd, and the entry that it begins with.
+pub(crate) struct Talk {
+    pub conversation: ConversationId,
+    pub members: Vec<UserId>,
+    pub from: Seq,
+}
+
+/// Devices spread over all gateways, a group of everybody, and direct conversations in a ring.
+pub struct Crowd {
+    people: Vec<Arc<Person>>,
+    talks: Arc<[Talk]>,
+    recorder: Recorder,
+    receivers: JoinSet<()>,
+    load: Load,
+    folder: PathBuf,
+    began: Instant,
+}
+
+impl Crowd {
+    /// Connects so many people and lets each of them say `per_second` things per second, spread
+    /// over their conversations.
+    ///
+    /// # Panics
+    /// When somebody cannot connect.
+    pub async fn gather(cluster: &Cluster, count: usize, per_second: f64) -> Self {
+        let recorder = Recorder::new();
+        let mut receivers = JoinSet::new();
+        let mut people = Vec::new();
+        for number in 0..count {
+            let person = Arc::new(Person::new(cluster, &format!("person-{number}"), number, recorder.clone()));
+            receivers.spawn(Arc::clone(&person).receive());
+            person.caught_up().await;
+            people.push(person);
+        }
+        let talks: Arc<[Talk]> = begin(&people).await.into();
+        for talk in &*talks {
+            for user in &talk.members {
+                let (user, conversation) = (user.clone(), talk.conversation.clone());
+                recorder.member(Span { user, conversation, from: talk.from, to: None });
+            }
+        }
+        let load = Load::start(&people, &talks, per_second);
+        Self { people, talks, recorder, receivers, load, folder: cluster.folder().to_owned(), began: Instant::now() }
+    }
+
+    /// Waits until so many more messages have been accepted: that many went through whatever is
+    /// broken now.
+    ///
+    /// # Panics
+    /// When it takes longer than a minute, or a message was refused for good.
+    pub async fn says_more(&self, count: u64) {
+        self.load.says_more(count).await;
+    }
+
+    /// Waits until everybody has heard so many more messages of the whole room: delivery works.
+    ///
+    /// # Panics
+    /// When it takes longer than a minute.
+    pub async fn hears_more(&self, count: u64) {
+        let heard = || self.people.iter().map(|person| person.heard()).collect::<Vec<_>>();
+        let before = heard();
+        let enough = || heard().iter().zip(&before).all(|(now, before)| *now >= before + count);
+        wait_for(&format!("everybody to hear {count} more messages"), DRAIN, async || enough().then_some(())).await;
+    }
+
+    /// Lets everybody finish, waits until everything accepted has come to everybody, and checks.
+    ///
+    /// # Panics
+    /// When a message was refused, or is never answered.
+    pub async fn finish(mut self) -> Report {
+        let accepted = self.load.finish().await;
+        let complete = async || {
+            let history = self.recorder.history();
+            let lost = check(&history).into_iter().any(|violation| violation.kind() == Kind::Lost);
+            (!lost).then_some(())
+        };
+        // What is still missing then is in the report.
+        let _ = tokio::time::timeout(DRAIN, wait_for("everything to arrive", DRAIN * 2, complete)).await;
+        for person in &self.people {
+            person.close().await;
+        }
+        while let Some(ended) = self.receivers.join_next().await {
+            ended.expect("a receiver of the crowd");
+        }
+        let stats = self.people.iter().map(|person| person.stats()).collect();
+        Report::new(self.recorder.history(), stats, accepted, self.began.elapsed(), self.folder.join("history.jsonl"))
+    }
+
+    /// Conversations that everybody shares.
+    pub fn conversations(&self) -> usize {
+        self.talks.len()
+    }
+}
+
+/// The group and the ring of direct conversations.
+async fn begin(people: &[Arc<Person>]) -> Vec<Talk> {
+    let everybody: Vec<_> = people.iter().map(|person| person.user().clone()).collect();
+    let mut talks = vec![];
+    let group = people[0].create_group("everybody", &everybody).await;
+    talks.push(Talk { conversation: group.0, members: everybody, from: group.1 });
+    for (number, person) in people.iter().enumerate() {
+        let next = people[(number + 1) % people.len()].user().clone();
+        let (conversation, from) = person.open_direct(&next).await;
+        talks.push(Talk { conversation, members: vec![person.user().clone(), next], from });
+    }
+    talks
+}

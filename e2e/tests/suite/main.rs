@@ -1,0 +1,37 @@
+//! Natter end to end, with real processes: each test is a story with its goal on top.
+//!
+//! One binary, so that it is linked once and its tests share one throwaway PostgreSQL. Run a
+//! theme with `cargo test -p natter-e2e --test suite chaos`.
+
+#![allow(clippy::unwrap_used)]
+
+/// Runs a test on SQLite and on PostgreSQL.
+macro_rules! on_every_database {
+    ($test:ident) => {
+        mod $test {
+            #[tokio::test(flavor = "multi_thread")]
+            async fn sqlite() {
+                Box::pin(super::$test(natter_e2e::Db::Sqlite)).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn postgres() {
+                Box::pin(super::$test(natter_e2e::Db::Postgres)).await;
+            }
+        }
+    };
+}
+
+mod chaos;
+mod conversation;
+mod frames;
+mod handshake;
+mod http;
+mod idempotency;
+mod limits;
+mod membership;
+mod outages;
+mod presence;
+mod resume;
+mod slow_reader;
+mod tokens;
