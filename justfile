@@ -1,0 +1,109 @@
+# The recipes of Natter, the same at home and in CI. `./justw` runs them on any machine; a `just`
+# of your own does as well.
+
+set positional-arguments
+
+target := env('CARGO_TARGET_DIR', justfile_directory() / 'target')
+natter := target / 'debug' / 'natter'
+
+# Lists the recipes.
+@default:
+    '{{ just_executable() }}' --justfile '{{ justfile() }}' --list --unsorted
+
+# Builds and runs everything here: nats-server, all services, SQLite. Data stay in .natter/. Arguments go to `natter serve`.
+up *ARGS: _build
+    @exec '{{ natter }}' serve "$@"
+
+# Chats as USER with PEER through the gateway of `up`, in this terminal.
+chat USER PEER: _build
+    @exec '{{ natter }}' chat --as "$1" --to "$2"
+
+# Every test there is, on the real nats-server, SQLite and a throwaway PostgreSQL. Arguments replace `--workspace`.
+test *ARGS: _build-all
+    #!/bin/sh
+    set -eu
+    NATTER_POSTGRES_BIN=$(tools/find-postgres)
+    export NATTER_POSTGRES_BIN
+    [ $# -gt 0 ] || set -- --workspace
+    exec cargo test --no-fail-fast "$@"
+
+# Format, clippy, documentation, dependencies, layers, sizes, documents: all without warnings.
+lint: _format _clippy _doc _deny _layers _sizes _documents
+
+# Measures throughput, latency, drain and memory against the raw floor of NATS, in a release build.
+bench *ARGS:
+    cargo build --release -p natter -p natter-e2e
+    @exec '{{ target }}/release/natter-bench' "$@"
+
+# Writes the generated files anew: schemas of the protocol, the table of configuration.
+generate: _build
+    cargo run --quiet -p natter-protocol-docs
+    '{{ natter }}' config --format markdown > '{{ target }}/configuration.md'
+    mv '{{ target }}/configuration.md' docs/configuration.md
+
+# Replays a channel log through two running gateways and checks what everybody received.
+replay FILE *ARGS: _build
+    #!/bin/sh
+    file=$1
+    shift
+    case $file in
+    /*) ;;
+    *) file='{{ invocation_directory() }}'/$file ;;
+    esac
+    exec '{{ natter }}' replay "$file" "$@"
+
+# Tells which programs the recipes use.
+tools:
+    @rustc --version
+    @cargo --version
+    @'{{ just_executable() }}' --version
+    @"${NATTER_NATS_SERVER:-nats-server}" --version
+    @echo "PostgreSQL: $(tools/find-postgres)"
+    @cargo deny --version 2>/dev/null || echo 'cargo-deny: not installed (cargo install --locked cargo-deny)'
+
+# Deletes the data of `up`: messages, archive, the development secret.
+[confirm('Delete .natter/ with every message in it?')]
+clean-data:
+    rm -rf .natter
+
+_build:
+    @cargo build -p natter
+
+# In one go, so that programs and tests share their dependencies: alone, each would be built with
+# other features of them.
+_build-all:
+    @cargo build --workspace --bins --tests
+
+_format:
+    cargo fmt --all --check
+
+_clippy:
+    cargo clippy --workspace --all-targets --quiet -- -D warnings -W clippy::too_many_lines
+
+_doc:
+    RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --quiet
+
+# cargo-deny is no part of the Rust toolchain, and its advisories need a network: what cannot be
+# checked is told, not passed over in silence.
+_deny:
+    #!/bin/sh
+    set -eu
+    if ! cargo deny --version >/dev/null 2>&1; then
+        echo 'lint: cargo-deny is not installed (cargo install --locked cargo-deny): licences, bans and advisories were NOT checked'
+    else
+        cargo deny --workspace check --hide-inclusion-graph bans licenses sources
+        if cargo deny fetch db >/dev/null 2>&1; then
+            cargo deny --workspace check advisories --disable-fetch
+        else
+            echo 'lint: the advisory database is out of reach: advisories were NOT checked'
+        fi
+    fi
+
+_layers:
+    tools/check-layers
+
+_sizes:
+    tools/check-sizes
+
+_documents: _build-all
+    tools/check-docs '{{ just_executable() }}' '{{ natter }}'
