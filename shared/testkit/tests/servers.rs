@@ -57,22 +57,9 @@ async fn waiting_in_vain_names_what_was_waited_for() {
     wait_for("the moon", Duration::from_millis(20), async || None::<()>).await;
 }
 
-/// Runs as a process of its own in the test below: starts both servers, tells where, hangs.
-#[tokio::test]
-#[ignore = "is the process that another test kills"]
-async fn hangs_with_both_servers_running() {
-    let (nats, database) = (NatsServer::start().await, postgres::database().await);
-    #[allow(clippy::print_stdout)]
-    {
-        println!("\nservers {} {database}", nats.url());
-    }
-    std::future::pending::<()>().await;
-}
-
 #[tokio::test]
 async fn killing_the_test_process_ends_its_servers_and_removes_their_folders() {
-    let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--ignored", "--exact", "--nocapture", "hangs_with_both_servers_running"])
+    let mut child = Command::new(env!("CARGO_BIN_EXE_servers-until-killed"))
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
