@@ -12,7 +12,8 @@ use tokio::{
 
 use crate::{
     ClientBuilder, Fatal, Notification, RequestError, SendError, Stats, TokenSource,
-    driver::{Command, Driver},
+    driver::Driver,
+    intake::Intake,
     options::Options,
     outbound::{Answer, Asker, Outstanding},
     shared::Shared,
@@ -40,7 +41,7 @@ pub struct Accepted {
 pub struct Client {
     options: Arc<Options>,
     shared: Arc<Shared>,
-    commands: mpsc::Sender<Command>,
+    intake: Arc<Intake>,
     notifications: Mutex<mpsc::Receiver<Notification>>,
     driver: Mutex<Option<JoinHandle<()>>>,
     abort: tokio::task::AbortHandle,
@@ -59,10 +60,10 @@ impl Client {
         if let Some(position) = &options.position {
             shared.set_position(position.clone());
         }
-        let (commands, inbox) = mpsc::channel(16);
+        let intake = Arc::new(Intake::default());
         let (sender, notifications) = mpsc::channel(options.event_capacity);
         let sender = options.events.then_some(sender);
-        let driver = Driver::new(Arc::clone(&options), Arc::clone(&shared), inbox, sender);
+        let driver = Driver::new(Arc::clone(&options), Arc::clone(&shared), Arc::clone(&intake), sender);
         #[allow(
             clippy::disallowed_methods,
             reason = "the client owns the task: it joins it on close and ends it on drop"
@@ -72,7 +73,7 @@ impl Client {
         Self {
             options,
             shared,
-            commands,
+            intake,
             notifications: Mutex::new(notifications),
             driver: Mutex::new(Some(driver)),
             abort,
@@ -80,7 +81,8 @@ impl Client {
     }
 
     /// Says something, under a new id, and waits until the log has stored it, across refusals
-    /// that may pass, lost connections and gateways. Messages go in the order of the calls.
+    /// that may pass, lost connections and gateways. Messages go in the order in which the futures
+    /// were first polled.
     ///
     /// Dropping the future gives up; the message may or may not be stored.
     ///
@@ -140,7 +142,7 @@ impl Client {
     async fn ask(&self, request: Request) -> Answer {
         let (reply, answer) = oneshot::channel();
         let item = Outstanding::new(request, Asker::Application(reply));
-        if self.commands.send(Command::Ask(item)).await.is_err() {
+        if !self.intake.put(item) {
             return Err(self.gone());
         }
         answer.await.unwrap_or_else(|_| Err(self.gone()))

@@ -18,20 +18,14 @@ use crate::{
     DisconnectReason, Fatal, Notification, RequestError, SessionInfo,
     backoff::Backoff,
     chains::Chains,
+    intake::Intake,
     options::Options,
-    outbound::{Outbound, Outstanding},
+    outbound::Outbound,
     session::{Session, wire::Wire},
     shared::{Shared, count},
 };
 use ending::{Next, TokenAfter};
 use outlet::Outlet;
-
-/// What the handle asks of the driver.
-#[derive(Debug)]
-pub(crate) enum Command {
-    /// To put a request on the wire, and to resolve it.
-    Ask(Outstanding),
-}
 
 /// So many tokens are refused before the client gives up.
 const REFUSED_TOKENS_MAX: u32 = 3;
@@ -40,7 +34,7 @@ const REFUSED_TOKENS_MAX: u32 = 3;
 pub(crate) struct State {
     pub options: Arc<Options>,
     pub shared: Arc<Shared>,
-    pub inbox: mpsc::Receiver<Command>,
+    pub intake: Arc<Intake>,
     pub outbound: Outbound,
     pub chains: Chains,
     pub outlet: Outlet,
@@ -54,11 +48,6 @@ pub(crate) struct State {
 }
 
 impl State {
-    pub fn take(&mut self, command: Command) {
-        let Command::Ask(item) = command;
-        self.outbound.push(item);
-    }
-
     /// Moves the position; never back.
     pub fn keep(&mut self, position: &Position) {
         match &mut self.position {
@@ -85,6 +74,13 @@ impl State {
     }
 }
 
+impl Drop for State {
+    fn drop(&mut self) {
+        // Whoever asks the ended driver hears it.
+        self.intake.close();
+    }
+}
+
 pub(crate) struct Driver {
     state: State,
     /// The session's, so that leave can be taken.
@@ -100,7 +96,7 @@ impl Driver {
     pub fn new(
         options: Arc<Options>,
         shared: Arc<Shared>,
-        inbox: mpsc::Receiver<Command>,
+        intake: Arc<Intake>,
         sender: Option<mpsc::Sender<Notification>>,
     ) -> Self {
         let backoff = Backoff::new(options.backoff_min, options.backoff_max);
@@ -113,7 +109,7 @@ impl Driver {
             watched: Vec::new(),
             options,
             shared,
-            inbox,
+            intake,
         };
         Self { state, wire: None, backoff, turn: 0, refused_tokens: 0 }
     }
@@ -152,9 +148,8 @@ impl Driver {
 
     /// Resolves what waits for an answer, and takes nothing more.
     fn end(&mut self, error: &RequestError) {
-        self.state.inbox.close();
-        while let Ok(command) = self.state.inbox.try_recv() {
-            self.state.take(command);
+        for item in self.state.intake.close() {
+            self.state.outbound.push(item);
         }
         self.state.outbound.fail_all(error);
     }

@@ -38,7 +38,7 @@ impl Outstanding {
         Self { request, asker, state: State::Ready, sent_before: false }
     }
 
-    fn abandoned(&self) -> bool {
+    pub fn abandoned(&self) -> bool {
         matches!(&self.asker, Asker::Application(reply) if reply.is_closed())
     }
 

@@ -13,7 +13,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::{
     RequestError,
-    driver::{Command, Ending, State},
+    driver::{Ending, State},
     outbound::{Asker, Outstanding},
     shared::count,
 };
@@ -26,7 +26,7 @@ const PING_INTERVAL_MIN: Duration = Duration::from_millis(20);
 /// What happened.
 enum Step {
     Incoming(Incoming),
-    Command(Command),
+    Request(Outstanding),
     Token(Fetched),
     Time,
     /// The application has read.
@@ -89,7 +89,7 @@ impl<'a> Session<'a> {
         let Self { state, wire, refresh, .. } = self;
         tokio::select! {
             incoming = poll_fn(|cx| wire.poll(cx, !paused)) => Step::Incoming(incoming),
-            Some(command) = state.inbox.recv(), if state.outbound.has_room() => Step::Command(command),
+            item = state.intake.next(), if state.outbound.has_room() => Step::Request(item),
             token = refresh.fetched() => Step::Token(token),
             () = state.outlet.drain(), if paused => Step::Drained,
             () = timer.as_mut() => Step::Time,
@@ -99,12 +99,12 @@ impl<'a> Session<'a> {
     fn take(&mut self, step: Step) -> Result<(), Ending> {
         match step {
             Step::Incoming(incoming) => self.on_incoming(incoming)?,
-            Step::Command(command) => {
-                self.state.take(command);
+            Step::Request(item) => {
+                self.state.outbound.push(item);
                 while self.state.outbound.has_room()
-                    && let Ok(command) = self.state.inbox.try_recv()
+                    && let Some(item) = self.state.intake.take()
                 {
-                    self.state.take(command);
+                    self.state.outbound.push(item);
                 }
             }
             Step::Token(token) => self.on_token(token),

@@ -157,6 +157,35 @@ async fn many_messages_at_once_arrive_in_order() {
     assert!(sent.into_iter().zip(1..).all(|(sent, seq)| sent.unwrap().seq == seq));
 }
 
+/// A call that has begun keeps its place before a later one, also while nobody polls it.
+#[tokio::test]
+async fn a_later_message_never_overtakes_a_waiting_one() {
+    const BEFORE: usize = 20;
+    let gateway = FakeGateway::start().await;
+    let client = builder(&[&gateway]).pipeline(64).connect().unwrap();
+    let (mut session, _) = gateway.session().await;
+    let send = |number: usize| Box::pin(client.send(conversation("bob"), number.to_string()));
+    let mut earlier: Vec<_> = (0..BEFORE).map(send).collect();
+    for send in &mut earlier {
+        assert!(futures_util::poll!(send).is_pending());
+    }
+    // By then the driver has made room for all that wait.
+    let (first, asked) = session.request().await;
+    session.accept(first, &asked, 1).await;
+    let mut later = send(BEFORE);
+    assert!(futures_util::poll!(&mut later).is_pending());
+    earlier.push(later);
+    let script = async {
+        for number in 1..=BEFORE {
+            let (id, asked) = session.request().await;
+            let Request::Send { text, .. } = &asked else { panic!("{asked:?}") };
+            assert_eq!(text, &number.to_string());
+            session.accept(id, &asked, number as u64 + 1).await;
+        }
+    };
+    both(futures_util::future::join_all(earlier), script).await;
+}
+
 #[tokio::test]
 async fn a_gateway_that_takes_nothing_is_left() {
     let gateway = FakeGateway::start().await;
