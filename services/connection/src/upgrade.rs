@@ -1,6 +1,6 @@
 //! From an HTTP request to a session (RFC 6455, section 4.2).
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     body::Body,
@@ -43,9 +43,9 @@ pub(crate) async fn upgrade(State(shared): State<Arc<Shared>>, mut request: Requ
     if identity.is_some() {
         admitted.authenticated();
     }
-    let upgraded = hyper::upgrade::on(&mut request);
+    let opened = opened(shared.config.handshake_timeout(), hyper::upgrade::on(&mut request), identity, admitted);
     let scope = shared.scope.clone();
-    scope.spawn("session", OnEnd::Log, begin(shared, upgraded, identity, admitted));
+    scope.spawn("session", OnEnd::Log, async move { session::serve(&shared, opened).await });
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     let headers = response.headers_mut();
@@ -57,18 +57,16 @@ pub(crate) async fn upgrade(State(shared): State<Arc<Shared>>, mut request: Requ
     Ok(response)
 }
 
-async fn begin(
-    shared: Arc<Shared>,
+/// Waits until the connection has left HTTP behind; `None` when the client went away.
+async fn opened(
+    limit: Duration,
     upgraded: hyper::upgrade::OnUpgrade,
     identity: Option<Identity>,
     admitted: Admitted,
-) {
-    let Ok(Ok(upgraded)) = timeout(shared.config.handshake_timeout(), upgraded).await else { return };
-    let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>() else { return };
-    let opened = Opened { tcp: parts.io.into_inner(), already_read: parts.read_buf.to_vec(), identity, admitted };
-    let counted = shared.count_session();
-    session::serve(shared, opened).await;
-    drop(counted);
+) -> Option<Opened> {
+    let upgraded = timeout(limit, upgraded).await.ok()?.ok()?;
+    let parts = upgraded.downcast::<TokioIo<TcpStream>>().ok()?;
+    Some(Opened { tcp: parts.io.into_inner(), already_read: parts.read_buf.to_vec(), identity, admitted })
 }
 
 fn check_upgrade(headers: &HeaderMap) -> Result<HeaderValue, Refused> {

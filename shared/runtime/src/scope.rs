@@ -48,8 +48,9 @@ impl Scope {
         F: Future<Output = ()> + Send + 'static,
     {
         let (cancel, failed) = (self.cancel.clone(), self.failed.clone());
-        let supervised = async move {
-            let panicked = AssertUnwindSafe(task).catch_unwind().await.is_err();
+        // Not an async block: that would hold the task twice, as what it takes and as what it awaits.
+        let supervised = AssertUnwindSafe(task).catch_unwind().map(move |ended| {
+            let panicked = ended.is_err();
             if panicked {
                 tracing::error!(task = name, "a task panicked");
             }
@@ -57,7 +58,7 @@ impl Scope {
                 tracing::error!(task = name, "a task that must not end has ended");
                 failed.send_replace(Some(name));
             }
-        };
+        });
         let span = match on_end {
             OnEnd::StopProcess => tracing::info_span!("task", name),
             // There may be very many of these, and a span costs memory as long as its task lives.

@@ -33,26 +33,39 @@ pub(crate) struct Opened {
     pub(crate) admitted: Admitted,
 }
 
-/// Serves a session to its end.
-pub(crate) async fn serve(shared: Arc<Shared>, opened: Opened) {
-    let Opened { tcp, already_read, identity, mut admitted } = opened;
-    let mut socket = Socket::new(tcp, already_read, shared.config.limits.frame_bytes_max).await;
-    let limit = shared.config.handshake_timeout();
-    // Boxed, so that a session that goes on for days does not keep the room that its start took.
-    let ended = match Box::pin(hello::greet(&shared, &mut socket, identity, limit)).await {
-        Ok(greeted) => {
-            admitted.authenticated();
-            Box::pin(begin(&shared, &mut socket, greeted)).await
-        }
+/// Serves a session to its end. What only its start or its end needs is boxed: the task keeps no
+/// room for it while the session goes on for days.
+pub(crate) async fn serve(shared: &Arc<Shared>, opened: impl Future<Output = Option<Opened>>) {
+    let Some((mut socket, mut admitted, identity)) = Box::pin(open(shared, opened)).await else { return };
+    let _counted = shared.count_session();
+    let ended = match Box::pin(begin(shared, &mut socket, &mut admitted, identity)).await {
+        Ok(mut session) => session.run(&mut socket).await,
         Err(ended) => ended,
     };
+    // What the client has not taken is its backlog; what it asked for it asks again.
     let Some(code) = ended else { return };
     metrics::counter!("natter_connection_closes_total", "code" => code.reason()).increment(1);
     Box::pin(socket.close(code)).await;
 }
 
-/// Returns how to close; `None` when the client is gone.
-async fn begin(shared: &Arc<Shared>, socket: &mut Socket, greeted: hello::Greeted) -> Option<CloseCode> {
+async fn open(
+    shared: &Arc<Shared>,
+    opened: impl Future<Output = Option<Opened>>,
+) -> Option<(Socket, Admitted, Option<Identity>)> {
+    let Opened { tcp, already_read, identity, admitted } = opened.await?;
+    let socket = Socket::new(tcp, already_read, shared.config.limits.frame_bytes_max).await;
+    Some((socket, admitted, identity))
+}
+
+/// Greets the client; otherwise returns how to close, `None` when the client is gone.
+async fn begin<'a>(
+    shared: &'a Arc<Shared>,
+    socket: &mut Socket,
+    admitted: &mut Admitted,
+    identity: Option<Identity>,
+) -> Result<run::Session<'a>, Option<CloseCode>> {
+    let greeted = hello::greet(shared, socket, identity, shared.config.handshake_timeout()).await?;
+    admitted.authenticated();
     let hello::Greeted { identity, device, position } = greeted;
     let session = SessionId::random();
     tracing::debug!(%session, %device, resumes = position.is_some(), "a session begins");
@@ -61,10 +74,10 @@ async fn begin(shared: &Arc<Shared>, socket: &mut Socket, greeted: hello::Greete
         Ok(inbox) => inbox,
         Err(error) => {
             tracing::warn!(error, "an inbox cannot be opened");
-            return Some(CloseCode::Unavailable);
+            return Err(Some(CloseCode::Unavailable));
         }
     };
-    let Some(joined) = shared.reporter.join(&identity.user).await else { return Some(CloseCode::GoingAway) };
+    let Some(joined) = shared.reporter.join(&identity.user).await else { return Err(Some(CloseCode::GoingAway)) };
     socket.push(&ServerFrame::Welcome {
         session: session.clone(),
         user: identity.user.clone(),
@@ -74,9 +87,7 @@ async fn begin(shared: &Arc<Shared>, socket: &mut Socket, greeted: hello::Greete
         limits: shared.config.limits.clone(),
     });
     hello::write_out(socket).await;
-    let ended = run::Session::new(shared, identity, session, position, inbox, joined).run(socket).await;
-    // What the client had not taken is its backlog; what it asked for it asks again.
-    ended
+    Ok(run::Session::new(shared, identity, session, position, inbox, joined))
 }
 
 /// How long a session waits before it makes sure that it missed nothing: spread, because all

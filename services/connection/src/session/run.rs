@@ -86,7 +86,7 @@ impl<'a> Session<'a> {
     }
 
     /// Runs to the end; returns how to close, `None` when the client is gone.
-    pub(super) async fn run(mut self, socket: &mut Socket) -> Option<CloseCode> {
+    pub(super) async fn run(&mut self, socket: &mut Socket) -> Option<CloseCode> {
         let draining = self.shared.drain.clone();
         let mut timer = Box::pin(tokio::time::sleep_until(Instant::now()));
         loop {
@@ -97,7 +97,7 @@ impl<'a> Session<'a> {
             self.arm(&mut timer, socket);
             let roomy = self.has_room(socket);
             let read = roomy && self.lanes.len() < self.shared.config.requests_at_once as usize;
-            let Self { inbox, lanes, page, watch, doubts, when, .. } = &mut self;
+            let Self { inbox, lanes, page, watch, doubts, when, .. } = self;
             let ended = tokio::select! {
                 incoming = poll_fn(|cx| socket.poll_incoming(cx, read)) => self.on_incoming(incoming, socket),
                 message = inbox.next() => match message {
@@ -142,7 +142,8 @@ impl<'a> Session<'a> {
                 self.tell_delayed("delivery", socket);
             }
             self.when.marker.wait();
-            self.request_marker().await;
+            // Boxed: it is rare, and its room would be every session's.
+            Box::pin(self.request_marker()).await;
         }
         if self.page.is_none() && self.when.archive.is_due(now) && self.has_room(socket) {
             self.page = self.seam.wants_backlog().map(|upto| self.ask_page(upto));

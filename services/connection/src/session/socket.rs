@@ -21,8 +21,9 @@ use tokio_tungstenite::{
     },
 };
 
-/// Read from the kernel at once; allocated per connection.
-const READ_BYTES: usize = 2 * 1024;
+/// Read from the kernel at once; allocated per connection. The buffer keeps its size through
+/// many frames only from 1 KiB on (`bytes` forgets smaller ones); a longer frame gets its own.
+const READ_BYTES: usize = 1024;
 /// Collected before the kernel is asked to take them.
 const WRITE_BYTES: usize = 16 * 1024;
 /// How long a client may take to answer a close before the connection is cut.
