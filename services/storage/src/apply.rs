@@ -132,7 +132,7 @@ async fn note_message_ids(tx: &mut Tx<'_>, records: &[Record]) -> Result<HashSet
         .collect();
     let mut void = HashSet::new();
     for piece in pieces(&messages) {
-        let values = rows(piece.len(), 4);
+        let values = rows(tx, piece.len(), 4);
         let mut insert = statement(format!(
             "INSERT INTO message_ids (conversation, sender, client_id, seq) VALUES {values} ON CONFLICT DO NOTHING"
         ));
@@ -185,7 +185,7 @@ async fn load_heads<'a>(
 
 async fn insert_entries(tx: &mut Tx<'_>, entries: &[Folded<'_>]) -> Result<(), sqlx::Error> {
     for piece in pieces(entries) {
-        let values = rows(piece.len(), 5);
+        let values = rows(tx, piece.len(), 5);
         let mut insert =
             statement(format!("INSERT INTO entries (conversation, seq, prev, bytes, entry) VALUES {values}"));
         for Folded { conversation, seq, prev, entry, .. } in piece {
@@ -204,7 +204,7 @@ async fn save_heads(tx: &mut Tx<'_>, partition: Partition, heads: &Heads<'_>) ->
         let mut upsert = statement(format!(
             "INSERT INTO conversations (id, part, name, last_seq, members) VALUES {} ON CONFLICT (id) DO UPDATE \
              SET last_seq = excluded.last_seq, members = conversations.members + excluded.members",
-            rows(piece.len(), 5)
+            rows(tx, piece.len(), 5)
         ));
         for (conversation, head) in piece {
             let part = i64::from(partition.0);

@@ -91,7 +91,7 @@ async fn begin(tx: &mut Tx<'_>, conversation: &str, seq: i64, members: &[(&UserI
     for piece in pieces(members) {
         let mut insert = statement(format!(
             "INSERT INTO members (conversation, user_id, joined_seq, left_seq, role) VALUES {}",
-            rows(piece.len(), 5)
+            rows(tx, piece.len(), 5)
         ));
         for (user, role) in piece {
             insert = insert.bind(conversation).bind(user.as_str()).bind(seq).bind(OPEN).bind(role_text(*role));

