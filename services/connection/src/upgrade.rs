@@ -8,6 +8,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::Response,
 };
+use futures_util::FutureExt;
 use hyper_util::rt::TokioIo;
 use natter_auth::{Credential, SubprotocolOffer, bearer_of_authorization, parse_subprotocols};
 use natter_protocol::{BEARER_SUBPROTOCOL_PREFIX, ErrorBody, ErrorCode, SUBPROTOCOL, TICKET_SUBPROTOCOL_PREFIX};
@@ -43,7 +44,8 @@ pub(crate) async fn upgrade(State(shared): State<Arc<Shared>>, mut request: Requ
     if identity.is_some() {
         admitted.authenticated();
     }
-    let opened = opened(shared.config.handshake_timeout(), hyper::upgrade::on(&mut request), identity, admitted);
+    let opened =
+        opened(shared.config.handshake_timeout(), hyper::upgrade::on(&mut request), identity, admitted).boxed();
     let scope = shared.scope.clone();
     scope.spawn("session", OnEnd::Log, async move { session::serve(&shared, opened).await });
     let mut response = Response::new(Body::empty());

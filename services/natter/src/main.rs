@@ -16,6 +16,10 @@ use clap::Parser;
 use cli::{Cli, Command};
 use config::Config;
 
+/// Why this one: `docs/decisions/0010-an-allocator-for-many-threads.md`.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,

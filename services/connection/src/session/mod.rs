@@ -13,6 +13,7 @@ mod timers;
 
 use std::{sync::Arc, time::Duration};
 
+use futures_util::future::BoxFuture;
 use natter_ids::SessionId;
 use natter_protocol::{CloseCode, ServerFrame};
 use tokio::net::TcpStream;
@@ -35,7 +36,7 @@ pub(crate) struct Opened {
 
 /// Serves a session to its end. What only its start or its end needs is boxed: the task keeps no
 /// room for it while the session goes on for days.
-pub(crate) async fn serve(shared: &Arc<Shared>, opened: impl Future<Output = Option<Opened>>) {
+pub(crate) async fn serve(shared: &Arc<Shared>, opened: BoxFuture<'static, Option<Opened>>) {
     let Some((mut socket, mut admitted, identity)) = Box::pin(open(shared, opened)).await else { return };
     let _counted = shared.count_session();
     let ended = match Box::pin(begin(shared, &mut socket, &mut admitted, identity)).await {
@@ -50,7 +51,7 @@ pub(crate) async fn serve(shared: &Arc<Shared>, opened: impl Future<Output = Opt
 
 async fn open(
     shared: &Arc<Shared>,
-    opened: impl Future<Output = Option<Opened>>,
+    opened: BoxFuture<'static, Option<Opened>>,
 ) -> Option<(Socket, Admitted, Option<Identity>)> {
     let Opened { tcp, already_read, identity, admitted } = opened.await?;
     let socket = Socket::new(tcp, already_read, shared.config.limits.frame_bytes_max).await;
@@ -63,7 +64,7 @@ async fn begin<'a>(
     socket: &mut Socket,
     admitted: &mut Admitted,
     identity: Option<Identity>,
-) -> Result<run::Session<'a>, Option<CloseCode>> {
+) -> Result<Box<run::Session<'a>>, Option<CloseCode>> {
     let greeted = hello::greet(shared, socket, identity, shared.config.handshake_timeout()).await?;
     admitted.authenticated();
     let hello::Greeted { identity, device, position } = greeted;
@@ -87,7 +88,7 @@ async fn begin<'a>(
         limits: shared.config.limits.clone(),
     });
     hello::write_out(socket).await;
-    Ok(run::Session::new(shared, identity, session, position, inbox, joined))
+    Ok(Box::new(run::Session::new(shared, identity, session, position, inbox, joined)))
 }
 
 /// How long a session waits before it makes sure that it missed nothing: spread, because all
