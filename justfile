@@ -35,6 +35,15 @@ bench *ARGS:
     cargo build --release -p natter -p natter-e2e
     @exec '{{ target }}/release/natter-bench' "$@"
 
+# Breaks a whole deployment part by part while people talk, and checks that nothing is lost, doubled or out of order. `--list` shows what.
+chaos *ARGS: _build-all
+    #!/bin/sh
+    set -eu
+    NATTER_POSTGRES_BIN=$(tools/find-postgres)
+    NATTER_BIN='{{ natter }}'
+    export NATTER_POSTGRES_BIN NATTER_BIN
+    exec '{{ target }}/debug/natter-chaos' "$@"
+
 # Writes the generated files anew: schemas of the protocol, the table of configuration.
 generate: _build
     cargo run --quiet -p natter-protocol-docs

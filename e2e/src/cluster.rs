@@ -1,30 +1,21 @@
 //! A deployment of Natter, every replica a process of its own.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::LazyLock,
-};
+mod builder;
+mod wires;
 
-use natter_testkit::{NatsServer, postgres};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use std::path::{Path, PathBuf};
+
+use natter_testkit::Proxy;
+use tokio::sync::SemaphorePermit;
+
+pub use builder::ClusterBuilder;
+use wires::Wires;
 
 use crate::{
     folder::Folder,
-    people::SECRET,
+    nats::Nats,
     service::{Launch, Service},
 };
-
-/// Deployments that run at once in one test process: each is some seven processes.
-static ROOM: LazyLock<Semaphore> =
-    LazyLock::new(|| Semaphore::new(std::thread::available_parallelism().map_or(2, usize::from).max(2)));
-
-/// Short leases, so that a takeover takes seconds.
-const SETTINGS: [(&str, &str); 4] = [
-    ("nats.lease_ms", "3000"),
-    ("nats.duplicate_window_secs", "100"),
-    ("presence.lease_ms", "5000"),
-    ("presence.offline_grace_ms", "500"),
-];
 
 /// Where a deployment archives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,123 +24,6 @@ pub enum Db {
     Sqlite,
     /// A database on the test process's throwaway server.
     Postgres,
-}
-
-/// What to start.
-#[derive(Debug, Clone)]
-#[must_use = "nothing starts before `start`"]
-pub struct ClusterBuilder {
-    gateways: usize,
-    deliveries: usize,
-    storages: usize,
-    presences: usize,
-    together: bool,
-    database: Db,
-    settings: Vec<(String, String)>,
-}
-
-impl ClusterBuilder {
-    /// How many gateways.
-    pub fn gateways(mut self, count: usize) -> Self {
-        self.gateways = count;
-        self
-    }
-
-    /// How many replicas of delivery.
-    pub fn deliveries(mut self, count: usize) -> Self {
-        self.deliveries = count;
-        self
-    }
-
-    /// How many replicas of storage.
-    pub fn storages(mut self, count: usize) -> Self {
-        self.storages = count;
-        self
-    }
-
-    /// How many replicas of presence.
-    pub fn presences(mut self, count: usize) -> Self {
-        self.presences = count;
-        self
-    }
-
-    /// Each gateway process runs every other service too.
-    pub fn together(mut self) -> Self {
-        self.together = true;
-        self
-    }
-
-    /// Where to archive.
-    pub fn database(mut self, database: Db) -> Self {
-        self.database = database;
-        self
-    }
-
-    /// Sets a key of the configuration, for every process.
-    pub fn set(mut self, key: &str, value: impl ToString) -> Self {
-        self.settings.push((key.to_owned(), value.to_string()));
-        self
-    }
-
-    /// Starts everything; returns once every process is ready.
-    ///
-    /// # Panics
-    /// When something does not start, with the end of its log.
-    pub async fn start(self) -> Cluster {
-        let room = ROOM.acquire().await.expect("the semaphore is never closed");
-        let folder = Folder::new();
-        let nats = NatsServer::start_in(folder.path().join("nats")).await;
-        let launch = self.launch(&folder, &nats).await;
-        apply(&launch).await;
-        let replicas = |name: &str, serves: &[&str], count: usize| -> Vec<Service> {
-            (0..count).map(|number| Service::new(format!("{name}-{number}"), serves, launch.clone())).collect()
-        };
-        let alone = |count| if self.together { 0 } else { count };
-        let gateway: &[&str] =
-            if self.together { &["connection", "presence", "delivery", "storage"] } else { &["connection"] };
-        let cluster = Cluster {
-            gateways: replicas("gateway", gateway, self.gateways),
-            deliveries: replicas("delivery", &["delivery"], alone(self.deliveries)),
-            storages: replicas("storage", &["storage"], alone(self.storages)),
-            presences: replicas("presence", &["presence"], alone(self.presences)),
-            nats: Nats { url: nats.url(), server: tokio::sync::Mutex::new(nats) },
-            launch,
-            folder,
-            _room: room,
-        };
-        cluster.services().for_each(Service::spawn);
-        for service in cluster.services() {
-            service.ready().await;
-        }
-        cluster
-    }
-
-    async fn launch(&self, folder: &Folder, nats: &NatsServer) -> Launch {
-        let database = match self.database {
-            Db::Sqlite => format!("sqlite://{}", folder.path().join("archive.db").display()),
-            Db::Postgres => postgres::database().await,
-        };
-        let defaults = SETTINGS.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
-        let environment = [
-            ("NATTER_AUTH__HS256_SECRET", SECRET.to_owned()),
-            ("NATTER_NATS__URL", nats.url()),
-            ("NATTER_STORAGE__URL", database),
-            ("NATTER_DATA_DIR", folder.path().join("data").display().to_string()),
-        ];
-        Launch {
-            folder: folder.path().to_owned(),
-            environment: environment.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
-            settings: defaults.chain(self.settings.clone()).collect(),
-        }
-    }
-}
-
-/// `natter nats apply`, as an operator runs it before the first start.
-async fn apply(launch: &Launch) {
-    let mut command = launch.command();
-    let run = tokio::task::spawn_blocking(move || command.args(["nats", "apply"]).output());
-    let output = run.await.expect("the thread that waits").expect("`natter` can be run");
-    assert!(output.status.success(), "`natter nats apply` failed: {}", String::from_utf8_lossy(&output.stderr));
 }
 
 /// A deployment: nats-server, services and a database, all of it gone when this value is dropped.
@@ -161,6 +35,7 @@ pub struct Cluster {
     deliveries: Vec<Service>,
     storages: Vec<Service>,
     presences: Vec<Service>,
+    wires: Option<Wires>,
     nats: Nats,
     launch: Launch,
     folder: Folder,
@@ -170,15 +45,7 @@ pub struct Cluster {
 impl Cluster {
     /// Two gateways, two deliveries, two storages and one presence, on SQLite.
     pub fn builder() -> ClusterBuilder {
-        ClusterBuilder {
-            gateways: 2,
-            deliveries: 2,
-            storages: 2,
-            presences: 1,
-            together: false,
-            database: Db::Sqlite,
-            settings: Vec::new(),
-        }
+        ClusterBuilder::default()
     }
 
     /// One process that runs all services, on SQLite: for what a single gateway decides.
@@ -231,7 +98,24 @@ impl Cluster {
         self.storages.iter().chain(&self.presences).chain(&self.deliveries).chain(&self.gateways)
     }
 
-    /// The nats-server.
+    /// The wire from the first gateway to NATS.
+    ///
+    /// # Panics
+    /// When the deployment is not proxied.
+    pub fn wire_to_nats(&self) -> &Proxy {
+        &self.wires.as_ref().expect("a proxied deployment").nats
+    }
+
+    /// The wire from storage to PostgreSQL.
+    ///
+    /// # Panics
+    /// When the deployment is not proxied, or archives into a file.
+    pub fn wire_to_database(&self) -> &Proxy {
+        let wires = self.wires.as_ref().and_then(|wires| wires.database.as_ref());
+        &wires.expect("a proxied deployment on PostgreSQL").0
+    }
+
+    /// The nats-servers.
     pub fn nats(&self) -> &Nats {
         &self.nats
     }
@@ -269,31 +153,5 @@ impl Cluster {
             log.lines().filter(|line| line.contains(text)).map(|line| format!("{name}: {line}")).collect::<Vec<_>>()
         };
         self.services().flat_map(|service| lines_of(service.log())).collect()
-    }
-}
-
-/// The nats-server of a deployment.
-pub struct Nats {
-    url: String,
-    server: tokio::sync::Mutex<NatsServer>,
-}
-
-impl Nats {
-    /// Where it listens; the same after a restart.
-    pub fn url(&self) -> &str {
-        &self.url
-    }
-
-    /// Kills it with SIGKILL.
-    pub async fn kill(&self) {
-        self.server.lock().await.kill();
-    }
-
-    /// Kills it if it runs, and starts it on the same port and data.
-    ///
-    /// # Panics
-    /// When it does not start.
-    pub async fn restart(&self) {
-        self.server.lock().await.restart().await;
     }
 }

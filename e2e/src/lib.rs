@@ -5,20 +5,23 @@
 //! while people on [`Device`]s, or a whole [`Crowd`] of them, go on talking.
 
 pub mod bench;
+pub mod chaos;
 
 mod cluster;
 mod crowd;
 mod device;
 mod folder;
 mod http;
+mod nats;
 mod people;
 mod raw;
 mod service;
 
-pub use cluster::{Cluster, ClusterBuilder, Db, Nats};
+pub use cluster::{Cluster, ClusterBuilder, Db};
 pub use crowd::{Crowd, Report};
 pub use device::{Device, PATIENCE};
 pub use http::{Http, Reply};
+pub use nats::Nats;
 pub use people::{SECRET, token_for, token_until, user};
 pub use raw::{Raw, RefusedFrame};
 pub use service::{Service, natter_binary};

@@ -46,6 +46,14 @@ pub(crate) struct Launch {
 }
 
 impl Launch {
+    /// The same with another value of a variable.
+    pub fn with(&self, name: &str, value: &str) -> Self {
+        let mut launch = self.clone();
+        launch.environment.retain(|(known, _)| known != name);
+        launch.environment.push((name.to_owned(), value.to_owned()));
+        launch
+    }
+
     /// `natter` with the deployment's configuration and nothing of the caller's environment that
     /// would change it.
     pub fn command(&self) -> Command {

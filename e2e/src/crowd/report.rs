@@ -39,6 +39,11 @@ impl Report {
         &self.history
     }
 
+    /// How many messages were accepted.
+    pub fn messages(&self) -> u64 {
+        self.accepted.messages
+    }
+
     /// Sums over all clients.
     pub fn stats(&self) -> Stats {
         self.total

@@ -1,10 +1,11 @@
 //! Every process is killed with SIGKILL in turn, nats-server too, while a crowd goes on talking;
 //! the checker then finds nothing lost, repeated, reordered or made up.
 
-use std::io::Write;
-
 use natter_checker::{History, Kind, check};
-use natter_e2e::{Cluster, Crowd, Db, Report};
+use natter_e2e::{
+    Cluster, Crowd, Db, Report,
+    chaos::{self, tell},
+};
 
 on_every_database!(every_process_is_killed_in_turn);
 
@@ -85,7 +86,21 @@ async fn every_process_stands_still_in_turn() {
     report.assert_clean();
 }
 
-/// Shown whether or not the test harness captures output.
-fn tell(line: &str) {
-    let _ = writeln!(std::io::stderr(), "{line}");
+/// The short form of `./justw chaos`: one scenario for each kind of part that others stand in for.
+macro_rules! scenarios_that_hold {
+    ($($test:ident: $name:literal;)*) => {$(
+        #[tokio::test(flavor = "multi_thread")]
+        async fn $test() {
+            let scenario = chaos::scenario($name).expect("a scenario of that name");
+            let outcome = Box::pin(scenario.run()).await;
+            assert!(outcome.result.is_ok(), "{}: {}", scenario.name, outcome.result.unwrap_err());
+        }
+    )*};
+}
+
+scenarios_that_hold! {
+    leaders_of_the_log_are_killed: "log-leader-killed";
+    the_majority_of_nats_is_lost: "majority-lost";
+    a_gateway_is_cut_off: "gateway-cut-off";
+    the_database_is_cut_off: "database-cut-off";
 }

@@ -32,6 +32,7 @@ mod limits;
 mod membership;
 mod outages;
 mod presence;
+mod reconciler;
 mod resume;
 mod slow_reader;
 mod tokens;

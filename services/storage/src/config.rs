@@ -28,6 +28,8 @@ pub struct Config {
     pub wait_ms: u32,
     /// Most requests of one kind answered at once.
     pub requests_at_once: u32,
+    /// How often the log, the archive and the consumers are compared, in milliseconds.
+    pub reconcile_ms: u32,
 }
 
 /// What a commit waits for on SQLite.
@@ -52,6 +54,7 @@ impl Default for Config {
             gather_ms: 5,
             wait_ms: 2_000,
             requests_at_once: 64,
+            reconcile_ms: 10_000,
         }
     }
 }
@@ -85,6 +88,7 @@ impl Config {
             Self { acquire_timeout_ms: 0, .. } => fail("acquire_timeout_ms", "must be at least 1"),
             Self { statement_timeout_ms: 0, .. } => fail("statement_timeout_ms", "must be at least 1"),
             Self { requests_at_once: 0, .. } => fail("requests_at_once", "must be at least 1"),
+            Self { reconcile_ms, .. } if *reconcile_ms < 100 => fail("reconcile_ms", "must be at least 100"),
             Self { gather_ms, .. } if *gather_ms > 1_000 => fail("gather_ms", "must be at most 1000"),
             _ => Ok(()),
         }

@@ -15,6 +15,7 @@ mod history;
 #[cfg(test)]
 mod plan_tests;
 mod reads;
+mod reconciler;
 mod service;
 mod spans;
 mod sql;
@@ -22,5 +23,6 @@ mod store;
 
 pub use apply::{ApplyError, Record};
 pub use config::{Config, InvalidConfig, SqliteSync};
+pub use reconciler::{Findings, Late, ReconcileError, Reconciler};
 pub use service::{StartError, start};
 pub use store::{Store, StoreError};

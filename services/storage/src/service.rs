@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use natter_bus::{Bus, Service};
 use natter_runtime::{OnEnd, Scope};
 
-use crate::{Config, Store, StoreError, answers, archiver};
+use crate::{Config, Reconciler, Store, StoreError, answers, archiver};
 
 /// How long to wait before the database is tried again.
 const RETRY: Duration = Duration::from_secs(1);
@@ -51,6 +51,9 @@ fn serve(config: &Config, bus: Bus, store: Store, scope: &Scope) {
     answers::start(config, &bus, &store, scope);
     let (follow, cancel) = (bus.clone(), scope.cancel_token());
     scope.spawn("storage-archived", OnEnd::StopProcess, async move { follow.follow_archived(cancel).await });
+    let (reconciler, cancel) = (Reconciler::new(bus.clone(), Arc::clone(&store)), scope.cancel_token());
+    let every = Duration::from_millis(config.reconcile_ms.into());
+    scope.spawn("storage-reconciler", OnEnd::StopProcess, async move { reconciler.run(every, cancel).await });
     let archiver = Arc::new(archiver::Archiver::new(bus.clone(), store, config));
     let cancel = scope.cancel_token();
     scope.spawn("storage-partitions", OnEnd::StopProcess, async move {

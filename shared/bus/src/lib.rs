@@ -15,6 +15,7 @@ mod log;
 mod lookup;
 mod partitions;
 pub mod presence;
+mod progress;
 mod reader;
 mod request;
 pub mod storage_api;
@@ -29,5 +30,6 @@ pub use live::{Arrival, Inbox, InboxMessage, LiveEvent, Marker, MarkerRequest, M
 pub use log::{FRESH_ID_AGE_MS, FUTURE_ID_MS, LogRecord, Poison};
 pub use lookup::LookupError;
 pub use partitions::{PartitionWorker, WorkError};
+pub use progress::Progress;
 pub use request::AskError;
 pub use subjects::Service;

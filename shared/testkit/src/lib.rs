@@ -5,11 +5,15 @@
 //! with what to do when a program is missing or does not start: a test has no better answer.
 
 mod nats;
+mod nats_cluster;
 pub mod postgres;
+mod proxy;
 pub mod tools;
 mod wait;
 mod watchdog;
 
 pub use nats::NatsServer;
+pub use nats_cluster::nats_cluster;
+pub use proxy::{Flow, Proxy};
 pub use wait::wait_for;
 pub use watchdog::Watchdog;

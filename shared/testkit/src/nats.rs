@@ -11,7 +11,7 @@ use anyhow::{Context, bail};
 use tempfile::TempDir;
 use tokio::{io::AsyncReadExt, net::TcpStream};
 
-use crate::{tools, watchdog::Watchdog};
+use crate::{tools, wait_for, watchdog::Watchdog};
 
 /// How long the server may take until it answers; it takes less than a tenth of a second, and a
 /// busy machine stretches that.
@@ -21,7 +21,10 @@ const START_LIMIT: Duration = Duration::from_secs(30);
 /// killed when this value is dropped, and when the test process ends.
 pub struct NatsServer {
     folder: PathBuf,
+    /// 0: the server picks a free one when it starts first.
     port: u16,
+    /// What it is started with besides.
+    arguments: Vec<String>,
     process: Option<Child>,
     // Fields are dropped in this order: the server has ended before its folder goes.
     watchdog: Watchdog,
@@ -36,7 +39,7 @@ impl NatsServer {
     pub async fn start() -> Self {
         let temporary = tempfile::Builder::new().prefix("natter-nats-").tempdir().expect("a temporary folder");
         let folder = temporary.path().to_owned();
-        Self::launch(folder, Some(temporary)).await
+        Self::launch(folder, Some(temporary), 0, Vec::new()).await
     }
 
     /// Starts a server that keeps its data in `folder`, which stays.
@@ -44,13 +47,18 @@ impl NatsServer {
     /// # Panics
     /// When it does not start, with its log.
     pub async fn start_in(folder: impl AsRef<Path>) -> Self {
-        std::fs::create_dir_all(&folder).expect("the server's folder");
-        Self::launch(folder.as_ref().to_owned(), None).await
+        Self::start_with(folder.as_ref(), 0, Vec::new()).await
     }
 
-    async fn launch(folder: PathBuf, temporary: Option<TempDir>) -> Self {
+    /// Starts a server on the given port with more arguments.
+    pub(crate) async fn start_with(folder: &Path, port: u16, arguments: Vec<String>) -> Self {
+        std::fs::create_dir_all(folder).expect("the server's folder");
+        Self::launch(folder.to_owned(), None, port, arguments).await
+    }
+
+    async fn launch(folder: PathBuf, temporary: Option<TempDir>, port: u16, arguments: Vec<String>) -> Self {
         let watchdog = Watchdog::start(temporary.as_ref().map(TempDir::path)).expect("the watchdog");
-        let mut server = Self { folder, port: 0, process: None, watchdog, _temporary: temporary };
+        let mut server = Self { folder, port, arguments, process: None, watchdog, _temporary: temporary };
         server.run().await;
         server
     }
@@ -80,6 +88,21 @@ impl NatsServer {
         self.watchdog.forget();
     }
 
+    /// Asks the server to stop (SIGTERM) and waits until it has: a node of a cluster hands over
+    /// what it leads first.
+    ///
+    /// # Panics
+    /// When it does not stop.
+    pub async fn terminate(&mut self) {
+        let Some(process) = &mut self.process else { return };
+        let asked = Command::new("kill").arg(process.id().to_string()).status();
+        assert!(asked.is_ok_and(|status| status.success()), "nats-server cannot be asked to stop");
+        let ended = async || process.try_wait().expect("a child can be waited for");
+        wait_for("nats-server to stop", START_LIMIT, ended).await;
+        self.process = None;
+        self.watchdog.forget();
+    }
+
     async fn run(&mut self) {
         if let Err(error) = self.try_run().await {
             let log = std::fs::read_to_string(self.log()).unwrap_or_default();
@@ -98,6 +121,7 @@ impl NatsServer {
             .arg(self.folder.join("jetstream"))
             .arg("--ports_file_dir")
             .arg(&self.folder)
+            .args(&self.arguments)
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)

@@ -44,6 +44,19 @@ pub async fn database() -> String {
     server.url(&name)
 }
 
+/// The socket that a [`database`] is reached by, and the same URL for a proxy: a socket of the same
+/// name in another folder. `None` when the URL is of another database.
+pub fn socket(url: &str) -> Option<(PathBuf, impl Fn(&Path) -> String)> {
+    let (before, folder) = url.split_once("?host=")?;
+    let (before, folder) = (before.to_owned(), folder.replace("%2F", "/"));
+    let through = move |folder: &Path| format!("{before}?host={}", escaped(folder));
+    Some((Path::new(&folder).join(".s.PGSQL.5432"), through))
+}
+
+fn escaped(folder: &Path) -> String {
+    folder.display().to_string().replace('/', "%2F")
+}
+
 struct Server {
     folder: PathBuf,
     process: Mutex<Child>,
@@ -103,7 +116,7 @@ impl Server {
     }
 
     fn url(&self, database: &str) -> String {
-        format!("postgres://natter@localhost/{database}?host={}", self.folder.display().to_string().replace('/', "%2F"))
+        format!("postgres://natter@localhost/{database}?host={}", escaped(&self.folder))
     }
 
     fn still_runs(&self) -> anyhow::Result<()> {

@@ -1,0 +1,184 @@
+//! Breaks everything that can break while a crowd goes on talking, and lets the checker judge.
+//!
+//! A [`Scenario`] is a deployment and the faults that strike it one after the other. After each,
+//! everybody must soon hear the others again; at the end, the checker finds what was lost,
+//! doubled, out of order, leaked or made up.
+
+mod fault;
+mod scenarios;
+mod soak;
+mod table;
+
+use std::{
+    any::Any,
+    io::Write,
+    panic::AssertUnwindSafe,
+    time::{Duration, Instant},
+};
+
+use futures_util::FutureExt;
+
+pub use fault::{Fault, Node, Part};
+pub use scenarios::ALL;
+pub use soak::soak;
+pub use table::table;
+
+use crate::{Cluster, Crowd, Db};
+
+/// Partitions of the log in every deployment here.
+pub(crate) const PARTITIONS: u16 = 4;
+const PEOPLE: usize = 6;
+/// What each person says per second.
+const PACE: f64 = 12.0;
+/// Messages that everybody must hear before all is well: about a second of talking.
+const WELL: u64 = 20;
+
+/// What a scenario happens to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Deployment {
+    database: Db,
+    nats_nodes: usize,
+    proxied: bool,
+}
+
+impl Deployment {
+    /// One nats-server, two replicas of every service.
+    pub const fn simple(database: Db) -> Self {
+        Self { database, nats_nodes: 1, proxied: false }
+    }
+
+    /// Three nats-servers that keep every stream, two replicas of every service, PostgreSQL.
+    pub const fn replicated() -> Self {
+        Self { database: Db::Postgres, nats_nodes: 3, proxied: false }
+    }
+
+    /// Like [`Deployment::simple`], with wires that can go bad.
+    pub const fn proxied(database: Db) -> Self {
+        Self { database, nats_nodes: 1, proxied: true }
+    }
+
+    async fn start(self) -> Cluster {
+        let builder = Cluster::builder()
+            .presences(2)
+            .database(self.database)
+            .nats_nodes(self.nats_nodes)
+            .set("nats.partitions", PARTITIONS)
+            // Everybody asks for a lot at once after an outage.
+            .set("connection.user_requests_burst", 5_000);
+        if self.proxied { builder.proxied() } else { builder }.start().await
+    }
+}
+
+/// Something that must hold.
+#[derive(Debug, Clone, Copy)]
+pub struct Scenario {
+    /// Such as `services-killed`.
+    pub name: &'static str,
+    /// What must hold.
+    pub hypothesis: &'static str,
+    /// What it happens to.
+    pub deployment: Deployment,
+    /// How long it may take after a fault until everybody hears everybody.
+    pub bound: Duration,
+    /// What breaks, one after the other.
+    pub faults: fn() -> Vec<Fault>,
+}
+
+/// What came of a scenario.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Its name.
+    pub name: String,
+    /// What must hold.
+    pub hypothesis: String,
+    /// How many faults struck.
+    pub faults: usize,
+    /// How long all took.
+    pub took: Duration,
+    /// What was said and heard; or what went wrong.
+    pub result: Result<Numbers, String>,
+}
+
+/// What was said and heard in a scenario that held.
+#[derive(Debug, Clone)]
+pub struct Numbers {
+    /// Messages accepted.
+    pub messages: u64,
+    /// Messages received, over all devices.
+    pub receipts: usize,
+    /// How often clients lost their session.
+    pub disconnects: u64,
+    /// The longest time after a fault until everybody heard everybody.
+    pub recovery: Duration,
+}
+
+/// A deployment and its crowd.
+pub(crate) struct Stage {
+    pub cluster: Cluster,
+    pub crowd: Crowd,
+}
+
+impl Scenario {
+    /// Runs it; a panic of anything in it is its failure.
+    pub async fn run(self) -> Outcome {
+        let faults = (self.faults)();
+        let began = Instant::now();
+        let count = faults.len();
+        let result = Box::pin(guarded(play(self.deployment, self.bound, faults.into_iter()))).await;
+        Outcome {
+            name: self.name.to_owned(),
+            hypothesis: self.hypothesis.to_owned(),
+            faults: count,
+            took: began.elapsed(),
+            result,
+        }
+    }
+}
+
+/// The scenario of that name.
+pub fn scenario(name: &str) -> Option<Scenario> {
+    ALL.iter().find(|scenario| scenario.name == name).copied()
+}
+
+async fn guarded(play: impl Future<Output = Numbers>) -> Result<Numbers, String> {
+    AssertUnwindSafe(play).catch_unwind().await.map_err(|panic| said(&*panic))
+}
+
+fn said(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().cloned();
+    text.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string)).unwrap_or_else(|| "a panic".to_owned())
+}
+
+/// Progress, also of a test whose output is captured.
+pub fn tell(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+/// Lets the faults strike one after the other.
+async fn play(deployment: Deployment, bound: Duration, faults: impl Iterator<Item = Fault>) -> Numbers {
+    let cluster = deployment.start().await;
+    let crowd = Crowd::gather(&cluster, PEOPLE, PACE).await;
+    let stage = Stage { cluster, crowd };
+    stage.crowd.hears_more(WELL).await;
+    let mut recovery = Duration::ZERO;
+    for fault in faults {
+        fault.strike(&stage).await;
+        let healed = Instant::now();
+        stage.crowd.hears_more(WELL).await;
+        let took = healed.elapsed();
+        tell(&format!("  {fault:?}: well again after {:.1} s", took.as_secs_f64()));
+        assert!(
+            took <= bound,
+            "after {fault:?} it took {took:?} until everybody heard everybody: {bound:?} is the bound"
+        );
+        recovery = recovery.max(took);
+    }
+    let report = stage.crowd.finish().await;
+    report.assert_clean();
+    Numbers {
+        messages: report.messages(),
+        receipts: report.history().receipts(),
+        disconnects: report.stats().disconnects,
+        recovery,
+    }
+}

@@ -1,0 +1,199 @@
+//! Starts a deployment.
+
+use std::{sync::LazyLock, time::Duration};
+
+use natter_testkit::{postgres, wait_for};
+use tokio::{sync::Semaphore, time::timeout};
+
+use super::{Cluster, Db, Wires};
+use crate::{
+    folder::Folder,
+    nats::Nats,
+    people::SECRET,
+    service::{Launch, Service},
+};
+
+/// Deployments that run at once in one test process: each is some seven processes.
+static ROOM: LazyLock<Semaphore> =
+    LazyLock::new(|| Semaphore::new(std::thread::available_parallelism().map_or(2, usize::from).max(2)));
+
+/// How long nodes of NATS may take until they keep streams together.
+const APPLY_LIMIT: Duration = Duration::from_secs(60);
+
+/// Short leases, so that a takeover takes seconds.
+const SETTINGS: [(&str, &str); 4] = [
+    ("nats.lease_ms", "3000"),
+    ("nats.duplicate_window_secs", "100"),
+    ("presence.lease_ms", "5000"),
+    ("presence.offline_grace_ms", "500"),
+];
+
+/// What to start.
+#[derive(Debug, Clone)]
+#[must_use = "nothing starts before `start`"]
+pub struct ClusterBuilder {
+    gateways: usize,
+    deliveries: usize,
+    storages: usize,
+    presences: usize,
+    together: bool,
+    nats_nodes: usize,
+    proxied: bool,
+    database: Db,
+    settings: Vec<(String, String)>,
+}
+
+impl Default for ClusterBuilder {
+    fn default() -> Self {
+        Self {
+            gateways: 2,
+            deliveries: 2,
+            storages: 2,
+            presences: 1,
+            together: false,
+            nats_nodes: 1,
+            proxied: false,
+            database: Db::Sqlite,
+            settings: Vec::new(),
+        }
+    }
+}
+
+impl ClusterBuilder {
+    /// How many gateways.
+    pub fn gateways(mut self, count: usize) -> Self {
+        self.gateways = count;
+        self
+    }
+
+    /// How many replicas of delivery.
+    pub fn deliveries(mut self, count: usize) -> Self {
+        self.deliveries = count;
+        self
+    }
+
+    /// How many replicas of storage.
+    pub fn storages(mut self, count: usize) -> Self {
+        self.storages = count;
+        self
+    }
+
+    /// How many replicas of presence.
+    pub fn presences(mut self, count: usize) -> Self {
+        self.presences = count;
+        self
+    }
+
+    /// Each gateway process runs every other service too.
+    pub fn together(mut self) -> Self {
+        self.together = true;
+        self
+    }
+
+    /// How many nats-servers; each keeps every stream.
+    pub fn nats_nodes(mut self, count: usize) -> Self {
+        self.nats_nodes = count;
+        self
+    }
+
+    /// The first gateway reaches NATS through [`Cluster::wire_to_nats`], and storage PostgreSQL
+    /// through [`Cluster::wire_to_database`].
+    pub fn proxied(mut self) -> Self {
+        self.proxied = true;
+        self
+    }
+
+    /// Where to archive.
+    pub fn database(mut self, database: Db) -> Self {
+        self.database = database;
+        self
+    }
+
+    /// Sets a key of the configuration, for every process.
+    pub fn set(mut self, key: &str, value: impl ToString) -> Self {
+        self.settings.push((key.to_owned(), value.to_string()));
+        self
+    }
+
+    /// Starts everything; returns once every process is ready.
+    ///
+    /// # Panics
+    /// When something does not start, with the end of its log.
+    pub async fn start(self) -> Cluster {
+        let room = ROOM.acquire().await.expect("the semaphore is never closed");
+        let folder = Folder::new();
+        let nats = Nats::start(&folder.path().join("nats"), self.nats_nodes).await;
+        let database = self.database_url(&folder).await;
+        let launch = self.launch(&folder, &nats, &database);
+        apply(&launch).await;
+        let wires = if self.proxied { Some(Wires::start(&folder, &nats, &database).await) } else { None };
+        let wired = |name: &str, number: usize| match &wires {
+            Some(wires) if name == "gateway" && number == 0 => launch.with("NATTER_NATS__URL", &wires.nats_url()),
+            Some(Wires { database: Some((_, url)), .. }) if name == "storage" => {
+                launch.with("NATTER_STORAGE__URL", url)
+            }
+            _ => launch.clone(),
+        };
+        let replicas = |name: &str, serves: &[&str], count: usize| -> Vec<Service> {
+            (0..count).map(|number| Service::new(format!("{name}-{number}"), serves, wired(name, number))).collect()
+        };
+        let alone = |count| if self.together { 0 } else { count };
+        let gateway: &[&str] =
+            if self.together { &["connection", "presence", "delivery", "storage"] } else { &["connection"] };
+        let cluster = Cluster {
+            gateways: replicas("gateway", gateway, self.gateways),
+            deliveries: replicas("delivery", &["delivery"], alone(self.deliveries)),
+            storages: replicas("storage", &["storage"], alone(self.storages)),
+            presences: replicas("presence", &["presence"], alone(self.presences)),
+            wires,
+            nats,
+            launch,
+            folder,
+            _room: room,
+        };
+        cluster.services().for_each(Service::spawn);
+        for service in cluster.services() {
+            service.ready().await;
+        }
+        cluster
+    }
+
+    async fn database_url(&self, folder: &Folder) -> String {
+        match self.database {
+            Db::Sqlite => format!("sqlite://{}", folder.path().join("archive.db").display()),
+            Db::Postgres => postgres::database().await,
+        }
+    }
+
+    fn launch(&self, folder: &Folder, nats: &Nats, database: &str) -> Launch {
+        let defaults = SETTINGS.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+        let environment = [
+            ("NATTER_AUTH__HS256_SECRET", SECRET.to_owned()),
+            ("NATTER_NATS__URL", nats.url().to_owned()),
+            ("NATTER_NATS__REPLICAS", self.nats_nodes.to_string()),
+            ("NATTER_STORAGE__URL", database.to_owned()),
+            ("NATTER_DATA_DIR", folder.path().join("data").display().to_string()),
+        ];
+        Launch {
+            folder: folder.path().to_owned(),
+            environment: environment.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+            settings: defaults.chain(self.settings.clone()).collect(),
+        }
+    }
+}
+
+/// `natter nats apply`, as an operator runs it before the first start: again and again while the
+/// nodes elect their leaders.
+async fn apply(launch: &Launch) {
+    let mut said = String::new();
+    let applied = async || {
+        let mut command = launch.command();
+        let run = tokio::task::spawn_blocking(move || command.args(["nats", "apply"]).output());
+        let output = run.await.expect("the thread that waits").expect("`natter` can be run");
+        said = String::from_utf8_lossy(&output.stderr).into_owned();
+        output.status.success().then_some(())
+    };
+    if timeout(APPLY_LIMIT, wait_for("`natter nats apply`", APPLY_LIMIT * 2, applied)).await.is_err() {
+        panic!("`natter nats apply` failed: {said}");
+    }
+}

@@ -1,0 +1,118 @@
+//! The nats-servers of a deployment.
+
+use std::{path::Path, time::Duration};
+
+use natter_testkit::{NatsServer, nats_cluster, wait_for};
+use tokio::sync::Mutex;
+
+/// How long nodes may take to agree on a leader.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// One nats-server, or several that keep every stream together.
+pub struct Nats {
+    url: String,
+    nodes: Vec<Mutex<NatsServer>>,
+}
+
+impl Nats {
+    pub(crate) async fn start(folder: &Path, nodes: usize) -> Self {
+        let nodes = match nodes {
+            1 => vec![NatsServer::start_in(folder).await],
+            nodes => nats_cluster(folder, nodes).await,
+        };
+        let urls: Vec<_> = nodes.iter().map(NatsServer::url).collect();
+        Self { url: urls.join(","), nodes: nodes.into_iter().map(Mutex::new).collect() }
+    }
+
+    /// Where they listen, separated by commas; the same after a restart.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// How many there are.
+    pub fn nodes(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Kills all with SIGKILL.
+    pub async fn kill(&self) {
+        for node in &self.nodes {
+            node.lock().await.kill();
+        }
+    }
+
+    /// Kills those that run, and starts all on the same ports and data.
+    ///
+    /// # Panics
+    /// When one does not start.
+    pub async fn restart(&self) {
+        self.kill().await;
+        for node in &self.nodes {
+            node.lock().await.restart().await;
+        }
+    }
+
+    /// Kills one node with SIGKILL.
+    pub async fn kill_node(&self, number: usize) {
+        self.nodes[number].lock().await.kill();
+    }
+
+    /// Asks one node to stop, and waits until it has.
+    ///
+    /// # Panics
+    /// When it does not stop.
+    pub async fn terminate_node(&self, number: usize) {
+        self.nodes[number].lock().await.terminate().await;
+    }
+
+    /// Kills one node if it runs, and starts it on the same ports and data.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub async fn restart_node(&self, number: usize) {
+        self.nodes[number].lock().await.restart().await;
+    }
+
+    /// Which node leads a stream of the log, or its consumer of that name.
+    ///
+    /// # Panics
+    /// When there is no leader within a minute.
+    pub async fn leader(&self, stream: &str, consumer: Option<&str>) -> usize {
+        let client = async_nats::ConnectOptions::new().retry_on_initial_connect();
+        let servers: Vec<_> = self.url.split(',').map(str::to_owned).collect();
+        let client = client.connect(servers).await.expect("a connection to NATS");
+        let context = async_nats::jetstream::new(client);
+        let find = async || {
+            let mut stream = context.get_stream(stream).await.ok()?;
+            let cluster = match consumer {
+                None => stream.info().await.ok()?.cluster.clone(),
+                Some(name) => stream.consumer_info(name).await.ok()?.cluster,
+            };
+            cluster?.leader?.strip_prefix("node-")?.parse().ok()
+        };
+        wait_for(&format!("a leader of {stream}"), LIMIT, find).await
+    }
+
+    /// Waits until every node keeps up with the leaders of all partitions: only then may the next
+    /// one go.
+    ///
+    /// # Panics
+    /// When that takes longer than a minute.
+    pub async fn in_sync(&self, partitions: u16) {
+        let client = async_nats::ConnectOptions::new().retry_on_initial_connect();
+        let servers: Vec<_> = self.url.split(',').map(str::to_owned).collect();
+        let context = async_nats::jetstream::new(client.connect(servers).await.expect("a connection to NATS"));
+        let in_sync = async || {
+            for partition in 0..partitions {
+                let mut stream = context.get_stream(format!("CHAT-{partition}")).await.ok()?;
+                let cluster = stream.info().await.ok()?.cluster.clone()?;
+                let current = cluster.replicas.iter().filter(|replica| replica.current && !replica.offline).count();
+                if cluster.leader.is_none() || current + 1 < self.nodes.len() {
+                    return None;
+                }
+            }
+            Some(())
+        };
+        wait_for("every node to keep up", LIMIT, in_sync).await;
+    }
+}
