@@ -44,6 +44,10 @@ chaos *ARGS: _build-all
     export NATTER_POSTGRES_BIN NATTER_BIN
     exec '{{ target }}/debug/natter-chaos' "$@"
 
+# Feeds damaged frames, positions, entries and configuration to what reads them: SECONDS for each TARGET, or all.
+fuzz *ARGS:
+    @tools/fuzz "$@"
+
 # Writes the generated files anew: schemas of the protocol, the table of configuration.
 generate: _build
     cargo run --quiet -p natter-protocol-docs

@@ -138,6 +138,14 @@ impl Cluster {
         }
     }
 
+    /// `natter nats apply`, as an operator runs it.
+    ///
+    /// # Panics
+    /// When it fails for a minute.
+    pub async fn apply(&self) {
+        builder::apply(&self.launch).await;
+    }
+
     /// Runs the `natter` binary with this deployment's configuration, such as
     /// `["replay", …]`; what it prints goes where the command says.
     pub fn natter(&self) -> std::process::Command {

@@ -2,6 +2,7 @@
 
 use std::{path::Path, time::Duration};
 
+use async_nats::jetstream::Context;
 use natter_testkit::{NatsServer, nats_cluster, wait_for};
 use tokio::sync::Mutex;
 
@@ -73,15 +74,49 @@ impl Nats {
         self.nodes[number].lock().await.restart().await;
     }
 
+    /// A connection that knows nothing of Natter.
+    async fn jetstream(&self) -> Context {
+        let servers: Vec<_> = self.url.split(',').map(str::to_owned).collect();
+        let client = async_nats::ConnectOptions::new().retry_on_initial_connect().connect(servers).await;
+        async_nats::jetstream::new(client.expect("a connection to NATS"))
+    }
+
+    /// Puts something unreadable into the log of every partition; returns how many entries.
+    ///
+    /// # Panics
+    /// When the log does not take it.
+    pub async fn poison(&self, partitions: u16) -> usize {
+        let context = self.jetstream().await;
+        for partition in 0..partitions {
+            let stream = context.get_stream(format!("CHAT-{partition}")).await.expect("the partition's stream");
+            // Its subjects are `chat.<shard>.>`.
+            let shard = stream.cached_info().config.subjects[0].trim_end_matches('>').to_owned();
+            for (rest, payload) in [("dmI9aXkWZ1WSl4RCA8TA-tQ.log", "{"), ("no-conversation.log", "{}")] {
+                let sent = context.publish(format!("{shard}{rest}"), payload.into()).await.expect("a publication");
+                sent.await.expect("an acknowledgement of the log");
+            }
+        }
+        2 * usize::from(partitions)
+    }
+
+    /// Deletes the consumer of that name from every partition.
+    ///
+    /// # Panics
+    /// When it is not there.
+    pub async fn delete_consumers(&self, partitions: u16, name: &str) {
+        let context = self.jetstream().await;
+        for partition in 0..partitions {
+            let stream = context.get_stream(format!("CHAT-{partition}")).await.expect("the partition's stream");
+            stream.delete_consumer(name).await.expect("a consumer to delete");
+        }
+    }
+
     /// Which node leads a stream of the log, or its consumer of that name.
     ///
     /// # Panics
     /// When there is no leader within a minute.
     pub async fn leader(&self, stream: &str, consumer: Option<&str>) -> usize {
-        let client = async_nats::ConnectOptions::new().retry_on_initial_connect();
-        let servers: Vec<_> = self.url.split(',').map(str::to_owned).collect();
-        let client = client.connect(servers).await.expect("a connection to NATS");
-        let context = async_nats::jetstream::new(client);
+        let context = self.jetstream().await;
         let find = async || {
             let mut stream = context.get_stream(stream).await.ok()?;
             let cluster = match consumer {
@@ -99,9 +134,7 @@ impl Nats {
     /// # Panics
     /// When that takes longer than a minute.
     pub async fn in_sync(&self, partitions: u16) {
-        let client = async_nats::ConnectOptions::new().retry_on_initial_connect();
-        let servers: Vec<_> = self.url.split(',').map(str::to_owned).collect();
-        let context = async_nats::jetstream::new(client.connect(servers).await.expect("a connection to NATS"));
+        let context = self.jetstream().await;
         let in_sync = async || {
             for partition in 0..partitions {
                 let mut stream = context.get_stream(format!("CHAT-{partition}")).await.ok()?;

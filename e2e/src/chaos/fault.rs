@@ -14,6 +14,8 @@ use crate::{Cluster, Service};
 const MEANWHILE: u64 = 40;
 /// How long a send may take to be refused when nothing can accept it.
 const REFUSED_WITHIN: Duration = Duration::from_secs(30);
+/// How long an unreadable entry may take to be told.
+const TOLD_WITHIN: Duration = Duration::from_secs(20);
 
 /// A service of the deployment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,6 +107,15 @@ pub enum Fault {
     StallDatabase(Duration),
     /// Every connection to PostgreSQL is cut; new ones work.
     CutDatabase,
+    /// PostgreSQL is away: every connection ends, and every new one at once.
+    DatabaseDown(Duration),
+    /// What the first gateway and NATS say to each other comes this much later, for as long as
+    /// given second.
+    SlowNats(Duration, Duration),
+    /// Entries that nobody can read come into every partition's log.
+    Poison,
+    /// Somebody deletes a consumer of every partition; `natter nats apply` makes it anew.
+    DeleteConsumers(&'static str),
     /// Every answer of PostgreSQL comes this much later, for as long as given second.
     SlowDatabase(Duration, Duration),
 }
@@ -150,6 +161,24 @@ impl Fault {
                 cluster.wire_to_database().heal();
             }
             Self::CutDatabase => cluster.wire_to_database().reset(),
+            Self::DatabaseDown(time) => {
+                cluster.wire_to_database().set_down(true);
+                crowd.hears_more(MEANWHILE).await;
+                sleep(time).await;
+                cluster.wire_to_database().set_down(false);
+            }
+            Self::SlowNats(later, time) => {
+                cluster.wire_to_nats().set(Flow::Delay(later), Flow::Delay(later));
+                crowd.says_more(MEANWHILE).await;
+                sleep(time).await;
+                cluster.wire_to_nats().heal();
+            }
+            Self::Poison => poison(cluster).await,
+            Self::DeleteConsumers(name) => {
+                cluster.nats().delete_consumers(super::PARTITIONS, name).await;
+                crowd.says_more(MEANWHILE).await;
+                cluster.apply().await;
+            }
             Self::SlowDatabase(later, time) => {
                 cluster.wire_to_database().set(Flow::Pass, Flow::Delay(later));
                 crowd.hears_more(MEANWHILE).await;
@@ -179,6 +208,12 @@ impl Fault {
         nats.restart_node(number).await;
         nats.in_sync(super::PARTITIONS).await;
     }
+}
+
+async fn poison(cluster: &Cluster) {
+    let told = || cluster.log_lines_with("an entry is left out of the archive").len();
+    let goal = told() + cluster.nats().poison(super::PARTITIONS).await;
+    wait_for("every unreadable entry to be told", TOLD_WITHIN, async || (told() >= goal).then_some(())).await;
 }
 
 async fn lose_majority(cluster: &Cluster) {

@@ -111,7 +111,28 @@ pub const ALL: &[Scenario] = &[
         bound: secs(20),
         faults: || {
             let slow = Fault::SlowDatabase(Duration::from_millis(200), secs(5));
-            vec![Fault::StallDatabase(secs(15)), Fault::CutDatabase, slow, Fault::CutDatabase]
+            vec![Fault::StallDatabase(secs(15)), Fault::CutDatabase, slow, Fault::DatabaseDown(secs(10))]
         },
+    },
+    Scenario {
+        name: "nats-slow",
+        hypothesis: "a tenth of a second on the way to NATS delays, and breaks nothing",
+        deployment: Deployment::proxied(Db::Sqlite),
+        bound: secs(15),
+        faults: || vec![Fault::SlowNats(Duration::from_millis(100), secs(10))],
+    },
+    Scenario {
+        name: "log-poisoned",
+        hypothesis: "an entry that nobody can read is told, and everything behind it goes on",
+        deployment: Deployment::simple(Db::Postgres),
+        bound: secs(10),
+        faults: || vec![Fault::Poison; 3],
+    },
+    Scenario {
+        name: "consumers-deleted",
+        hypothesis: "a consumer that was made anew goes on; what comes again is not seen twice",
+        deployment: Deployment::simple(Db::Postgres),
+        bound: secs(20),
+        faults: || vec![Fault::DeleteConsumers("delivery"), Fault::DeleteConsumers("storage")],
     },
 ];

@@ -184,7 +184,7 @@ impl ClusterBuilder {
 
 /// `natter nats apply`, as an operator runs it before the first start: again and again while the
 /// nodes elect their leaders.
-async fn apply(launch: &Launch) {
+pub(super) async fn apply(launch: &Launch) {
     let mut said = String::new();
     let applied = async || {
         let mut command = launch.command();

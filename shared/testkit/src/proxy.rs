@@ -33,6 +33,8 @@ struct Wire {
     to_client: Flow,
     /// Connections of an earlier number are cut.
     epoch: u64,
+    /// New connections are cut at once.
+    down: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -118,6 +120,11 @@ impl Proxy {
         self.set(Flow::Pass, Flow::Pass);
     }
 
+    /// Cuts every connection there is and every new one, until it is up again.
+    pub fn set_down(&self, down: bool) {
+        self.wire.send_modify(|wire| (wire.down, wire.epoch) = (down, wire.epoch + 1));
+    }
+
     /// Cuts every connection there is.
     pub fn reset(&self) {
         self.wire.send_modify(|wire| wire.epoch += 1);
@@ -131,7 +138,10 @@ impl Drop for Proxy {
 }
 
 async fn connection(client: impl Duplex, server: Place, mut wire: watch::Receiver<Wire>) {
-    let epoch = wire.borrow().epoch;
+    let Wire { epoch, down, .. } = *wire.borrow();
+    if down {
+        return;
+    }
     let Ok(server) = connect(&server).await else { return };
     let (client_reads, client_writes) = split(client);
     let (server_reads, server_writes) = split(server);
