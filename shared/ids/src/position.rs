@@ -110,7 +110,8 @@ fn read_leb128(bytes: &[u8]) -> Option<(u64, &[u8])> {
     for (index, byte) in bytes.iter().enumerate().take(9) {
         value |= u64::from(byte & 0x7f) << (7 * index);
         if byte & 0x80 == 0 {
-            return Some((value, &bytes[index + 1..]));
+            // A number has one form: a last byte of nothing makes it longer than it is.
+            return (*byte != 0 || index == 0).then(|| (value, &bytes[index + 1..]));
         }
     }
     None
@@ -179,6 +180,13 @@ mod tests {
         // Devices keep tokens for months: this form stays readable for ever.
         let position = Position::from_seqs([0, 1, 300, 7]);
         assert_eq!(position.to_string(), "1.AAGsAgc");
+    }
+
+    /// Found by fuzzing: a number with a byte too many.
+    #[test]
+    fn there_is_one_token_for_a_position() {
+        assert_eq!(Position::parse("1.1AA"), Err(InvalidPosition));
+        assert_eq!(Position::parse("1.VA").unwrap().to_string(), "1.VA");
     }
 
     #[test]
