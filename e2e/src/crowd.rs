@@ -10,8 +10,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use natter_checker::{Kind, Recorder, Span, check};
-use natter_ids::{ConversationId, Seq, UserId};
+use natter_checker::{Attempt, Kind, Outcome, Recorder, Span, check};
+use natter_ids::{ClientId, ConversationId, Seq, UserId};
 use natter_testkit::wait_for;
 use tokio::task::JoinSet;
 
@@ -75,6 +75,13 @@ impl Crowd {
     /// When it takes longer than a minute, or a message was refused for good.
     pub async fn says_more(&self, count: u64) {
         self.load.says_more(count).await;
+    }
+
+    /// Notes a message that somebody sends past the crowd, and whose fate nobody knows.
+    pub(crate) fn tries(&self, sender: &UserId, to: &ConversationId, client_id: ClientId, text: &str) {
+        let attempt = Attempt { sender: sender.clone(), conversation: to.clone(), client_id, text: text.to_owned() };
+        self.recorder.attempt(attempt);
+        self.recorder.outcome(client_id, Outcome::Unknown);
     }
 
     /// Waits until everybody has heard so many more messages of the whole room: delivery works.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use natter_ids::ClientId;
+use natter_ids::{ClientId, ConversationId};
 use natter_protocol::ErrorCode;
 use natter_testkit::{Flow, wait_for};
 use tokio::time::sleep;
@@ -144,7 +144,7 @@ impl Fault {
                 service.cont();
             }
             Self::KillNode(_) | Self::TerminateNode(_) => self.without_node(stage).await,
-            Self::LoseMajority => lose_majority(cluster).await,
+            Self::LoseMajority => lose_majority(stage).await,
             Self::RestartNats => cluster.nats().restart().await,
             Self::StallNats { up, down, time } => {
                 let flow = |stalls| if stalls { Flow::Stall } else { Flow::Pass };
@@ -216,15 +216,20 @@ async fn poison(cluster: &Cluster) {
     wait_for("every unreadable entry to be told", TOLD_WITHIN, async || (told() >= goal).then_some(())).await;
 }
 
-async fn lose_majority(cluster: &Cluster) {
+async fn lose_majority(Stage { cluster, crowd }: &Stage) {
     let http = cluster.http("person-0", 0);
-    let peer = crate::user("person-1");
-    let conversation = natter_ids::ConversationId::direct(&crate::user("person-0"), &peer);
+    let sender = crate::user("person-0");
+    let conversation = ConversationId::direct(&sender, &crate::user("person-1"));
+    let text = "without a majority";
     for number in 0..2 {
         cluster.nats().kill_node(number).await;
     }
     let refused = async || {
-        let refused = http.say(&conversation, ClientId::now(), "without a majority").await.err()?;
+        let client_id = ClientId::now();
+        // The leader may have it, and the others take it once they are back: `unavailable` says
+        // that nobody knows.
+        crowd.tries(&sender, &conversation, client_id, text);
+        let refused = http.say(&conversation, client_id, text).await.err()?;
         assert!(refused.retry_after_ms.is_some(), "{refused:?} says when to try again");
         (refused.code == ErrorCode::Unavailable).then_some(())
     };

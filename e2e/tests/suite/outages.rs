@@ -99,8 +99,11 @@ async fn without_storage() {
     let away = cluster.device("bob", 0).await.leave().await;
     alice.say(&talk, "missed").await;
     bob.hears(["missed"]).await;
+    let new = alice.direct("carol").await;
     cluster.storages().iter().for_each(natter_e2e::Service::kill9);
 
+    // Whoever has begun a conversation can say something in it, though the archive knows of none.
+    alice.say(&new, "hello").await;
     alice.say(&talk, "live without storage").await;
     bob.hears(["live without storage"]).await;
     let back = Device::connect("bob", cluster.client("bob", &[0]).position(away));

@@ -54,7 +54,6 @@ async fn what_is_lost_is_told() {
     let cluster = Cluster::builder().set("storage.reconcile_ms", 200).start().await;
     let alice = cluster.device("alice", 0).await;
     let talk = alice.direct("bob").await;
-    alice.say(&talk, "kept").await;
     cluster.storages().iter().for_each(Service::kill9);
     alice.say(&talk, "to be lost").await;
     let client = async_nats::connect(cluster.nats().url()).await.unwrap();

@@ -85,6 +85,11 @@ impl Members {
         self.bus.ask(&asked(at_least)).await.map_err(refusal)
     }
 
+    /// Remembers who has just begun a conversation: they need not wait for the archive to know.
+    pub(crate) async fn begun(&self, conversation: &ConversationId, user: &UserId, role: Role) {
+        self.known.insert((conversation.clone(), user.clone()), Member { role, fence: 0 }).await;
+    }
+
     pub(crate) async fn forget(&self, conversation: &ConversationId, user: &UserId) {
         self.known.invalidate(&(conversation.clone(), user.clone())).await;
     }

@@ -159,6 +159,7 @@ impl Shared {
         match self.bus.append(Append { conversation: &conversation, entry: &entry, fence: Fence::Beginning }).await {
             Ok(stored) => {
                 let role = if conversation.is_direct() { Role::Member } else { Role::Owner };
+                self.members.begun(&conversation, user, role).await;
                 let begun =
                     MembershipReply { role: Some(role), fence: 0, members: 0, name: None, last_seq: stored.seq };
                 view(user, conversation, begun, &entry.change)

@@ -36,7 +36,7 @@ pub(crate) fn on_error(code: ErrorCode) -> &'static str {
         ErrorCode::RateLimited => "Wait and repeat the same request, with the same client id.",
         ErrorCode::Overloaded => "Wait and repeat, possibly at another gateway.",
         ErrorCode::Unavailable | ErrorCode::Internal => {
-            "Wait, doubling from try to try, and repeat with the same client id."
+            "Wait, doubling from try to try, and repeat with the same client id: a message may have been stored all the same."
         }
     }
 }
