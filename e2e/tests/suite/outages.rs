@@ -152,7 +152,12 @@ async fn a_gateway_that_stood_still() {
     let talk = alice.direct("bob").await;
     alice.say(&talk, "before").await;
     bob.hears(["before"]).await;
-    alice.client().watch_presence(&[bob.user()]).await.unwrap();
+    // The archive is a moment behind, and it says who shares a conversation.
+    wait_for("bob to be seen online", PATIENCE, async || {
+        let watched = alice.client().watch_presence(&[bob.user()]).await.unwrap();
+        watched.iter().any(|view| view.online).then_some(())
+    })
+    .await;
     cluster.gateway(1).stop_signal();
     // Its lease is over: delivery sends nothing there any more.
     alice.sees("bob", false).await;
