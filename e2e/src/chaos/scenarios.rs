@@ -96,7 +96,7 @@ pub const ALL: &[Scenario] = &[
     },
     Scenario {
         name: "gateway-cut-off",
-        hypothesis: "the gateway notices; what it missed comes from the archive",
+        hypothesis: "what the gateway missed comes late, from NATS or the archive",
         deployment: Deployment::proxied(Db::Sqlite),
         bound: secs(20),
         faults: || {

@@ -14,12 +14,11 @@ const BOUND: Duration = Duration::from_secs(30);
 /// the same order; what they meet differs from run to run.
 pub async fn soak(seed: u64, time: Duration) -> Outcome {
     let began = Instant::now();
-    let struck = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
-    let count = std::sync::Arc::clone(&struck);
     let mut random = StdRng::seed_from_u64(seed);
-    let faults = std::iter::from_fn(move || {
+    let mut struck = 0;
+    let faults = std::iter::from_fn(|| {
         (began.elapsed() < time).then(|| {
-            count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            struck += 1;
             any(&mut random)
         })
     });
@@ -27,7 +26,7 @@ pub async fn soak(seed: u64, time: Duration) -> Outcome {
     Outcome {
         name: format!("soak, seed {seed}"),
         hypothesis: "any of it, in any order".to_owned(),
-        faults: struck.load(std::sync::atomic::Ordering::Relaxed),
+        faults: struck,
         took: began.elapsed(),
         result,
     }

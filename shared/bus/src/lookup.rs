@@ -1,6 +1,6 @@
 //! Single reads of the log, always from its leader, so that they see every acknowledged entry.
 
-use async_nats::jetstream::stream::{LastRawMessageErrorKind, RawMessageErrorKind};
+use async_nats::jetstream::stream::LastRawMessageErrorKind;
 use natter_ids::{ConversationId, Partition, Seq, UserId};
 use natter_protocol::Entry;
 
@@ -67,15 +67,8 @@ impl Bus {
     /// [`LookupError`] when the log cannot be reached.
     pub async fn entry_at(&self, conversation: &ConversationId, seq: Seq) -> Result<Option<Entry>, LookupError> {
         let partition = Partition::of(conversation, self.partitions());
-        let stream = self.stream(partition).await.map_err(LookupError)?;
-        match stream.get_raw_message(seq).await {
-            Ok(message) => {
-                let (at, entry) =
-                    log::decode(&message.subject, &message.payload).map_err(|e| LookupError(e.to_string()))?;
-                Ok((at == *conversation).then_some(entry))
-            }
-            Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
-            Err(error) => Err(LookupError(error.to_string())),
-        }
+        let Some(record) = self.record_at(partition, seq).await? else { return Ok(None) };
+        let (at, entry) = record.body.map_err(|poison| LookupError(poison.to_string()))?;
+        Ok((at == *conversation).then_some(entry))
     }
 }

@@ -228,6 +228,11 @@ mod tests {
             let late = timeout(LONG, stream.read(&mut [0; 8])).await.unwrap().unwrap();
             assert_eq!(late, 1, "{up:?} {down:?}: what waited comes");
         }
+        proxy.set(Flow::Delay(SHORT), Flow::Pass);
+        let began = std::time::Instant::now();
+        assert!(returns(&mut stream, LONG).await);
+        assert!(began.elapsed() >= SHORT, "{:?}", began.elapsed());
+        proxy.heal();
         proxy.reset();
         assert_eq!(timeout(LONG, stream.read(&mut [0; 8])).await.unwrap().unwrap_or(0), 0);
         let mut again = TcpStream::connect(proxy.address()).await.unwrap();
