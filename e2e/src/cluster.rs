@@ -1,14 +1,16 @@
 //! A deployment of Natter, every replica a process of its own.
 
 mod builder;
+mod disks;
 mod wires;
 
 use std::path::{Path, PathBuf};
 
-use natter_testkit::Proxy;
+use natter_testkit::{Proxy, SmallDisk};
 use tokio::sync::SemaphorePermit;
 
 pub use builder::ClusterBuilder;
+use disks::Disks;
 use wires::Wires;
 
 use crate::{
@@ -38,6 +40,7 @@ pub struct Cluster {
     wires: Option<Wires>,
     nats: Nats,
     launch: Launch,
+    disks: Option<Disks>,
     folder: Folder,
     _room: SemaphorePermit<'static>,
 }
@@ -113,6 +116,27 @@ impl Cluster {
     pub fn wire_to_database(&self) -> &Proxy {
         let wires = self.wires.as_ref().and_then(|wires| wires.database.as_ref());
         &wires.expect("a proxied deployment on PostgreSQL").0
+    }
+
+    /// The disk that NATS stores on.
+    ///
+    /// # Panics
+    /// When the deployment has no small disks.
+    pub fn disk_of_nats(&self) -> &SmallDisk {
+        &self.disks.as_ref().expect("small disks").nats
+    }
+
+    /// The disk that the archive is on.
+    ///
+    /// # Panics
+    /// When the deployment has no small disks.
+    pub fn disk_of_archive(&self) -> &SmallDisk {
+        &self.disks.as_ref().expect("small disks").archive
+    }
+
+    /// Where the archive is, past every proxy.
+    pub fn database_url(&self) -> &str {
+        self.launch.get("NATTER_STORAGE__URL")
     }
 
     /// The nats-servers.

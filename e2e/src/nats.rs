@@ -3,7 +3,7 @@
 use std::{path::Path, time::Duration};
 
 use async_nats::jetstream::Context;
-use natter_testkit::{NatsServer, nats_cluster, wait_for};
+use natter_testkit::{NatsCluster, NatsServer, nats_cluster, wait_for};
 use tokio::sync::Mutex;
 
 /// How long nodes may take to agree on a leader.
@@ -13,16 +13,35 @@ const LIMIT: Duration = Duration::from_secs(60);
 pub struct Nats {
     url: String,
     nodes: Vec<Mutex<NatsServer>>,
+    /// The wires between several nodes.
+    between: Option<NatsCluster>,
 }
 
 impl Nats {
     pub(crate) async fn start(folder: &Path, nodes: usize) -> Self {
-        let nodes = match nodes {
-            1 => vec![NatsServer::start_in(folder).await],
-            nodes => nats_cluster(folder, nodes).await,
+        let (nodes, between) = match nodes {
+            1 => (vec![NatsServer::start_in(folder).await], None),
+            nodes => {
+                let mut cluster = nats_cluster(folder, nodes).await;
+                (std::mem::take(&mut cluster.nodes), Some(cluster))
+            }
         };
         let urls: Vec<_> = nodes.iter().map(NatsServer::url).collect();
-        Self { url: urls.join(","), nodes: nodes.into_iter().map(Mutex::new).collect() }
+        Self { url: urls.join(","), nodes: nodes.into_iter().map(Mutex::new).collect(), between }
+    }
+
+    /// Lets nothing pass between a node and the other nodes; clients reach it as before.
+    pub fn isolate(&self, number: usize) {
+        self.between().isolate(number);
+    }
+
+    /// Lets everything pass again after [`Nats::isolate`].
+    pub fn rejoin(&self, number: usize) {
+        self.between().rejoin(number);
+    }
+
+    fn between(&self) -> &NatsCluster {
+        self.between.as_ref().expect("several nodes")
     }
 
     /// Where they listen, separated by commas; the same after a restart.
@@ -109,6 +128,14 @@ impl Nats {
             let stream = context.get_stream(format!("CHAT-{partition}")).await.expect("the partition's stream");
             stream.delete_consumer(name).await.expect("a consumer to delete");
         }
+    }
+
+    /// Deletes the stream of that name, with everything in it.
+    ///
+    /// # Panics
+    /// When it is not there.
+    pub async fn delete_stream(&self, name: &str) {
+        self.jetstream().await.delete_stream(name).await.expect("a stream to delete");
     }
 
     /// Which node leads a stream of the log, or its consumer of that name.

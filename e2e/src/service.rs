@@ -46,6 +46,11 @@ pub(crate) struct Launch {
 }
 
 impl Launch {
+    /// The value of a variable; empty when it is not set.
+    pub fn get(&self, name: &str) -> &str {
+        self.environment.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value)
+    }
+
     /// The same with another value of a variable.
     pub fn with(&self, name: &str, value: &str) -> Self {
         let mut launch = self.clone();

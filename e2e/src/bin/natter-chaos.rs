@@ -50,6 +50,10 @@ async fn main() -> ExitCode {
         for round in 1..=options.times {
             let wanted = |name: &str| options.only.is_empty() || options.only.iter().any(|only| only == name);
             for scenario in chaos::ALL.iter().filter(|scenario| wanted(scenario.name)) {
+                if let Some(why) = scenario.impossible() {
+                    chaos::tell(&format!("round {round}: {}: NOT RUN: {why}", scenario.name));
+                    continue;
+                }
                 chaos::tell(&format!("round {round}: {}: {}", scenario.name, scenario.hypothesis));
                 outcomes.push(told(scenario.run().await));
             }

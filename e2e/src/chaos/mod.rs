@@ -17,6 +17,7 @@ use std::{
 };
 
 use futures_util::FutureExt;
+use natter_testkit::SmallDisk;
 
 pub use fault::{Fault, Node, Part};
 pub use scenarios::ALL;
@@ -27,45 +28,86 @@ use crate::{Cluster, Crowd, Db};
 
 /// Partitions of the log in every deployment here.
 pub(crate) const PARTITIONS: u16 = 4;
+/// Sessions that a gateway closes per second when it is asked to stop.
+pub(crate) const DRAIN_PER_SEC: u32 = 100;
 const PEOPLE: usize = 6;
 /// What each person says per second.
 const PACE: f64 = 12.0;
 /// Messages that everybody must hear before all is well: about a second of talking.
 const WELL: u64 = 20;
 
-/// What a scenario happens to.
+/// What a scenario happens to: two replicas of every service, and what is said here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Deployment {
     database: Db,
     nats_nodes: usize,
     proxied: bool,
+    small_disks: bool,
+    /// Replicas whose clocks are so many seconds ahead.
+    clocks: &'static [(&'static str, i64)],
+    settings: &'static [(&'static str, u32)],
 }
 
 impl Deployment {
-    /// One nats-server, two replicas of every service.
+    /// One nats-server.
     pub const fn simple(database: Db) -> Self {
-        Self { database, nats_nodes: 1, proxied: false }
+        Self { database, nats_nodes: 1, proxied: false, small_disks: false, clocks: &[], settings: &[] }
     }
 
-    /// Three nats-servers that keep every stream, two replicas of every service, PostgreSQL.
+    /// Three nats-servers that keep every stream, PostgreSQL.
     pub const fn replicated() -> Self {
-        Self { database: Db::Postgres, nats_nodes: 3, proxied: false }
+        Self { nats_nodes: 3, ..Self::simple(Db::Postgres) }
     }
 
-    /// Like [`Deployment::simple`], with wires that can go bad.
+    /// One nats-server, and wires that can go bad.
     pub const fn proxied(database: Db) -> Self {
-        Self { database, nats_nodes: 1, proxied: true }
+        Self { proxied: true, ..Self::simple(database) }
+    }
+
+    /// NATS and SQLite on disks that can be full.
+    pub const fn on_small_disks() -> Self {
+        Self { small_disks: true, ..Self::simple(Db::Sqlite) }
+    }
+
+    /// The same with clocks that are wrong.
+    pub const fn clocks(self, clocks: &'static [(&'static str, i64)]) -> Self {
+        Self { clocks, ..self }
+    }
+
+    /// The same with keys of the configuration set.
+    pub const fn with(self, settings: &'static [(&'static str, u32)]) -> Self {
+        Self { settings, ..self }
+    }
+
+    /// Why it cannot be started here, if it cannot.
+    fn impossible(self) -> Option<String> {
+        if self.small_disks { SmallDisk::possible().err() } else { None }
     }
 
     async fn start(self) -> Cluster {
-        let builder = Cluster::builder()
+        let mut builder = Cluster::builder()
             .presences(2)
             .database(self.database)
             .nats_nodes(self.nats_nodes)
             .set("nats.partitions", PARTITIONS)
-            // Everybody asks for a lot at once after an outage.
-            .set("connection.user_requests_burst", 5_000);
-        if self.proxied { builder.proxied() } else { builder }.start().await
+            // Everybody asks for a lot at once after an outage, and all from this machine.
+            .set("connection.user_requests_burst", 5_000)
+            .set("connection.address_connects_per_sec", 10_000)
+            .set("connection.address_connects_burst", 10_000)
+            .set("connection.drain_per_sec", DRAIN_PER_SEC);
+        for (key, value) in self.settings {
+            builder = builder.set(key, value);
+        }
+        for (service, seconds) in self.clocks {
+            builder = builder.clock(service, *seconds);
+        }
+        if self.proxied {
+            builder = builder.proxied();
+        }
+        if self.small_disks {
+            builder = builder.small_disks();
+        }
+        builder.start().await
     }
 }
 
@@ -119,6 +161,11 @@ pub(crate) struct Stage {
 }
 
 impl Scenario {
+    /// Why this machine cannot run it, if it cannot.
+    pub fn impossible(&self) -> Option<String> {
+        self.deployment.impossible()
+    }
+
     /// Runs it; a panic of anything in it is its failure.
     pub async fn run(self) -> Outcome {
         let faults = (self.faults)();

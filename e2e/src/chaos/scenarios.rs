@@ -57,6 +57,28 @@ pub const ALL: &[Scenario] = &[
         },
     },
     Scenario {
+        name: "archivers-killed",
+        hypothesis: "a transaction that was cut off leaves no trace, and is made again",
+        deployment: Deployment::simple(Db::Sqlite),
+        bound: secs(15),
+        faults: || vec![Fault::KillArchivers(10); 2],
+    },
+    Scenario {
+        name: "clocks-wrong",
+        hypothesis: "an hour more or less on the clocks of some disturbs nobody",
+        deployment: Deployment::simple(Db::Postgres).clocks(&[
+            ("gateway-0", -3600),
+            ("delivery-0", 3600),
+            ("storage-0", 3600),
+            ("presence-0", -3600),
+        ]),
+        bound: secs(15),
+        faults: || {
+            let parts = [Part::Gateway(1), Part::Gateway(0), Part::Storage(1), Part::Delivery(1)];
+            [parts, parts].concat().into_iter().map(Fault::Kill).collect()
+        },
+    },
+    Scenario {
         name: "log-leader-killed",
         hypothesis: STANDS_IN,
         deployment: Deployment::replicated(),
@@ -95,12 +117,22 @@ pub const ALL: &[Scenario] = &[
         faults: || vec![Fault::RestartNats; 2],
     },
     Scenario {
+        name: "node-isolated",
+        hypothesis: "a node that no other node reaches leads nothing, and accepts nothing by itself",
+        deployment: Deployment::replicated(),
+        bound: secs(20),
+        faults: || {
+            let leader = |partition| Fault::IsolateNode(Node::LeaderOfLog(partition), secs(5));
+            (0..super::PARTITIONS).map(leader).collect()
+        },
+    },
+    Scenario {
         name: "gateway-cut-off",
-        hypothesis: "what the gateway missed comes late, from NATS or the archive",
+        hypothesis: "the gateway notices within seconds; what it missed comes late, from NATS or the archive",
         deployment: Deployment::proxied(Db::Sqlite),
         bound: secs(20),
         faults: || {
-            let stall = |up, down| Fault::StallNats { up, down, time: secs(12) };
+            let stall = |up, down| Fault::StallNats { up, down, time: secs(5) };
             vec![stall(true, true), stall(true, false), stall(false, true), Fault::CutNats, Fault::CutNats]
         },
     },
@@ -113,6 +145,34 @@ pub const ALL: &[Scenario] = &[
             let slow = Fault::SlowDatabase(Duration::from_millis(200), secs(5));
             vec![Fault::StallDatabase(secs(15)), Fault::CutDatabase, slow, Fault::DatabaseDown(secs(10))]
         },
+    },
+    Scenario {
+        name: "database-busy",
+        hypothesis: "a lock that somebody else holds delays the archive, and nothing else",
+        deployment: Deployment::simple(Db::Postgres),
+        bound: secs(20),
+        faults: || vec![Fault::LockDatabase(secs(10)); 2],
+    },
+    Scenario {
+        name: "database-busy-sqlite",
+        hypothesis: "a lock that somebody else holds delays the archive, and nothing else",
+        deployment: Deployment::simple(Db::Sqlite),
+        bound: secs(20),
+        faults: || vec![Fault::LockDatabase(secs(10)); 2],
+    },
+    Scenario {
+        name: "database-killed",
+        hypothesis: "live goes on without the archive, and no process of Natter needs a restart",
+        deployment: Deployment::simple(Db::Postgres),
+        bound: secs(20),
+        faults: || vec![Fault::RestartDatabase(secs(3)); 3],
+    },
+    Scenario {
+        name: "disks-full",
+        hypothesis: "without room sends are refused, or the archive waits; with room all goes on by itself",
+        deployment: Deployment::on_small_disks(),
+        bound: secs(30),
+        faults: || vec![Fault::ArchiveDiskFull(secs(5)), Fault::NatsDiskFull(secs(5)), Fault::ArchiveDiskFull(secs(5))],
     },
     Scenario {
         name: "nats-slow",
@@ -130,9 +190,30 @@ pub const ALL: &[Scenario] = &[
     },
     Scenario {
         name: "consumers-deleted",
-        hypothesis: "a consumer that was made anew goes on; what comes again is not seen twice",
+        hypothesis: "the owner makes it anew and says so; what comes again is not seen twice",
         deployment: Deployment::simple(Db::Postgres),
         bound: secs(20),
         faults: || vec![Fault::DeleteConsumers("delivery"), Fault::DeleteConsumers("storage")],
+    },
+    Scenario {
+        name: "reconnect-storm",
+        hypothesis: "thousands that return at once find a place, and talking goes on",
+        deployment: Deployment::simple(Db::Postgres),
+        bound: secs(20),
+        faults: || vec![Fault::Storm(2_000)],
+    },
+    Scenario {
+        name: "gateway-drained",
+        hypothesis: "a gateway that stops sends its devices off at its pace, and loses nothing",
+        deployment: Deployment::simple(Db::Postgres),
+        bound: secs(10),
+        faults: || vec![Fault::Drain(600)],
+    },
+    Scenario {
+        name: "slow-readers",
+        hypothesis: "who does not read is closed, and nobody else notices",
+        deployment: Deployment::simple(Db::Sqlite).with(&[("connection.outbound_bytes_max", 64 * 1024)]),
+        bound: secs(5),
+        faults: || vec![Fault::SlowReaders(20)],
     },
 ];

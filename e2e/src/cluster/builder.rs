@@ -5,7 +5,7 @@ use std::{sync::LazyLock, time::Duration};
 use natter_testkit::{postgres, wait_for};
 use tokio::{sync::Semaphore, time::timeout};
 
-use super::{Cluster, Db, Wires};
+use super::{Cluster, Db, Disks, Wires};
 use crate::{
     folder::Folder,
     nats::Nats,
@@ -39,6 +39,8 @@ pub struct ClusterBuilder {
     together: bool,
     nats_nodes: usize,
     proxied: bool,
+    small_disks: bool,
+    shifted: Vec<(String, i64)>,
     database: Db,
     settings: Vec<(String, String)>,
 }
@@ -53,6 +55,8 @@ impl Default for ClusterBuilder {
             together: false,
             nats_nodes: 1,
             proxied: false,
+            small_disks: false,
+            shifted: Vec::new(),
             database: Db::Sqlite,
             settings: Vec::new(),
         }
@@ -103,6 +107,19 @@ impl ClusterBuilder {
         self
     }
 
+    /// NATS and a SQLite archive each store on a disk of their own that a test can fill. Takes what
+    /// [`natter_testkit::SmallDisk::possible`] says.
+    pub fn small_disks(mut self) -> Self {
+        self.small_disks = true;
+        self
+    }
+
+    /// A replica, such as `gateway-0`, whose clock is so many seconds off.
+    pub fn clock(mut self, service: &str, seconds_ahead: i64) -> Self {
+        self.shifted.push((service.to_owned(), seconds_ahead));
+        self
+    }
+
     /// Where to archive.
     pub fn database(mut self, database: Db) -> Self {
         self.database = database;
@@ -122,20 +139,19 @@ impl ClusterBuilder {
     pub async fn start(self) -> Cluster {
         let room = ROOM.acquire().await.expect("the semaphore is never closed");
         let folder = Folder::new();
+        let disks = self.small_disks.then(|| Disks::mount(&folder));
         let nats = Nats::start(&folder.path().join("nats"), self.nats_nodes).await;
         let database = self.database_url(&folder).await;
         let launch = self.launch(&folder, &nats, &database);
         apply(&launch).await;
         let wires = if self.proxied { Some(Wires::start(&folder, &nats, &database).await) } else { None };
-        let wired = |name: &str, number: usize| match &wires {
-            Some(wires) if name == "gateway" && number == 0 => launch.with("NATTER_NATS__URL", &wires.nats_url()),
-            Some(Wires { database: Some((_, url)), .. }) if name == "storage" => {
-                launch.with("NATTER_STORAGE__URL", url)
-            }
-            _ => launch.clone(),
-        };
-        let replicas = |name: &str, serves: &[&str], count: usize| -> Vec<Service> {
-            (0..count).map(|number| Service::new(format!("{name}-{number}"), serves, wired(name, number))).collect()
+        let replicas = |kind: &str, serves: &[&str], count: usize| -> Vec<Service> {
+            let replica = |number: usize| {
+                let name = format!("{kind}-{number}");
+                let launch = self.launch_of(&name, &launch, wires.as_ref());
+                Service::new(name, serves, launch)
+            };
+            (0..count).map(replica).collect()
         };
         let alone = |count| if self.together { 0 } else { count };
         let gateway: &[&str] =
@@ -148,6 +164,7 @@ impl ClusterBuilder {
             wires,
             nats,
             launch,
+            disks,
             folder,
             _room: room,
         };
@@ -158,8 +175,29 @@ impl ClusterBuilder {
         cluster
     }
 
+    /// What is different about one replica.
+    fn launch_of(&self, name: &str, launch: &Launch, wires: Option<&Wires>) -> Launch {
+        let mut own = launch.clone();
+        match wires {
+            Some(wires) if name == "gateway-0" => own = own.with("NATTER_NATS__URL", &wires.nats_url()),
+            Some(Wires { database: Some((_, url)), .. }) if name.starts_with("storage") => {
+                own = own.with("NATTER_STORAGE__URL", url);
+            }
+            _ => {}
+        }
+        if let Some((_, seconds)) = self.shifted.iter().find(|(shifted, _)| shifted == name) {
+            for (variable, value) in natter_testkit::shifted_clock(*seconds) {
+                own = own.with(&variable, &value);
+            }
+        }
+        own
+    }
+
     async fn database_url(&self, folder: &Folder) -> String {
         match self.database {
+            Db::Sqlite if self.small_disks => {
+                format!("sqlite://{}", folder.path().join("archive").join("archive.db").display())
+            }
             Db::Sqlite => format!("sqlite://{}", folder.path().join("archive.db").display()),
             Db::Postgres => postgres::database().await,
         }

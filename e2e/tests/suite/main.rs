@@ -23,6 +23,7 @@ macro_rules! on_every_database {
 }
 
 mod chaos;
+mod clocks;
 mod conversation;
 mod frames;
 mod handshake;

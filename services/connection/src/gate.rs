@@ -4,7 +4,7 @@ use natter_auth::{AuthError, Credential, TICKET_TTL_MS, Ticket, new_ticket_id};
 use natter_ids::UserId;
 use natter_protocol::{ErrorBody, ErrorCode, TicketGrant};
 
-use crate::{clock::now_ms, server::Shared};
+use crate::server::Shared;
 
 /// A user and until when that holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,7 +23,7 @@ impl Shared {
     }
 
     pub(crate) async fn identify_token(&self, token: &str) -> Result<Identity, ErrorBody> {
-        let claims = self.verifier.verify(token).await.map_err(refusal)?;
+        let claims = self.verifier.verify_at(token, self.bus.now_ms()).await.map_err(refusal)?;
         identity(&claims.subject, claims.expires_at)
     }
 
@@ -36,7 +36,7 @@ impl Shared {
         let refused =
             || ErrorBody::new(ErrorCode::Unauthenticated).because("The ticket is not valid, was used, or has expired.");
         let ticket: Ticket = contents.and_then(|json| serde_json::from_str(&json).ok()).ok_or_else(refused)?;
-        if ticket.expires_at <= now_ms() {
+        if ticket.expires_at <= self.bus.now_ms() {
             return Err(refused());
         }
         identity(&ticket.subject, ticket.token_expires_at)
@@ -47,7 +47,7 @@ impl Shared {
         let id = new_ticket_id();
         let ticket = Ticket {
             subject: identity.user.as_str().to_owned(),
-            expires_at: now_ms() + u64::from(TICKET_TTL_MS),
+            expires_at: self.bus.now_ms() + u64::from(TICKET_TTL_MS),
             token_expires_at: identity.expires_at,
         };
         let contents = serde_json::to_string(&ticket).map_err(|_| ErrorBody::new(ErrorCode::Internal))?;

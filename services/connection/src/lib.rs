@@ -5,7 +5,6 @@
 //! fence, every read through a membership check.
 
 mod admission;
-mod clock;
 mod config;
 mod doubt;
 mod gate;

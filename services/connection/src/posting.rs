@@ -10,7 +10,6 @@ use natter_ids::{ClientId, ConversationId, Seq, UserId};
 use natter_protocol::{Change, ConversationView, Entry, ErrorBody, ErrorCode, Role};
 
 use crate::{
-    clock::now_ms,
     members::{Member, not_a_member, refusal, unavailable},
     server::Shared,
 };
@@ -40,7 +39,7 @@ impl Shared {
         if text.len() > limits.message_bytes_max as usize {
             return Err(too_large("message_bytes_max", limits.message_bytes_max, "The text of a message", "bytes"));
         }
-        let now = now_ms();
+        let now = self.bus.now_ms();
         if client_id.time_ms() > now + FUTURE_ID_MS {
             return Err(ErrorCode::ClientIdInFuture.into());
         }
@@ -155,7 +154,7 @@ impl Shared {
         if let Some(found) = self.members.archived(&conversation, user).await? {
             return view(user, conversation, found, &change);
         }
-        let entry = Entry { sender: user.clone(), client_id: None, time: now_ms(), change };
+        let entry = Entry { sender: user.clone(), client_id: None, time: self.bus.now_ms(), change };
         match self.bus.append(Append { conversation: &conversation, entry: &entry, fence: Fence::Beginning }).await {
             Ok(stored) => {
                 let role = if conversation.is_direct() { Role::Member } else { Role::Owner };
@@ -188,7 +187,7 @@ impl Shared {
         let Some(found) = self.group_of(user, group).await? else { return Err(not_a_member()) };
         if let Some(member) = self.members.member_now(group, &added).await? {
             // Said twice, done once.
-            return Ok(Accepted { seq: member.fence.max(1), time: now_ms() });
+            return Ok(Accepted { seq: member.fence.max(1), time: self.bus.now_ms() });
         }
         if found.members >= self.config.limits.group_members_max {
             return Err(ErrorBody::new(ErrorCode::GroupFull).limit("group_members_max"));
@@ -235,7 +234,7 @@ impl Shared {
         change: Change,
         role: Option<Role>,
     ) -> Result<Accepted, ErrorBody> {
-        let entry = Entry { sender: user.clone(), client_id: None, time: now_ms(), change };
+        let entry = Entry { sender: user.clone(), client_id: None, time: self.bus.now_ms(), change };
         let stored = self.append_as_member(group, &entry, role).await?;
         Ok(Accepted { seq: stored.seq, time: entry.time })
     }

@@ -15,8 +15,6 @@ use natter_runtime::{OnEnd, Scope};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use crate::clock::now_ms;
-
 const BEAT: Duration = Duration::from_secs(2);
 /// Most users in one report: with ids of 128 bytes it stays well below what NATS carries.
 const USERS_MAX: usize = 1_000;
@@ -74,7 +72,8 @@ impl Reporter {
         let (joins, queue) = mpsc::channel(JOINS_MAX);
         let leaves = Arc::<Leaves>::default();
         let requests = bus.refresh_requests().await?;
-        let task = Task { bus, epoch: now_ms(), number: 0, users: HashMap::new(), leaves: Arc::clone(&leaves) };
+        let epoch = bus.now_ms();
+        let task = Task { bus, epoch, number: 0, users: HashMap::new(), leaves: Arc::clone(&leaves) };
         let cancel = scope.cancel_token();
         scope.spawn("connection-presence", OnEnd::StopProcess, async move { task.run(queue, requests, cancel).await });
         Ok(Self { joins, leaves })
@@ -122,7 +121,7 @@ impl Task {
                 () = cancel.cancelled(), if self.users.is_empty() => break,
             }
         }
-        self.report(ReportKind::Gone { at: now_ms() }).await;
+        self.report(ReportKind::Gone { at: self.bus.now_ms() }).await;
     }
 
     /// Takes changes in and reports those that matter: the first session of a user and the last.
@@ -155,7 +154,7 @@ impl Task {
         for (user, was) in before {
             match (was, self.users.contains_key(&user)) {
                 (false, true) => joined.push(user),
-                (true, false) => left.push(Left { user, at: now_ms() }),
+                (true, false) => left.push(Left { user, at: self.bus.now_ms() }),
                 _ => {}
             }
         }

@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     sync::{Arc, PoisonError, RwLock},
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
 use natter_bus::{
@@ -58,7 +58,7 @@ impl Presence {
             let transitions = tokio::select! {
                 () = cancel.cancelled() => return,
                 report = reports.next() => match report {
-                    Some(report) => self.write(|registry| registry.apply(report, Instant::now(), wall_ms())),
+                    Some(report) => self.write(|registry| registry.apply(report, Instant::now(), self.bus.now_ms())),
                     None => return,
                 },
                 _ = link.recv() => {
@@ -81,7 +81,7 @@ impl Presence {
     async fn note(&self, transitions: Vec<Transition>, leaving: &mut Leaving) {
         for Transition { user, online, last_seen } in transitions {
             if !online {
-                leaving.insert(user, (Instant::now(), last_seen.unwrap_or_else(wall_ms)));
+                leaving.insert(user, (Instant::now(), last_seen.unwrap_or_else(|| self.bus.now_ms())));
             } else if leaving.remove(&user).is_none() {
                 self.announce(PresenceView { user, online: true, last_seen: None }).await;
             }
@@ -117,9 +117,4 @@ impl Presence {
     fn write<T>(&self, change: impl FnOnce(&mut Registry) -> T) -> T {
         change(&mut self.registry.write().unwrap_or_else(PoisonError::into_inner))
     }
-}
-
-fn wall_ms() -> u64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

@@ -1,10 +1,7 @@
 //! Compares the log, the archive and the consumers, again and again, and tells what is late, lost
 //! or different. It repairs nothing: what it finds has a cause that people must know.
 
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{sync::Arc, time::Duration};
 
 use natter_bus::{Bus, LogRecord, LookupError};
 use natter_ids::{Partition, Seq};
@@ -110,8 +107,8 @@ impl Reconciler {
             return Ok(Late::default());
         }
         let oldest = self.bus.record_at(partition, done + 1).await?;
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let age = oldest.map_or(Duration::ZERO, |record| now.saturating_sub(Duration::from_millis(record.stored_at)));
+        let age = oldest
+            .map_or(Duration::ZERO, |record| Duration::from_millis(self.bus.now_ms().saturating_sub(record.stored_at)));
         Ok(Late { entries: newest - done, oldest: age })
     }
 

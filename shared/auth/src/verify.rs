@@ -1,5 +1,7 @@
 //! Checking a token.
 
+use std::time::SystemTime;
+
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header, errors::ErrorKind};
 use serde::Deserialize;
@@ -58,6 +60,7 @@ struct RawClaims {
     sub: String,
     /// Seconds since 1970 UTC, with a fraction or without (RFC 7519, section 2).
     exp: f64,
+    nbf: Option<f64>,
 }
 
 /// Checks tokens by one configuration.
@@ -77,11 +80,19 @@ impl Verifier {
         Ok(Self { keys: PublicKeys::new(config.clone())?, secret, config })
     }
 
-    /// Checks a token.
+    /// Checks a token by this machine's clock.
     ///
     /// # Errors
     /// [`AuthError`].
     pub async fn verify(&self, token: &str) -> Result<Claims, AuthError> {
+        self.verify_at(token, now_ms()).await
+    }
+
+    /// Checks a token as of a time, in milliseconds since 1970 UTC.
+    ///
+    /// # Errors
+    /// [`AuthError`].
+    pub async fn verify_at(&self, token: &str, now_ms: u64) -> Result<Claims, AuthError> {
         if token.len() > TOKEN_BYTES_MAX {
             return Err(AuthError::Malformed);
         }
@@ -102,15 +113,23 @@ impl Verifier {
         };
         let claims =
             decode::<RawClaims>(token, &key, &self.validation(header.alg)).map_err(|error| refusal(error.kind()))?;
-        let RawClaims { sub, exp } = claims.claims;
+        let RawClaims { sub, exp, nbf } = claims.claims;
+        let (now, leeway) = (now_ms as f64 / 1000.0, f64::from(self.config.leeway_secs));
+        if exp < now - leeway {
+            return Err(AuthError::Expired);
+        }
+        if nbf.is_some_and(|nbf| nbf > now + leeway) {
+            return Err(AuthError::NotYetValid);
+        }
         // The conversion saturates.
         Ok(Claims { subject: sub, expires_at: (exp * 1000.0) as u64 })
     }
 
     fn validation(&self, algorithm: Algorithm) -> Validation {
         let mut validation = Validation::new(algorithm);
-        validation.leeway = self.config.leeway_secs.into();
-        validation.validate_nbf = true;
+        // Times are compared with the clock that the caller goes by.
+        validation.validate_exp = false;
+        validation.validate_nbf = false;
         let mut required = vec!["exp", "sub"];
         match &self.config.audience {
             Some(audience) => {
@@ -126,6 +145,11 @@ impl Verifier {
         validation.set_required_spec_claims(&required);
         validation
     }
+}
+
+fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Tells an algorithm that is not known, `none` among them, from what is no header at all.

@@ -9,7 +9,7 @@ use tokio::{
     sync::broadcast,
 };
 
-use crate::{Config, subjects};
+use crate::{Config, clock::Clock, pulse::Pulse, subjects};
 
 /// What happened to the connection. Whoever depends on live messages must assume that some were
 /// lost, because core NATS keeps none.
@@ -62,8 +62,10 @@ pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) instance: GatewayId,
     pub(crate) archived: crate::archived::ArchivedWatch,
+    pub(crate) clock: Clock,
     pub(crate) last_seen: tokio::sync::OnceCell<jetstream::kv::Store>,
     link: broadcast::Sender<LinkEvent>,
+    pulse: Pulse,
     _wire: Wire,
 }
 
@@ -91,6 +93,16 @@ impl Wire {
     }
 }
 
+impl Wire {
+    /// Runs something beside the connection, for as long as that exists.
+    fn accompany(&self, work: impl Future<Output = ()> + Send + 'static) {
+        if let Some(runtime) = &self.0 {
+            #[allow(clippy::disallowed_methods, reason = "it ends with this very runtime")]
+            drop(runtime.spawn(work));
+        }
+    }
+}
+
 impl Drop for Wire {
     fn drop(&mut self) {
         // The last handle may go inside a task, where nothing may wait.
@@ -108,10 +120,12 @@ impl Bus {
     pub async fn connect(config: &Config, instance: GatewayId) -> Result<Self, ConnectError> {
         let url = config.url.clone().ok_or(ConnectError::NoUrl)?;
         let (link, _) = broadcast::channel(16);
-        let options = options(config, &instance, link.clone()).await?;
+        let pulse = Pulse::new();
+        let options = options(config, &instance, link.clone(), pulse.clone()).await?;
         let addresses: Vec<String> = url.split(',').map(|address| address.trim().to_owned()).collect();
         let wire = Wire::start()?;
         let client = wire.connect(options, addresses, url).await?;
+        wire.accompany(pulse.clone().watch(client.clone(), link.clone()));
         let timeout = Duration::from_millis(config.append_timeout_ms.into());
         let jetstream = jetstream::context::ContextBuilder::new()
             .timeout(timeout)
@@ -126,8 +140,10 @@ impl Bus {
             config: config.clone(),
             instance,
             archived,
+            clock: Clock::default(),
             last_seen: tokio::sync::OnceCell::new(),
             link,
+            pulse,
             _wire: wire,
         };
         Ok(Self { shared: Arc::new(shared) })
@@ -153,9 +169,9 @@ impl Bus {
         self.shared.link.subscribe()
     }
 
-    /// Whether the connection stands now.
+    /// Whether the connection stands now, and NATS answers on it.
     pub fn is_connected(&self) -> bool {
-        self.shared.client.connection_state() == async_nats::connection::State::Connected
+        self.shared.client.connection_state() == async_nats::connection::State::Connected && self.shared.pulse.beats()
     }
 
     pub(crate) fn request_timeout(&self) -> Duration {
@@ -173,7 +189,9 @@ async fn options(
     config: &Config,
     instance: &GatewayId,
     link: broadcast::Sender<LinkEvent>,
+    pulse: Pulse,
 ) -> Result<async_nats::ConnectOptions, ConnectError> {
+    let choice = pulse.clone();
     let mut options = async_nats::ConnectOptions::new();
     if let Some(path) = &config.credentials_file {
         options = options
@@ -194,21 +212,32 @@ async fn options(
         .reconnect_delay_callback(|attempt| {
             Duration::from_millis(2_000.min(50 * 2_u64.saturating_pow(u32::try_from(attempt).unwrap_or(10).min(6))))
         })
+        .reconnect_to_server_callback(move |servers, _| {
+            let choice = choice.choose(&servers);
+            async move { choice }
+        })
         .subscription_capacity(4_096)
         .client_capacity(4_096)
         .event_callback(move |event| {
-            let link = link.clone();
-            async move { note_event(&link, &event) }
+            let (link, pulse) = (link.clone(), pulse.clone());
+            async move { note_event(&link, &pulse, &event) }
         }))
 }
 
-fn note_event(link: &broadcast::Sender<LinkEvent>, event: &async_nats::Event) {
-    let seen = match event {
-        async_nats::Event::Disconnected => LinkEvent::Lost,
-        async_nats::Event::Connected => LinkEvent::Restored,
-        async_nats::Event::SlowConsumer(_) => LinkEvent::Dropped,
-        other => return tracing::warn!(event = %other, "NATS connection event"),
-    };
+fn note_event(link: &broadcast::Sender<LinkEvent>, pulse: &Pulse, event: &async_nats::Event) {
+    match event {
+        async_nats::Event::Disconnected => tell(link, LinkEvent::Lost),
+        async_nats::Event::Connected => {
+            pulse.restored();
+            tell(link, LinkEvent::Restored);
+        }
+        async_nats::Event::SlowConsumer(_) => tell(link, LinkEvent::Dropped),
+        other => tracing::warn!(event = %other, "NATS connection event"),
+    }
+}
+
+/// Counts, logs and passes on what happened to the connection.
+pub(crate) fn tell(link: &broadcast::Sender<LinkEvent>, seen: LinkEvent) {
     metrics::counter!("natter_bus_link_events_total", "event" => format!("{seen:?}").to_lowercase()).increment(1);
     if seen != LinkEvent::Restored {
         tracing::warn!(?seen, "the connection to NATS lost messages or broke");

@@ -6,6 +6,7 @@
 
 mod append;
 mod archived;
+mod clock;
 mod config;
 mod connect;
 pub mod definitions;
@@ -16,6 +17,7 @@ mod lookup;
 mod partitions;
 pub mod presence;
 mod progress;
+mod pulse;
 mod reader;
 mod request;
 pub mod storage_api;

@@ -150,6 +150,10 @@ impl Bus {
     /// # Errors
     /// A sentence, when the connection is closed.
     pub async fn request_markers(&self, request: &MarkerRequest) -> Result<(), String> {
+        if !self.is_connected() {
+            // It would wait in the client's buffer, with everybody's, and be answered all at once.
+            return Err("not connected to NATS".to_owned());
+        }
         self.publish_json(subjects::MARKER_REQUEST.to_owned(), request).await
     }
 

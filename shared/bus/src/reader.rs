@@ -7,7 +7,11 @@
 
 use std::{future::Future, time::Duration};
 
-use async_nats::jetstream::{self, consumer::pull};
+use async_nats::jetstream::{
+    self,
+    consumer::pull,
+    context::{ConsumerInfoError, ConsumerInfoErrorKind},
+};
 use futures_util::{FutureExt, StreamExt};
 use natter_ids::{Partition, Seq};
 
@@ -50,8 +54,11 @@ impl PartitionReader {
         after: Option<Seq>,
     ) -> Result<Self, String> {
         let stream = bus.stream(partition).await?;
-        let mut consumer: jetstream::consumer::Consumer<pull::Config> =
-            stream.get_consumer(subjects::consumer(service)).await.map_err(|error| error.to_string())?;
+        let (mut consumer, after) = match stream.get_consumer(subjects::consumer(service)).await {
+            Ok(consumer) => (consumer, after),
+            Err(error) if is_missing(&error) => make_anew(bus, service, partition, after).await?,
+            Err(error) => return Err(error.to_string()),
+        };
         let last = reset(&mut consumer, after).await?;
         let messages = Some(pull(&consumer).await?);
         Ok(Self { partition, consumer, messages, last, delivered: 0 })
@@ -132,6 +139,30 @@ impl PartitionReader {
         self.delivered = 0;
         pull(&self.consumer).await
     }
+}
+
+fn is_missing(error: &async_nats::Error) -> bool {
+    let error = error.downcast_ref::<ConsumerInfoError>();
+    error.is_some_and(|error| matches!(error.kind(), ConsumerInfoErrorKind::NotFound))
+}
+
+/// Somebody has deleted the consumer, and with it how far the service had come. Who does not know
+/// that by itself goes on behind what is archived: from there on devices miss nothing, and what
+/// they miss before, they read from the archive.
+async fn make_anew(
+    bus: &Bus,
+    service: Service,
+    partition: Partition,
+    after: Option<Seq>,
+) -> Result<(jetstream::consumer::Consumer<pull::Config>, Option<Seq>), String> {
+    let consumer = crate::definitions::make_consumer(bus, service, partition).await?;
+    metrics::counter!("natter_bus_consumers_made_anew_total", "service" => service.name()).increment(1);
+    tracing::error!(service = service.name(), %partition, "the consumer was gone and is made anew");
+    let after = match after {
+        Some(after) => after,
+        None => bus.progress(partition).await.map_err(|error| error.to_string())?.archived,
+    };
+    Ok((consumer, Some(after)))
 }
 
 /// Makes the consumer deliver from just after `after` again; returns what it starts after.

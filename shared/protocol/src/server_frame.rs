@@ -36,7 +36,8 @@ pub enum ServerFrame {
     },
     /// Missed events cannot be read now; they follow as soon as they can, nothing is lost.
     ResumeDelayed {
-        /// Which part is missing: `storage` or `delivery`.
+        /// Which part is missing: `storage`, or `delivery`, also when the gateway has lost its
+        /// way to it.
         waiting_for: String,
     },
     /// Something happened in a conversation.

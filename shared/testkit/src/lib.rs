@@ -4,6 +4,9 @@
 //! process, however it ends: a shell at the other end of a pipe sees to that. Functions here panic
 //! with what to do when a program is missing or does not start: a test has no better answer.
 
+mod clock;
+mod disk;
+mod lock;
 mod nats;
 mod nats_cluster;
 pub mod postgres;
@@ -12,8 +15,11 @@ pub mod tools;
 mod wait;
 mod watchdog;
 
+pub use clock::shifted_clock;
+pub use disk::SmallDisk;
+pub use lock::ArchiveLock;
 pub use nats::NatsServer;
-pub use nats_cluster::nats_cluster;
+pub use nats_cluster::{NatsCluster, nats_cluster};
 pub use proxy::{Flow, Proxy};
 pub use wait::wait_for;
 pub use watchdog::Watchdog;

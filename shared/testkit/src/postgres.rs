@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{
-        Mutex,
+        Mutex, PoisonError,
         atomic::{AtomicU32, Ordering},
     },
     time::Duration,
@@ -57,62 +57,85 @@ fn escaped(folder: &Path) -> String {
     folder.display().to_string().replace('/', "%2F")
 }
 
+/// Kills the server, every process of it, as a machine that fails does. Only for programs that run
+/// one deployment at a time: everybody's database is on it.
+///
+/// # Panics
+/// When it does not run.
+pub async fn kill() {
+    let server = SERVER.get().expect("a server that runs");
+    server.signal("QUIT");
+    let gone = async || server.still_runs().is_err().then_some(());
+    crate::wait_for("PostgreSQL to be gone", LIMIT, gone).await;
+}
+
+/// Starts it on the same data after [`kill`]; returns once it answers.
+///
+/// # Panics
+/// When it does not start, with its log.
+pub async fn start_again() {
+    let server = SERVER.get().expect("a server that ran");
+    server.run().unwrap_or_else(|error| panic!("{error:#}"));
+    server.answers().await.unwrap_or_else(|error| panic!("{error:#}"));
+}
+
 struct Server {
     folder: PathBuf,
-    process: Mutex<Child>,
-    /// Never dropped: it ends the server when the process is gone.
-    _watchdog: Watchdog,
+    user: Option<(u32, u32)>,
+    process: Mutex<(Child, Watchdog)>,
 }
 
 impl Server {
     async fn start() -> anyhow::Result<Self> {
         let server = tokio::task::spawn_blocking(Self::launch).await.context("the thread that starts PostgreSQL")??;
+        server.answers().await?;
+        Ok(server)
+    }
+
+    /// Waits until it does.
+    async fn answers(&self) -> anyhow::Result<()> {
         let ready = async {
             loop {
-                match PgConnection::connect(&server.url("postgres")).await {
+                match PgConnection::connect(&self.url("postgres")).await {
                     Ok(connection) => return connection.close().await.map_err(anyhow::Error::from),
-                    Err(error) => server.still_runs().with_context(|| format!("{error}"))?,
+                    Err(error) => self.still_runs().with_context(|| format!("{error}"))?,
                 }
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         };
         let ready = tokio::time::timeout(LIMIT, ready).await.map_err(anyhow::Error::from);
-        ready.and_then(|result| result).with_context(|| format!("PostgreSQL did not start: {}", server.log()))?;
-        Ok(server)
+        ready.and_then(|result| result).with_context(|| format!("PostgreSQL did not start: {}", self.log()))
     }
 
     fn launch() -> anyhow::Result<Self> {
-        let bin = tools::postgres_bin();
         let folder = tempfile::Builder::new().prefix("natter-postgres-").tempdir()?.keep();
         let mut watchdog = Watchdog::start(Some(&folder))?;
         let user = unprivileged(&folder)?;
-        let log = std::fs::File::options().create(true).append(true).open(folder.join("log"))?;
-        let run = |program: &str| -> anyhow::Result<Command> {
-            let mut command = Command::new(bin.join(program));
-            command.arg("-D").arg(folder.join("data")).current_dir(&folder).process_group(0);
-            command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log.try_clone()?);
-            if let Some((user, group)) = user {
-                // As root this also drops the supplementary groups.
-                command.uid(user).gid(group);
-            }
-            Ok(command)
-        };
-        let created = run("initdb")?
+        let created = command(&folder, user, "initdb")?
             .args(["--auth=trust", "--no-sync", "--username=natter", "--encoding=UTF8"])
             .args(["--locale-provider=icu", "--icu-locale=en", "--locale=C"])
             .status()
             .context("`initdb` cannot be run")?;
         let told = || std::fs::read_to_string(folder.join("log")).unwrap_or_default();
         ensure!(created.success(), "`initdb` (PostgreSQL 15 or newer is needed) failed: {}", told());
-        let process = run("postgres")?
-            .arg("-k")
-            .arg(&folder)
-            .args(["-c", "listen_addresses=", "-c", "fsync=off", "-c", "max_connections=400"])
-            .spawn()
-            .context("`postgres` cannot be run")?;
+        let process = serve(&folder, user)?;
         // An immediate shutdown: nothing is kept.
         watchdog.watch(&process, "QUIT");
-        Ok(Self { folder, process: Mutex::new(process), _watchdog: watchdog })
+        Ok(Self { folder, user, process: Mutex::new((process, watchdog)) })
+    }
+
+    fn run(&self) -> anyhow::Result<()> {
+        let mut state = self.process.lock().unwrap_or_else(PoisonError::into_inner);
+        state.0 = serve(&self.folder, self.user)?;
+        let (process, watchdog) = &mut *state;
+        watchdog.watch(process, "QUIT");
+        Ok(())
+    }
+
+    fn signal(&self, name: &str) {
+        let state = self.process.lock().unwrap_or_else(PoisonError::into_inner);
+        let sent = Command::new("kill").args(["-s", name, &state.0.id().to_string()]).status();
+        assert!(sent.is_ok_and(|status| status.success()), "PostgreSQL does not take signals");
     }
 
     fn url(&self, database: &str) -> String {
@@ -120,16 +143,41 @@ impl Server {
     }
 
     fn still_runs(&self) -> anyhow::Result<()> {
-        let mut process = self.process.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        match process.try_wait()? {
+        let mut state = self.process.lock().unwrap_or_else(PoisonError::into_inner);
+        match state.0.try_wait()? {
             None => Ok(()),
-            Some(status) => bail!("it ended with {status}"),
+            Some(status) => {
+                state.1.forget();
+                bail!("it ended with {status}")
+            }
         }
     }
 
     fn log(&self) -> String {
         std::fs::read_to_string(self.folder.join("log")).unwrap_or_default()
     }
+}
+
+/// A program of PostgreSQL on the data in the folder.
+fn command(folder: &Path, user: Option<(u32, u32)>, program: &str) -> anyhow::Result<Command> {
+    let log = std::fs::File::options().create(true).append(true).open(folder.join("log"))?;
+    let mut command = Command::new(tools::postgres_bin().join(program));
+    command.arg("-D").arg(folder.join("data")).current_dir(folder).process_group(0);
+    command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+    if let Some((user, group)) = user {
+        // As root this also drops the supplementary groups.
+        command.uid(user).gid(group);
+    }
+    Ok(command)
+}
+
+fn serve(folder: &Path, user: Option<(u32, u32)>) -> anyhow::Result<Child> {
+    command(folder, user, "postgres")?
+        .arg("-k")
+        .arg(folder)
+        .args(["-c", "listen_addresses=", "-c", "fsync=off", "-c", "max_connections=400"])
+        .spawn()
+        .context("`postgres` cannot be run")
 }
 
 /// PostgreSQL refuses to run as root: gives the folder to the user `postgres`, or to `nobody`

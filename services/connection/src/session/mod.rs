@@ -18,7 +18,7 @@ use natter_ids::SessionId;
 use natter_protocol::{CloseCode, ServerFrame};
 use tokio::net::TcpStream;
 
-use crate::{admission::Admitted, clock::now_ms, gate::Identity, server::Shared};
+use crate::{admission::Admitted, gate::Identity, server::Shared};
 use socket::Socket;
 
 /// After this many frames in a row that are none, the session ends.
@@ -82,7 +82,7 @@ async fn begin<'a>(
     socket.push(&ServerFrame::Welcome {
         session: session.clone(),
         user: identity.user.clone(),
-        server_time: now_ms(),
+        server_time: shared.bus.now_ms(),
         ping_interval_ms: shared.config.ping_interval_ms,
         token_expires_at: identity.expires_at,
         limits: shared.config.limits.clone(),

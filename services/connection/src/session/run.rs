@@ -79,7 +79,7 @@ impl<'a> Session<'a> {
             watched: Vec::new(),
             refused_in_a_row: 0,
             doubts: shared.doubts.clone(),
-            when: When::new(config, identity.expires_at),
+            when: When::new(config, identity.expires_at, shared.bus.now_ms()),
         };
         this.doubts.mark_unchanged();
         this
@@ -110,7 +110,7 @@ impl<'a> Session<'a> {
                     views.into_iter().for_each(|presence| socket.push(&ServerFrame::PresenceChanged { presence }));
                     Ok(())
                 }
-                Ok(()) = doubts.changed() => self.on_doubt(),
+                Ok(()) = doubts.changed() => self.on_doubt(socket),
                 () = draining.cancelled(), if when.leave.is_none() => {
                     self.when.leave = Some(self.shared.pace.next_slot());
                     Ok(())
@@ -271,7 +271,9 @@ impl<'a> Session<'a> {
 
     fn on_answer(&mut self, answer: Answer, socket: &mut Socket) -> Result<(), Option<CloseCode>> {
         match answer.effect {
-            Some(Effect::Refreshed(expires_at)) => self.when.token = Token::new(&self.shared.config, expires_at),
+            Some(Effect::Refreshed(expires_at)) => {
+                self.when.token = Token::new(&self.shared.config, expires_at, self.shared.bus.now_ms());
+            }
             Some(Effect::Watch(users)) => {
                 self.watch = (!users.is_empty()).then(|| self.shared.watches.watch(&users));
                 self.watched = users;
@@ -310,8 +312,11 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    fn on_doubt(&mut self) -> Result<(), Option<CloseCode>> {
-        let deep = self.doubts.borrow_and_update().deep;
+    fn on_doubt(&mut self, socket: &mut Socket) -> Result<(), Option<CloseCode>> {
+        let Doubt { deep, away, .. } = *self.doubts.borrow_and_update();
+        if away {
+            self.tell_delayed("delivery", socket);
+        }
         let deep = deep || self.when.doubt.is_some_and(|(_, deep)| deep);
         self.when.doubt = Some((Instant::now() + doubt_wait(self.shared.sessions()), deep));
         Ok(())

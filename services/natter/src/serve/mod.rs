@@ -14,7 +14,7 @@ use std::{net::SocketAddr, process::ExitCode, time::Duration};
 use anyhow::Context;
 use natter_bus::{Bus, definitions};
 use natter_ids::GatewayId;
-use natter_runtime::{AdminError, Readiness, Scope, serve_admin, wait_for_stop};
+use natter_runtime::{AdminError, OnEnd, Readiness, Scope, serve_admin, wait_for_stop};
 
 use crate::{cli::ServeArgs, config::Config, exit, output, tokens};
 use data_dir::DataDir;
@@ -145,6 +145,9 @@ async fn start(
     } else {
         streams::wait_for(&bus).await?;
     }
+    bus.compare_clocks().await;
+    let (timed, cancel) = (bus.clone(), scopes.services.cancel_token());
+    scopes.services.spawn("clock", OnEnd::StopProcess, async move { timed.keep_time(cancel).await });
     drop(nats);
     let (gateway, workshop) = services.start(config, &bus, &readiness, scopes).await?;
     Ok(Up { gateway, admin, workshop })

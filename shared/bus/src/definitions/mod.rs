@@ -5,7 +5,11 @@
 mod file;
 mod loss;
 
-use async_nats::jetstream::{ErrorCode, consumer::pull, kv, stream};
+use async_nats::jetstream::{
+    ErrorCode,
+    consumer::{self, pull},
+    kv, stream,
+};
 use natter_ids::Partition;
 
 use crate::{Bus, subjects};
@@ -80,6 +84,19 @@ pub async fn apply(bus: &Bus, check_only: bool) -> Result<Vec<Change>, ApplyErro
         changes.push(change);
     }
     Ok(changes)
+}
+
+/// Makes a service's consumer on a partition's stream, as defined.
+pub(crate) async fn make_consumer(
+    bus: &Bus,
+    service: crate::Service,
+    partition: Partition,
+) -> Result<consumer::Consumer<pull::Config>, String> {
+    let definitions = file::read(bus.config()).map_err(|error| error.to_string())?;
+    let name = subjects::consumer(service);
+    let definition = definitions.consumer.iter().find(|consumer| consumer.name == name).ok_or("no such consumer")?;
+    let stream = bus.stream(partition).await?;
+    stream.create_consumer(definition.consumer()).await.map_err(|error| error.to_string())
 }
 
 async fn carry_out(bus: &Bus, step: Step) -> Result<(), String> {

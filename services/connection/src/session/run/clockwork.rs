@@ -12,7 +12,7 @@ use super::{
     },
     Session,
 };
-use crate::{Config, clock::now_ms};
+use crate::Config;
 
 const MARKER_RETRY: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(4));
 const ARCHIVE_RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
@@ -45,8 +45,9 @@ pub(super) struct Token {
 }
 
 impl Token {
-    pub(super) fn new(config: &Config, expires_at: u64) -> Self {
-        let left = Duration::from_millis(expires_at.saturating_sub(now_ms()));
+    /// Times are in milliseconds since 1970 UTC.
+    pub(super) fn new(config: &Config, expires_at: u64, now_ms: u64) -> Self {
+        let left = Duration::from_millis(expires_at.saturating_sub(now_ms));
         let warning = Duration::from_millis(config.token_warning_ms.into());
         // A token for less than the warning's time is warned about half way.
         Self { expires_at, due: after(left - warning.min(left / 2)), warned: false }
@@ -59,7 +60,7 @@ fn after(wait: Duration) -> Instant {
 }
 
 impl When {
-    pub(super) fn new(config: &Config, token_expires_at: u64) -> Self {
+    pub(super) fn new(config: &Config, token_expires_at: u64, now_ms: u64) -> Self {
         let now = Instant::now();
         Self {
             heard: now,
@@ -68,7 +69,7 @@ impl When {
             doubt: None,
             marker: Retry::new(MARKER_RETRY.0, MARKER_RETRY.1),
             archive: Retry::new(ARCHIVE_RETRY.0, ARCHIVE_RETRY.1),
-            token: Token::new(config, token_expires_at),
+            token: Token::new(config, token_expires_at, now_ms),
             leave: None,
         }
     }
@@ -121,8 +122,9 @@ impl Session<'_> {
     }
 
     fn token_due(&mut self, socket: &mut Socket) -> Result<(), Option<CloseCode>> {
+        let now = self.shared.bus.now_ms();
         let token = &mut self.when.token;
-        let left = Duration::from_millis(token.expires_at.saturating_sub(now_ms()));
+        let left = Duration::from_millis(token.expires_at.saturating_sub(now));
         let warning = Duration::from_millis(self.shared.config.token_warning_ms.into());
         if left.is_zero() {
             return Err(Some(CloseCode::TokenExpired));
