@@ -169,7 +169,7 @@ pub const ALL: &[Scenario] = &[
     },
     Scenario {
         name: "disks-full",
-        hypothesis: "without room sends are refused, or the archive waits; with room all goes on by itself",
+        hypothesis: "without room sends are refused, or the archive waits; what was accepted is there",
         deployment: Deployment::on_small_disks(),
         bound: secs(30),
         faults: || vec![Fault::ArchiveDiskFull(secs(5)), Fault::NatsDiskFull(secs(5)), Fault::ArchiveDiskFull(secs(5))],

@@ -33,6 +33,8 @@ pub struct Config {
     pub nats: natter_bus::Config,
     /// The NATS server that `natter serve` starts when `nats.url` is absent.
     pub embedded: EmbeddedConfig,
+    /// What an accepted message must survive, asked of an external NATS at start.
+    pub durability: DurabilityConfig,
     /// The archive.
     pub storage: natter_storage::Config,
     /// Who is online.
@@ -59,6 +61,40 @@ pub struct EmbeddedConfig {
     pub sync_interval_ms: u32,
 }
 
+/// What an accepted message must survive when `nats.url` is set.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct DurabilityConfig {
+    /// The monitoring addresses of all NATS servers, such as `http://nats-1:8222`: each is asked
+    /// when it syncs.
+    pub monitor_urls: Vec<String>,
+    /// Longest time for which an acknowledged message may be in a server's page cache only, in
+    /// milliseconds; 0: it is on the disk before (`sync_interval: always`).
+    pub sync_interval_ms_max: u32,
+    /// How many servers must keep each stream, at least.
+    pub replicas_min: u8,
+    /// What to do at start when NATS promises less, or does not tell: `warn` in the log, or
+    /// `refuse` to start.
+    pub when_weaker: WhenWeaker,
+}
+
+/// What to do when NATS promises less than is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum WhenWeaker {
+    /// Say so in the log, and start.
+    #[default]
+    Warn,
+    /// Do not start.
+    Refuse,
+}
+
+impl Default for DurabilityConfig {
+    fn default() -> Self {
+        Self { monitor_urls: Vec::new(), sync_interval_ms_max: 0, replicas_min: 3, when_weaker: WhenWeaker::default() }
+    }
+}
+
 impl Default for EmbeddedConfig {
     fn default() -> Self {
         // On one disk, syncing each write costs a development machine most of its throughput and
@@ -73,6 +109,7 @@ impl Default for Config {
             data_dir: PathBuf::from(".natter"),
             nats: natter_bus::Config::default(),
             embedded: EmbeddedConfig::default(),
+            durability: DurabilityConfig::default(),
             storage: natter_storage::Config::default(),
             presence: natter_presence::Config::default(),
             delivery: natter_delivery::Config::default(),
@@ -105,8 +142,19 @@ impl Config {
     }
 
     fn validate(&self) -> Result<(), ConfigError> {
-        let Self { data_dir, nats, embedded: _, storage, presence, delivery: _, connection, auth, admin: _, telemetry } =
-            self;
+        let Self {
+            data_dir,
+            nats,
+            embedded: _,
+            durability: _,
+            storage,
+            presence,
+            delivery: _,
+            connection,
+            auth,
+            admin: _,
+            telemetry,
+        } = self;
         let fail = |section: &str, key: &str, reason: &str| Err(ConfigError::key(format!("{section}{key}"), reason));
         if data_dir.as_os_str().is_empty() {
             return fail("", "data_dir", "must not be empty");

@@ -50,6 +50,33 @@ impl NatsServer {
         Self::start_with(folder.as_ref(), 0, Vec::new()).await
     }
 
+    /// Starts a server with a temporary folder, its monitoring port open, and this text in its
+    /// configuration.
+    ///
+    /// # Panics
+    /// When it does not start, with its log.
+    pub async fn start_monitored(config: &str) -> Self {
+        let temporary = tempfile::Builder::new().prefix("natter-nats-").tempdir().expect("a temporary folder");
+        let folder = temporary.path().to_owned();
+        let file = folder.join("nats-server.conf");
+        std::fs::write(&file, format!("http: \"127.0.0.1:-1\"\n{config}\n")).expect("the server's configuration");
+        Self::launch(folder, Some(temporary), 0, vec!["--config".to_owned(), file.display().to_string()]).await
+    }
+
+    /// Where a monitored server tells about itself: `http://127.0.0.1:<port>`.
+    ///
+    /// # Panics
+    /// When it is not monitored, or does not run.
+    pub fn monitor_url(&self) -> String {
+        let process = self.process.as_ref().expect("a server that runs");
+        let port = port_in(&self.ports_file(process), "monitoring").expect("a monitored server");
+        format!("http://127.0.0.1:{port}")
+    }
+
+    fn ports_file(&self, process: &Child) -> PathBuf {
+        self.folder.join(format!("nats-server_{}.ports", process.id()))
+    }
+
     /// Starts a server on the given port with more arguments.
     pub(crate) async fn start_with(folder: &Path, port: u16, arguments: Vec<String>) -> Self {
         std::fs::create_dir_all(folder).expect("the server's folder");
@@ -128,11 +155,12 @@ impl NatsServer {
             .spawn()
             .with_context(|| format!("{} cannot be run", program.display()))?;
         self.watchdog.watch(&process, "KILL");
-        let ports = self.folder.join(format!("nats-server_{}.ports", process.id()));
+        let ports = self.ports_file(&process);
         self.process = Some(process);
         let deadline = Instant::now() + START_LIMIT;
         if self.port == 0 {
-            self.port = self.poll(deadline, async || port_in(&ports)).await.context("it writes no ports file")?;
+            self.port =
+                self.poll(deadline, async || port_in(&ports, "nats")).await.context("it writes no ports file")?;
         }
         let port = self.port;
         self.poll(deadline, async || greets(port).await.then_some(())).await.context("it does not answer")
@@ -164,11 +192,12 @@ impl Drop for NatsServer {
     }
 }
 
-/// The port in a ports file, once the server has written it: `{"nats": ["nats://127.0.0.1:4321"]}`.
-fn port_in(file: &Path) -> Option<u16> {
+/// The port of one kind in a ports file, once the server has written it:
+/// `{"nats": ["nats://127.0.0.1:4321"]}`.
+fn port_in(file: &Path, kind: &str) -> Option<u16> {
     let text = std::fs::read(file).ok()?;
     let ports: serde_json::Value = serde_json::from_slice(&text).ok()?;
-    ports["nats"][0].as_str()?.rsplit(':').next()?.parse().ok()
+    ports[kind][0].as_str()?.rsplit(':').next()?.parse().ok()
 }
 
 /// Whether a server greets on the port: it sends `INFO …` to whoever connects.

@@ -1,6 +1,7 @@
 //! Servers that keep streams together.
 
 use std::{
+    fs,
     net::TcpListener,
     path::Path,
     process,
@@ -13,6 +14,8 @@ use crate::{Flow, NatsServer, Proxy};
 /// while its server is down.
 const PORTS: std::ops::Range<u16> = 20_000..32_000;
 
+/// As in production.
+const ROUTES: &str = include_str!("../../../nats/cluster/routes.conf");
 /// Nobody listens there.
 const NOWHERE: &str = "127.0.0.1:1";
 
@@ -70,15 +73,15 @@ pub async fn nats_cluster(folder: &Path, nodes: usize) -> NatsCluster {
         let name = format!("node-{number}");
         let others = cluster.wires.iter().filter(|wire| wire.from == number);
         let others: Vec<_> = others.map(|wire| format!("nats://{}", wire.proxy.address())).collect();
-        let arguments = [
-            ("--server_name", name.clone()),
-            ("--cluster_name", "natter".to_owned()),
-            ("--cluster", format!("nats://127.0.0.1:{}", routes[number])),
-            ("--routes", others.join(",")),
-            // Nodes tell each other where the others are: nowhere, so that no way leads past the wires.
-            ("--cluster_advertise", NOWHERE.to_owned()),
-        ];
-        let arguments = arguments.into_iter().flat_map(|(key, value)| [key.to_owned(), value]).collect();
+        // Nodes tell each other where the others are: nowhere, so that no way leads past the wires.
+        let config = format!(
+            "server_name: {name}\ncluster {{\nname: natter\nlisten: \"127.0.0.1:{}\"\nadvertise: \"{NOWHERE}\"\n\
+             routes: {others:?}\n{ROUTES}\n}}\n",
+            routes[number]
+        );
+        let file = folder.join(format!("{name}.conf"));
+        fs::create_dir_all(folder).and_then(|()| fs::write(&file, config)).expect("the configuration of a node");
+        let arguments = vec!["--config".to_owned(), file.display().to_string()];
         cluster.nodes.push(NatsServer::start_with(&folder.join(name), *port, arguments).await);
     }
     cluster

@@ -9,6 +9,7 @@ use std::{
 };
 
 use natter_client::{Client, DisconnectReason, Notification, RawOptions};
+use natter_ids::{ClientId, ConversationId};
 use natter_testkit::wait_for;
 use tokio::task::JoinSet;
 
@@ -24,6 +25,8 @@ const BACK_WITHIN: Duration = Duration::from_secs(60);
 /// How much more than the pace one second may see, for what waits in the network: clients measure,
 /// not the gateway.
 const PACE_SLACK: f64 = 1.25;
+/// Bytes of a message that fills buffers.
+const LONG: usize = 32 * 1024;
 /// Bytes that the kernel keeps for a client that does not read.
 const RECEIVE_BUFFER: u32 = 16 * 1024;
 
@@ -141,7 +144,17 @@ pub(super) async fn slow_readers(Stage { cluster, crowd }: &Stage, devices: usiz
         socket.begin(None).await;
         sockets.push(socket);
     }
-    let all = async || (closed().await >= goal).then_some(());
-    wait_for("every slow reader to be closed", BACK_WITHIN * 2, all).await;
+    // What the kernel keeps for them is filled by long messages.
+    let (sender, peer) = (crate::user("person-0"), crate::user("person-1"));
+    let (talk, http) = (ConversationId::direct(&sender, &peer), cluster.http("person-0", 1));
+    let text = "x".repeat(LONG);
+    let all = async || {
+        let client_id = ClientId::now();
+        crowd.tries(&sender, &talk, client_id, &text);
+        // Whether it was accepted or not.
+        let _ = http.say(&talk, client_id, &text).await;
+        (closed().await >= goal).then_some(())
+    };
+    wait_for("every slow reader to be closed", BACK_WITHIN, all).await;
     crowd.hears_more(MEANWHILE).await;
 }

@@ -143,6 +143,7 @@ async fn start(
     if data_dir.is_some() {
         definitions::apply(&bus, false).await.context("the streams of the embedded NATS cannot be made")?;
     } else {
+        durability::check(&config.durability, config.nats.replicas).await?;
         streams::wait_for(&bus).await?;
     }
     bus.compare_clocks().await;
@@ -157,8 +158,10 @@ async fn start(
 async fn embed(config: &mut Config, data_dir: &DataDir, scopes: &Scopes) -> anyhow::Result<()> {
     let server = embedded::start(&config.embedded, &data_dir.path, &scopes.nats).await?;
     config.nats.url = Some(server.url);
-    if let Err(error) = durability::report(&server.monitor_url, config.embedded.sync_interval_ms).await {
-        tracing::warn!("{error:#}");
+    match durability::report(&server.monitor_url, config.embedded.sync_interval_ms).await {
+        Ok(None) => {}
+        Ok(Some(weaker)) => tracing::warn!("{weaker}"),
+        Err(error) => tracing::warn!("{error:#}"),
     }
     if !config.auth.has_keys() {
         config.auth.hs256_secret = Some(tokens::ensure_secret(config)?);

@@ -3,6 +3,7 @@
 
 mod chat;
 mod command_line;
+mod durability;
 mod nats;
 mod process;
 mod serve;
