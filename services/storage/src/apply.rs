@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use natter_ids::{ConversationId, Partition, Seq};
 use natter_protocol::{Change, Entry};
-use sqlx::{Any, Row, Transaction};
+use sqlx::{Any, AnyConnection, Connection, Row, Transaction};
 
 use crate::{
     Store,
@@ -74,9 +74,27 @@ impl Store {
         if last == after {
             return Ok(());
         }
+        let mut connection = self.writing.acquire().await?;
+        let applied = self.apply_on(&mut connection, partition, after, last, records).await;
+        if matches!(applied, Err(ApplyError::Database(_))) {
+            // SQLite ends a transaction by itself when the disk is full, and sqlx, which does not
+            // know, would begin no other on this connection.
+            connection.close_on_drop();
+        }
+        applied
+    }
+
+    async fn apply_on(
+        &self,
+        connection: &mut AnyConnection,
+        partition: Partition,
+        after: Seq,
+        last: Seq,
+        records: &[Record],
+    ) -> Result<(), ApplyError> {
         // SQLite must take the write lock at the start: a read that turns into a write may fail.
         let begin = if self.is_sqlite() { "BEGIN IMMEDIATE" } else { "BEGIN" };
-        let mut tx = self.writing.begin_with(begin).await?;
+        let mut tx = connection.begin_with(begin).await?;
         move_checkpoint(&mut tx, partition, after, last).await?;
         let void = note_message_ids(&mut tx, records).await?;
         let valid = records.iter().filter(|record| !void.contains(&record.seq));

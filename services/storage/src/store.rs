@@ -171,7 +171,10 @@ fn migrator(sqlite: bool) -> Migrator {
 /// PostgreSQL locks while tables are brought up to date; SQLite has nothing for this, so a loser
 /// looks again.
 async fn migrate(pool: &AnyPool, sqlite: bool) -> Result<(), StoreError> {
-    let migrator = migrator(sqlite);
+    let mut migrator = migrator(sqlite);
+    // The release after this one may have added to the tables before this one starts again: a
+    // migration only ever adds, and what the release before uses goes one release later.
+    migrator.set_ignore_missing(true);
     let mut tries = if sqlite { 20 } else { 0 };
     loop {
         match migrator.run(pool).await {

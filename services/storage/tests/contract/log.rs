@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use natter_bus::storage_api::{Backlog, BacklogReply};
 use natter_ids::{ClientId, ConversationId, Partition, Position, Seq, UserId};
 use natter_protocol::{Change, Entry, Event};
-use natter_storage::{Record, Store};
+use natter_storage::{ApplyError, Record, Store};
 
 use crate::database::PARTITIONS;
 
@@ -86,11 +86,18 @@ impl Log {
     }
 
     pub async fn archive(&mut self, store: &Store) {
-        for (partition, records) in std::mem::take(&mut self.waiting) {
+        self.try_archive(store).await.unwrap();
+    }
+
+    /// What was not archived waits on.
+    pub async fn try_archive(&mut self, store: &Store) -> Result<(), ApplyError> {
+        while let Some(entry) = self.waiting.first_entry() {
+            let partition = *entry.key();
             let after = self.archived.get(&partition).copied().unwrap_or(0);
-            store.apply(partition, after, &records).await.unwrap();
-            self.archived.insert(partition, records.last().unwrap().seq);
+            store.apply(partition, after, entry.get()).await?;
+            self.archived.insert(partition, entry.remove().last().unwrap().seq);
         }
+        Ok(())
     }
 
     pub fn position(&self) -> Position {

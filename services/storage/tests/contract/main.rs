@@ -8,6 +8,7 @@ mod history;
 mod log;
 mod members;
 mod model;
+mod rollback;
 
 macro_rules! contract {
     ($($module:ident: $($test:ident)*;)*) => {
