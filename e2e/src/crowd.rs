@@ -2,10 +2,11 @@
 
 mod load;
 mod person;
+mod readback;
 mod report;
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -13,9 +14,9 @@ use std::{
 use natter_checker::{Attempt, Kind, Outcome, Recorder, Span, check};
 use natter_ids::{ClientId, ConversationId, Seq, UserId};
 use natter_testkit::wait_for;
-use tokio::task::JoinSet;
+use tokio::{task::JoinSet, time::timeout};
 
-use crate::Cluster;
+use crate::{Cluster, chaos::tell};
 use load::Load;
 use person::Person;
 pub use report::Report;
@@ -95,33 +96,42 @@ impl Crowd {
         wait_for(&format!("everybody to hear {count} more messages"), DRAIN, async || enough().then_some(())).await;
     }
 
-    /// Lets everybody finish, waits until everything accepted has come to everybody, and checks.
-    ///
-    /// # Panics
-    /// When a message was refused, or is never answered.
-    pub async fn finish(mut self) -> Report {
-        let accepted = self.load.finish().await;
+    /// Lets everybody finish, waits until everything accepted has come to everybody, reads it back
+    /// from everywhere, and checks.
+    pub async fn finish(mut self, cluster: &Cluster) -> Report {
+        let (accepted, unsaid) = self.load.finish().await;
         let complete = async || {
             let history = self.recorder.history();
             let lost = check(&history).into_iter().any(|violation| violation.kind() == Kind::Lost);
             (!lost).then_some(())
         };
         // What is still missing then is in the report.
-        let _ = tokio::time::timeout(DRAIN, wait_for("everything to arrive", DRAIN * 2, complete)).await;
+        let _ = timeout(DRAIN, wait_for("everything to arrive", DRAIN * 2, complete)).await;
         for person in &self.people {
             person.close().await;
         }
+        let mut problems: Vec<_> = unsaid.into_iter().collect();
         while let Some(ended) = self.receivers.join_next().await {
-            ended.expect("a receiver of the crowd");
+            problems.extend(ended.err().map(|error| error.to_string()));
         }
+        let took = self.began.elapsed();
+        problems.extend(readback::read_back(cluster, &self.people, &self.talks, &self.recorder).await);
         let stats = self.people.iter().map(|person| person.stats()).collect();
-        Report::new(self.recorder.history(), stats, accepted, self.began.elapsed(), self.folder.join("history.jsonl"))
+        Report::new(self.recorder.history(), stats, accepted, problems, took, history_file(&self.folder))
     }
+}
 
-    /// Conversations that everybody shares.
-    pub fn conversations(&self) -> usize {
-        self.talks.len()
+/// What cannot be looked at any more when a wait ran out is what was recorded until then.
+impl Drop for Crowd {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            tell(&format!("history: {}", report::keep(&self.recorder.history(), &history_file(&self.folder))));
+        }
     }
+}
+
+fn history_file(folder: &Path) -> PathBuf {
+    folder.join("history.jsonl")
 }
 
 /// The group and the ring of direct conversations.

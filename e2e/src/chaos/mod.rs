@@ -220,7 +220,7 @@ async fn play(deployment: Deployment, bound: Duration, faults: impl Iterator<Ite
         );
         recovery = recovery.max(took);
     }
-    let report = stage.crowd.finish().await;
+    let report = stage.crowd.finish(&stage.cluster).await;
     report.assert_clean();
     Numbers {
         messages: report.messages(),

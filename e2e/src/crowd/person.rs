@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use natter_checker::{Attempt, Outcome, Received, Recorder, Via};
 use natter_client::{Client, Notification, SendError, Stats};
-use natter_ids::{ClientId, ConversationId, DeviceId, Seq, UserId};
+use natter_ids::{ClientId, ConversationId, DeviceId, Position, Seq, UserId};
 use natter_protocol::Change;
 use natter_testkit::wait_for;
 
@@ -35,6 +35,11 @@ impl Person {
     /// How many messages have come.
     pub fn heard(&self) -> u64 {
         self.heard.load(Relaxed)
+    }
+
+    /// Where the device is, once it has caught up.
+    pub fn position(&self) -> Option<Position> {
+        self.client.position()
     }
 
     pub fn stats(&self) -> Stats {

@@ -1,6 +1,10 @@
 //! What a crowd went through.
 
-use std::{fmt, path::PathBuf, time::Duration};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use natter_checker::{History, Violation, check};
 use natter_client::Stats;
@@ -16,12 +20,21 @@ pub struct Report {
     violations: Vec<Violation>,
     total: Stats,
     accepted: Accepted,
+    /// What could not be judged.
+    problems: Vec<String>,
     took: Duration,
     file: PathBuf,
 }
 
 impl Report {
-    pub(crate) fn new(history: History, stats: Vec<Stats>, accepted: Accepted, took: Duration, file: PathBuf) -> Self {
+    pub(crate) fn new(
+        history: History,
+        stats: Vec<Stats>,
+        accepted: Accepted,
+        problems: Vec<String>,
+        took: Duration,
+        file: PathBuf,
+    ) -> Self {
         let total = stats.into_iter().fold(Stats::default(), |total, one| Stats {
             sessions: total.sessions + one.sessions,
             disconnects: total.disconnects + one.disconnects,
@@ -31,7 +44,7 @@ impl Report {
             repeated_requests: total.repeated_requests + one.repeated_requests,
             unknown_frames: total.unknown_frames + one.unknown_frames,
         });
-        Self { violations: check(&history), history, total, accepted, took, file }
+        Self { violations: check(&history), history, total, accepted, problems, took, file }
     }
 
     /// Everything that was tried, answered and received.
@@ -49,26 +62,28 @@ impl Report {
         self.total
     }
 
-    /// Asserts that nothing was lost, repeated, reordered, leaked or made up, and that gateways
-    /// left nothing of that to the clients to repair.
+    /// Asserts that nothing was lost, repeated, reordered, leaked or made up, that it stands
+    /// everywhere as it was received, and that gateways left nothing of that to the clients to
+    /// repair.
     ///
     /// # Panics
     /// When a guarantee was broken; the history is kept for a closer look.
     pub fn assert_clean(&self) {
         let gateways_at_fault = self.total.repeats_in_session + self.total.holes + self.total.unknown_frames;
-        if self.violations.is_empty() && gateways_at_fault == 0 {
+        if self.violations.is_empty() && self.problems.is_empty() && gateways_at_fault == 0 {
             return;
         }
-        let lines: Vec<_> = self.history.lines().collect();
-        let kept = std::fs::write(&self.file, lines.join("\n")).map(|()| self.file.display().to_string());
-        let listed: Vec<_> = self.violations.iter().take(LISTED).map(ToString::to_string).collect();
-        panic!(
-            "{} violations; {self}\nhistory: {}\n{}",
-            self.violations.len(),
-            kept.unwrap_or_else(|error| format!("cannot be kept: {error}")),
-            listed.join("\n")
-        );
+        let violations = self.violations.iter().take(LISTED).map(ToString::to_string);
+        let listed: Vec<_> = self.problems.iter().cloned().chain(violations).collect();
+        panic!("{self}\nhistory: {}\n{}", keep(&self.history, &self.file), listed.join("\n"));
     }
+}
+
+/// Writes a history into a file; says where, or why not.
+pub(super) fn keep(history: &History, file: &Path) -> String {
+    let lines: Vec<_> = history.lines().collect();
+    let kept = std::fs::write(file, lines.join("\n"));
+    kept.map_or_else(|error| format!("cannot be kept: {error}"), |()| file.display().to_string())
 }
 
 impl fmt::Display for Report {

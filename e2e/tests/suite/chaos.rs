@@ -33,7 +33,7 @@ async fn every_process_is_killed_in_turn(database: Db) {
     cluster.nats().restart().await;
     crowd.says_more(60).await;
     crowd.hears_more(20).await;
-    let report = crowd.finish().await;
+    let report = crowd.finish(&cluster).await;
     tell(&format!("{database:?}: {report}"));
     report.assert_clean();
     assert!(report.stats().sessions > PEOPLE as u64, "nobody was disconnected: nothing was killed");
@@ -81,7 +81,7 @@ async fn every_process_stands_still_in_turn() {
         crowd.says_more(30).await;
         crowd.hears_more(20).await;
     }
-    let report = crowd.finish().await;
+    let report = crowd.finish(&cluster).await;
     tell(&format!("standing still: {report}"));
     report.assert_clean();
 }

@@ -5,8 +5,9 @@ use crate::record::Record;
 /// What clients tried, were answered and received, in the order in which it happened.
 ///
 /// As text it is one JSON object per line, named by its only key: `attempt`, `outcome`, `member`,
-/// `start`, `device`, `event`, `received`. The lines `device` and `event` count from 0, each for
-/// themselves; `received` calls them by these numbers. Texts of messages are part of it.
+/// `start`, `device`, `event`, `received`, `reading`, `read`. The lines `device`, `event` and
+/// `reading` count from 0, each for themselves; `received` and `read` call them by these numbers.
+/// Texts of messages are part of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct History {
     pub(crate) records: Vec<Record>,
@@ -35,7 +36,7 @@ impl History {
     /// [`UnreadableLine`] names the first line that is no JSON of a known form, or that calls a
     /// device or event by a number which no line before it gave.
     pub fn from_lines<L: AsRef<str>>(lines: impl IntoIterator<Item = L>) -> Result<Self, UnreadableLine> {
-        let (mut records, mut devices, mut events) = (Vec::new(), 0, 0);
+        let (mut records, mut devices, mut events, mut readings) = (Vec::new(), 0, 0, 0);
         for (index, line) in lines.into_iter().enumerate() {
             let fail = |reason: String| UnreadableLine { line: index + 1, reason };
             let record = serde_json::from_str(line.as_ref()).map_err(|error| fail(error.to_string()))?;
@@ -47,6 +48,13 @@ impl History {
                 }
                 Record::Received(receipt) if receipt.event >= events => {
                     return Err(fail(format!("there is no event {} yet", receipt.event)));
+                }
+                Record::Reading(_) => readings += 1,
+                Record::Read { reading, .. } if *reading >= readings => {
+                    return Err(fail(format!("there is no reading {reading} yet")));
+                }
+                Record::Read { event, .. } if *event >= events => {
+                    return Err(fail(format!("there is no event {event} yet")));
                 }
                 _ => {}
             }

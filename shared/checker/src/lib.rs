@@ -11,6 +11,7 @@
 //! recorder.attempt(..)       before a message is sent, each time
 //! recorder.outcome(..)       once it is answered, or the answer is given up
 //! recorder.received(..)      each event, in the order in which the device received it
+//! recorder.reading(..)       at the end, what history, a new device or the archive shows
 //! check(&recorder.history()) the violations, none for a good history
 //! ```
 //!
@@ -18,13 +19,15 @@
 //! was attempted after another one had been accepted has to follow it in the log.
 
 mod check;
+mod detail;
 mod history;
 mod record;
 mod recorder;
 mod violation;
 
 pub use check::check;
+pub use detail::{Difference, Forgery, Mismatch, Witness};
 pub use history::{History, UnreadableLine};
-pub use record::{Attempt, DeviceStart, Outcome, Received, Span, Via};
+pub use record::{Attempt, DeviceStart, Outcome, Reading, Received, Source, Span, Via};
 pub use recorder::Recorder;
-pub use violation::{Difference, Forgery, Kind, Violation};
+pub use violation::{Kind, Violation};

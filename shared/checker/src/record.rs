@@ -1,5 +1,7 @@
 //! What a history is made of.
 
+use std::fmt;
+
 use natter_ids::{ClientId, ConversationId, DeviceId, Seq, UserId};
 use natter_protocol::Event;
 use serde::{Deserialize, Serialize};
@@ -38,8 +40,6 @@ pub enum Outcome {
 pub enum Via {
     /// Pushed in a session: missed before it, or live.
     Session,
-    /// Read from the conversation's history. Does not count as delivered.
-    History,
     /// Pulled by position.
     Pull,
 }
@@ -51,8 +51,8 @@ pub struct Received {
     pub user: UserId,
     /// Which device.
     pub device: DeviceId,
-    /// Number of the session, different for each session of the device. For
-    /// [`Via::History`] and [`Via::Pull`]: of one reading from end to end.
+    /// Number of the session, different for each session of the device. For [`Via::Pull`]: of one
+    /// pulling from end to end.
     pub session: u64,
     /// The way it came.
     pub via: Via,
@@ -86,6 +86,39 @@ pub struct DeviceStart {
     pub from: Seq,
 }
 
+/// A place that holds a conversation from its first entry to its last.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// What a new device of the user is sent that presents the position before the first entry.
+    Resume(UserId),
+    /// The conversation's history as the user reads it, page by page.
+    History(UserId),
+    /// The rows of the archive.
+    Archive,
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Resume(user) => write!(f, "a new device of {user:?}"),
+            Self::History(user) => write!(f, "the history that {user:?} reads"),
+            Self::Archive => f.write_str("the archive"),
+        }
+    }
+}
+
+/// A conversation, read from one end to the other when nothing was on its way any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reading {
+    /// Where it was read.
+    pub source: Source,
+    /// Which conversation.
+    pub conversation: ConversationId,
+    /// What stood there, in the order in which it stands there.
+    pub events: Vec<Event>,
+}
+
 /// A device of a user.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct Owner {
@@ -110,6 +143,20 @@ pub(crate) enum Record {
     /// Gives an event the next number, from 0.
     Event(Box<Event>),
     Received(Receipt),
+    /// Gives a reading the next number, from 0.
+    Reading(Box<Place>),
+    /// An entry of a reading, both by number.
+    Read {
+        reading: u32,
+        event: u32,
+    },
+}
+
+/// What is read, and where.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Place {
+    pub source: Source,
+    pub conversation: ConversationId,
 }
 
 /// An event that a device got, both by number.

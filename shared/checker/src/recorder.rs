@@ -9,8 +9,8 @@ use natter_ids::{ClientId, ConversationId, Seq};
 use natter_protocol::Event;
 
 use crate::{
-    Attempt, DeviceStart, History, Outcome, Received, Span,
-    record::{Owner, Receipt, Record},
+    Attempt, DeviceStart, History, Outcome, Reading, Received, Span,
+    record::{Owner, Place, Receipt, Record},
 };
 
 /// Records a history from any number of tasks and threads; clones record into the same one.
@@ -24,6 +24,7 @@ struct Inner {
     /// Where in `records` each version of an entry is, and its number as an event.
     events: HashMap<(ConversationId, Seq), Vec<(usize, u32)>>,
     events_count: u32,
+    readings_count: u32,
 }
 
 impl Recorder {
@@ -51,6 +52,20 @@ impl Recorder {
         let device = inner.device(Owner { user, device });
         let event = inner.event(event);
         inner.records.push(Record::Received(Receipt { device, session, via, event }));
+    }
+
+    /// Records what stands in one place of a conversation once everything has arrived: it must be
+    /// what devices received.
+    pub fn reading(&self, reading: Reading) {
+        let Reading { source, conversation, events } = reading;
+        let mut inner = self.inner();
+        let number = inner.readings_count;
+        inner.readings_count += 1;
+        inner.records.push(Record::Reading(Box::new(Place { source, conversation })));
+        for event in events {
+            let event = inner.event(event);
+            inner.records.push(Record::Read { reading: number, event });
+        }
     }
 
     /// Records a span of membership. One that begins with the same entry replaces the earlier

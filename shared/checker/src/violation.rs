@@ -4,6 +4,8 @@ use std::fmt;
 
 use natter_ids::{ClientId, ConversationId, DeviceId, Seq, UserId};
 
+use crate::{Difference, Forgery, Mismatch, Source, Witness};
+
 /// The name of a sort of [`Violation`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Kind {
@@ -35,40 +37,6 @@ impl fmt::Display for Kind {
             Self::Unlinked => "unlinked",
         })
     }
-}
-
-/// Why a message is one that nobody sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Forgery {
-    /// Nobody tried to send anything under this sender and client id.
-    #[error("nobody tried to send it")]
-    NeverAttempted,
-    /// It was refused.
-    #[error("it was refused")]
-    Refused,
-    /// The text differs from what was sent.
-    #[error("its text is not the one sent")]
-    OtherText,
-    /// It was sent to another conversation.
-    #[error("it was sent to another conversation")]
-    OtherConversation,
-}
-
-/// In what two versions of an entry differ.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Difference {
-    /// Who did it, under which id.
-    #[error("sender or client id")]
-    Author,
-    /// What happened: for a message, its text.
-    #[error("content")]
-    Content,
-    /// When it was accepted.
-    #[error("time")]
-    Time,
-    /// Which entry is said to be the one before.
-    #[error("link")]
-    Link,
 }
 
 /// Something that breaks a guarantee. Its text is a sentence for people, without message texts.
@@ -118,12 +86,10 @@ pub enum Violation {
         second: Seq,
     },
     /// A message came that nobody sent.
-    #[error("phantom: {user:?} on device {device} got entry {seq} of {conversation}, said to be from {sender:?} ({}): {why}", of(*client_id))]
+    #[error("phantom: {witness} got entry {seq} of {conversation}, said to be from {sender:?} ({}): {why}", of(*client_id))]
     Phantom {
         /// Who got it first.
-        user: UserId,
-        /// On which device.
-        device: DeviceId,
+        witness: Witness,
         /// Where.
         conversation: ConversationId,
         /// Its number.
@@ -169,15 +135,11 @@ pub enum Violation {
         /// The larger number that had been accepted before it was sent.
         after: Seq,
     },
-    /// A device got another version of an entry than somebody before it.
-    #[error(
-        "divergent: {user:?} on device {device} got entry {seq} of {conversation} with another {difference} than others"
-    )]
+    /// Somebody got another version of an entry than somebody before.
+    #[error("divergent: {witness} got entry {seq} of {conversation} with another {difference} than others")]
     Divergent {
         /// Who got the second version.
-        user: UserId,
-        /// On which device.
-        device: DeviceId,
+        witness: Witness,
         /// Where.
         conversation: ConversationId,
         /// The entry.
@@ -223,17 +185,17 @@ pub enum Violation {
         /// What it should name.
         before: Seq,
     },
-    /// A reading of history skipped an entry.
-    #[error("lost: history read by {user:?} on device {device} skips entry {seq} of {conversation}")]
-    SkippedInHistory {
-        /// Who read.
-        user: UserId,
-        /// On which device.
-        device: DeviceId,
+    /// A place that holds a conversation differs from what devices received.
+    #[error("{}: {place} {mismatch} entry {seq} of {conversation}", mismatch.kind())]
+    Reading {
+        /// Which place.
+        place: Source,
         /// Where.
         conversation: ConversationId,
-        /// The entry that is missing.
+        /// The entry.
         seq: Seq,
+        /// How it differs.
+        mismatch: Mismatch,
     },
 }
 
@@ -241,13 +203,14 @@ impl Violation {
     /// The sort of violation.
     pub fn kind(&self) -> Kind {
         match self {
-            Self::Lost { .. } | Self::SkippedInHistory { .. } => Kind::Lost,
+            Self::Lost { .. } => Kind::Lost,
             Self::Duplicated { .. } | Self::DuplicatedMessage { .. } => Kind::Duplicated,
             Self::Phantom { .. } => Kind::Phantom,
             Self::Reordered { .. } | Self::ReorderedMessage { .. } => Kind::Reordered,
             Self::Divergent { .. } | Self::DivergentMessage { .. } => Kind::Divergent,
             Self::Leaked { .. } => Kind::Leaked,
             Self::Unlinked { .. } => Kind::Unlinked,
+            Self::Reading { mismatch, .. } => mismatch.kind(),
         }
     }
 }

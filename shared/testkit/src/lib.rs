@@ -1,9 +1,10 @@
-//! Throwaway NATS and PostgreSQL servers for tests.
+//! Throwaway NATS and PostgreSQL servers for tests, and what lies in them.
 //!
 //! Every server has its own folder and port, so tests run side by side. None outlives the test
 //! process, however it ends: a shell at the other end of a pipe sees to that. Functions here panic
 //! with what to do when a program is missing or does not start: a test has no better answer.
 
+pub mod archive;
 mod clock;
 mod disk;
 mod lock;

@@ -3,7 +3,7 @@
 use std::{sync::atomic::Ordering::Relaxed, time::Duration};
 
 use anyhow::{Context, bail};
-use natter_checker::{Attempt, DeviceStart, Outcome, Received, Span, Via};
+use natter_checker::{Attempt, DeviceStart, Outcome, Reading, Source, Span};
 use natter_client::SendError;
 use natter_ids::{ClientId, Seq, UserId};
 use natter_protocol::{Change, Event};
@@ -13,9 +13,6 @@ use super::{
     log::{Act, Log, SpeakerIndex, Step},
     speakers::{Speaker, Surroundings, Tally},
 };
-
-/// The number that readings of history are recorded under; sessions count from 1.
-const READING: u64 = 0;
 
 /// A line that was accepted, as it should be read later.
 #[derive(Debug)]
@@ -186,14 +183,12 @@ impl Stage {
             let after = events.last().map_or(0, |event| event.seq);
             let page = client.history(&self.around.group, None, Some(after), None).await;
             let page = page.with_context(|| format!("{:?} cannot read the history", speaker.user))?;
-            for event in page.events.iter().cloned() {
-                let (user, device) = (speaker.user.clone(), speaker.device.clone());
-                let received = Received { user, device, session: READING, via: Via::History, event };
-                self.around.recorder.received(received);
-            }
             let end = page.events.is_empty() || !page.more;
             events.extend(page.events);
             if end {
+                let source = Source::History(speaker.user.clone());
+                let conversation = self.around.group.clone();
+                self.around.recorder.reading(Reading { source, conversation, events: events.clone() });
                 return Ok(events);
             }
         }

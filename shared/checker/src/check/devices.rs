@@ -12,15 +12,12 @@ pub(super) fn check(index: &Index<'_>, violations: &mut Vec<Violation>) {
         for device in room.users().iter().filter_map(|user| index.owed.get(*user)).flatten() {
             violations.extend(lost(index, conversation, room, *device));
         }
-        for ((device, _), seqs) in &room.readings {
-            violations.extend(skipped(index, conversation, room, *device, seqs));
-        }
         violations.extend(leaked(index, conversation, room));
     }
 }
 
 /// The numbers, rising, each once.
-fn rising(seqs: impl Iterator<Item = Seq>) -> Vec<Seq> {
+pub(super) fn rising(seqs: impl Iterator<Item = Seq>) -> Vec<Seq> {
     let mut seqs: Vec<Seq> = seqs.collect();
     seqs.sort_unstable();
     seqs.dedup();
@@ -28,7 +25,7 @@ fn rising(seqs: impl Iterator<Item = Seq>) -> Vec<Seq> {
 }
 
 /// Those of `due` that `have` lacks; both rise.
-fn missing(due: impl Iterator<Item = Seq>, have: &[Seq]) -> Vec<Seq> {
+pub(super) fn missing(due: impl Iterator<Item = Seq>, have: &[Seq]) -> Vec<Seq> {
     let mut have = have.iter().copied().peekable();
     due.filter(|seq| {
         while have.next_if(|had| had < seq).is_some() {}
@@ -56,32 +53,10 @@ fn client_id(room: &Room<'_>, seq: Seq) -> Option<ClientId> {
     received.map_or_else(|| room.accepted.get(&seq).copied(), |version| version.event.entry.client_id)
 }
 
-/// A reading of history holds every entry between its first and its last.
-fn skipped(
-    index: &Index<'_>,
-    conversation: &ConversationId,
-    room: &Room<'_>,
-    device: Device,
-    seqs: &[Seq],
-) -> Vec<Violation> {
-    let owner = index.owner(device);
-    let have = rising(seqs.iter().copied());
-    let (Some(first), Some(last)) = (have.first(), have.last()) else { return Vec::new() };
-    let due = room.due(&owner.user, *first).take_while(|seq| seq <= last);
-    let violation = |seq| Violation::SkippedInHistory {
-        user: owner.user.clone(),
-        device: owner.device.clone(),
-        conversation: conversation.clone(),
-        seq,
-    };
-    missing(due, &have).into_iter().map(violation).collect()
-}
-
 fn leaked(index: &Index<'_>, conversation: &ConversationId, room: &Room<'_>) -> Vec<Violation> {
     let mut leaks: BTreeSet<(Device, Seq)> = BTreeSet::new();
     let sent = room.arrivals.iter().flat_map(|(device, all)| all.iter().map(|arrival| (*device, arrival.seq)));
-    let read = room.readings.iter().flat_map(|((device, _), seqs)| seqs.iter().map(|seq| (*device, *seq)));
-    leaks.extend(sent.chain(read).filter(|(device, seq)| !room.is_member(&index.owner(*device).user, *seq)));
+    leaks.extend(sent.filter(|(device, seq)| !room.is_member(&index.owner(*device).user, *seq)));
     let violation = |(device, seq)| {
         let owner = index.owner(device);
         Violation::Leaked {

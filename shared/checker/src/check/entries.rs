@@ -18,10 +18,8 @@ pub(super) fn check(index: &Index<'_>, violations: &mut Vec<Violation>) {
 
 fn phantom(index: &Index<'_>, version: &Version<'_>) -> Option<Violation> {
     let why = version.forged?;
-    let owner = index.owner(version.first.device);
     Some(Violation::Phantom {
-        user: owner.user.clone(),
-        device: owner.device.clone(),
+        witness: index.witness(version.first),
         conversation: version.event.conversation.clone(),
         seq: version.event.seq,
         sender: version.event.entry.sender.clone(),
@@ -32,15 +30,11 @@ fn phantom(index: &Index<'_>, version: &Version<'_>) -> Option<Violation> {
 
 fn divergent(index: &Index<'_>, versions: &[Version<'_>]) -> Vec<Violation> {
     let Some((first, others)) = versions.split_first() else { return Vec::new() };
-    let violation = |other: &Version<'_>| {
-        let owner = index.owner(other.first.device);
-        Violation::Divergent {
-            user: owner.user.clone(),
-            device: owner.device.clone(),
-            conversation: other.event.conversation.clone(),
-            seq: other.event.seq,
-            difference: difference(first.event, other.event),
-        }
+    let violation = |other: &Version<'_>| Violation::Divergent {
+        witness: index.witness(other.first),
+        conversation: other.event.conversation.clone(),
+        seq: other.event.seq,
+        difference: difference(first.event, other.event),
     };
     others.iter().map(violation).collect()
 }

@@ -7,8 +7,8 @@ use natter_protocol::Event;
 
 use super::tries::Tries;
 use crate::{
-    DeviceStart, Forgery, History, Span, Via,
-    record::{Owner, Receipt, Record},
+    DeviceStart, Forgery, History, Source, Span, Via, Witness,
+    record::{Owner, Place, Receipt, Record},
 };
 
 /// A device, by its number; those that only a start names come after the recorded ones.
@@ -19,14 +19,29 @@ pub(super) struct Index<'a> {
     pub devices: Vec<Owner>,
     pub tries: Tries<'a>,
     pub rooms: BTreeMap<&'a ConversationId, Room<'a>>,
-    /// The devices that are owed deliveries, by user. One that only reads history is owed none.
+    /// The devices that are owed deliveries, by user.
     pub owed: HashMap<UserId, BTreeSet<Device>>,
+    pub readings: Vec<Reading<'a>>,
+}
+
+/// What stands in one place of a conversation.
+pub(super) struct Reading<'a> {
+    pub place: &'a Place,
+    pub events: Vec<&'a Event>,
+}
+
+/// Where a version of an entry came from.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Seen {
+    On(Device),
+    /// In the reading of that number.
+    In(u32),
 }
 
 /// An entry, as somebody received it first in this form.
 pub(super) struct Version<'a> {
     pub event: &'a Event,
-    pub first: Receipt,
+    pub first: Seen,
     pub forged: Option<Forgery>,
 }
 
@@ -44,8 +59,6 @@ pub(super) struct Room<'a> {
     starts: HashMap<Device, Seq>,
     /// What each device was sent, in order.
     pub arrivals: BTreeMap<Device, Vec<Arrival>>,
-    /// What was read from history, by device and reading.
-    pub readings: BTreeMap<(Device, u64), Vec<Seq>>,
 }
 
 /// An entry that a device was sent.
@@ -73,7 +86,14 @@ impl<'a> Index<'a> {
                 Record::Received(receipt) => {
                     // A history from elsewhere was checked when it was read: both are there.
                     let event = events[receipt.event as usize];
-                    index.received(event, *receipt, seen.insert(receipt.event));
+                    index.received(event, *receipt);
+                    index.version(event, Seen::On(receipt.device), seen.insert(receipt.event));
+                }
+                Record::Reading(place) => index.readings.push(Reading { place, events: Vec::new() }),
+                Record::Read { reading, event } => {
+                    let shown = events[*event as usize];
+                    index.readings[*reading as usize].events.push(shown);
+                    index.version(shown, Seen::In(*reading), seen.insert(*event));
                 }
             }
         }
@@ -87,22 +107,32 @@ impl<'a> Index<'a> {
         &self.devices[device as usize]
     }
 
+    pub fn witness(&self, seen: Seen) -> Witness {
+        match seen {
+            Seen::On(device) => {
+                let Owner { user, device } = self.owner(device).clone();
+                Witness::Device { user, device }
+            }
+            Seen::In(reading) => Witness::Source(self.readings[reading as usize].place.source.clone()),
+        }
+    }
+
     fn member(&mut self, span: &'a Span) {
         let spans = self.rooms.entry(&span.conversation).or_default().spans.entry(&span.user).or_default();
         spans.retain(|(from, _)| *from != span.from);
         spans.push((span.from, span.to.unwrap_or(Seq::MAX)));
     }
 
-    fn received(&mut self, event: &'a Event, receipt: Receipt, new: bool) {
+    fn version(&mut self, event: &'a Event, first: Seen, new: bool) {
+        if new {
+            let room = self.rooms.entry(&event.conversation).or_default();
+            room.versions.entry(event.seq).or_default().push(Version { event, first, forged: None });
+        }
+    }
+
+    fn received(&mut self, event: &'a Event, receipt: Receipt) {
         let Receipt { device, session, via, .. } = receipt;
         let room = self.rooms.entry(&event.conversation).or_default();
-        if new {
-            room.versions.entry(event.seq).or_default().push(Version { event, first: receipt, forged: None });
-        }
-        if via == Via::History {
-            room.readings.entry((device, session)).or_default().push(event.seq);
-            return;
-        }
         let arrivals = room.arrivals.entry(device).or_default();
         if arrivals.is_empty() {
             let owner = &self.devices[device as usize];
@@ -159,6 +189,19 @@ impl<'a> Room<'a> {
 
     pub fn is_member(&self, user: &UserId, seq: Seq) -> bool {
         self.spans.get(user).is_some_and(|spans| spans.iter().any(|(from, to)| (*from..=*to).contains(&seq)))
+    }
+
+    /// The entries that a place must show, rising.
+    pub fn shown_in(&self, source: &Source) -> Vec<Seq> {
+        match source {
+            Source::Archive => self.known.clone(),
+            Source::History(user) | Source::Resume(user) => self.due(user, 0).collect(),
+        }
+    }
+
+    /// Whether anybody saw the entry, as it was said.
+    pub fn is_seen(&self, seq: Seq) -> bool {
+        self.versions.get(&seq).is_some_and(|versions| versions.iter().any(|version| version.forged.is_none()))
     }
 
     /// The entries that a user must have, from `from` on, rising.

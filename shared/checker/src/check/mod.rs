@@ -8,6 +8,7 @@ mod entries;
 mod index;
 mod messages;
 mod order;
+mod readings;
 mod tries;
 
 use index::Index;
@@ -23,5 +24,6 @@ pub fn check(history: &History) -> Vec<Violation> {
     entries::check(&index, &mut violations);
     order::check(&index, &mut violations);
     devices::check(&index, &mut violations);
+    readings::check(&index, &mut violations);
     violations
 }

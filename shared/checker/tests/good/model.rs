@@ -1,6 +1,8 @@
 //! A small model of a correct chat, which records what clients of one would.
 
-use natter_checker::{Attempt, DeviceStart, Outcome, Received, Recorder, Span, Via};
+use std::collections::HashSet;
+
+use natter_checker::{Attempt, DeviceStart, Outcome, Reading, Received, Recorder, Source, Span, Via};
 use natter_ids::{ClientId, ConversationId, DeviceId, Seq, UserId};
 use natter_protocol::{Change, Entry, Event};
 use proptest::prelude::*;
@@ -13,6 +15,7 @@ pub enum Call {
     Received(Received),
     Member(Span),
     Start(DeviceStart),
+    Reading(Reading),
 }
 
 pub fn record(calls: &[Call]) -> Recorder {
@@ -24,6 +27,7 @@ pub fn record(calls: &[Call]) -> Recorder {
             Call::Received(received) => recorder.received(received),
             Call::Member(span) => recorder.member(span),
             Call::Start(start) => recorder.start(start),
+            Call::Reading(reading) => recorder.reading(reading),
         }
     }
     recorder
@@ -57,10 +61,6 @@ pub enum Op {
     NewDevice {
         user: usize,
     },
-    ReadHistory {
-        device: usize,
-        room: usize,
-    },
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -88,7 +88,6 @@ pub fn ops() -> impl Strategy<Value = Vec<Op>> {
         2 => n().prop_map(|device| Op::Disconnect { device }),
         3 => (n(), 0_usize..3).prop_map(|(device, stale)| Op::Reconnect { device, stale }),
         1 => n().prop_map(|user| Op::NewDevice { user }),
-        1 => (n(), n()).prop_map(|(device, room)| Op::ReadHistory { device, room }),
     ];
     prop::collection::vec(op, 1..80)
 }
@@ -131,6 +130,7 @@ impl Chat {
         for device in 0..chat.devices.len() {
             chat.connect(device, 0);
         }
+        (0..3).for_each(|room| chat.read_everywhere(room));
         chat
     }
 
@@ -154,7 +154,6 @@ impl Chat {
             }
             Op::Reconnect { device, stale } => self.connect(device % self.devices.len(), *stale),
             Op::NewDevice { user } => self.new_device(user % 4),
-            Op::ReadHistory { device, room } => self.read_history(device % self.devices.len(), room % 3),
         }
     }
 
@@ -280,16 +279,24 @@ impl Chat {
         Received { user: self.users[it.user].clone(), device: it.id.clone(), session: it.session, via, event }
     }
 
-    fn read_history(&mut self, device: usize, room: usize) {
-        let user = self.devices[device].user;
-        if !self.is_member(user, room) {
-            return;
+    fn read_everywhere(&mut self, room: usize) {
+        self.read(Source::Archive, room, |_| true);
+        for user in 0..4 {
+            let shows = |event: &Event| self.may_see(user, event);
+            let seen: HashSet<_> = self.log.iter().filter(|event| shows(event)).map(|event| event.seq).collect();
+            let name = &self.users[user];
+            let resumes = (!self.rooms[room].spans[user].is_empty()).then(|| Source::Resume(name.clone()));
+            let reads = self.is_member(user, room).then(|| Source::History(name.clone()));
+            for source in resumes.into_iter().chain(reads) {
+                self.read(source, room, |seq| seen.contains(&seq));
+            }
         }
-        self.devices[device].session += 1;
-        let conversation = &self.rooms[room].id;
-        let seen = self.log.iter().filter(|event| event.conversation == *conversation && self.may_see(user, event));
-        let calls: Vec<_> =
-            seen.map(|event| Call::Received(self.receipt(device, Via::History, event.clone()))).collect();
-        self.calls.extend(calls);
+    }
+
+    fn read(&mut self, source: Source, room: usize, shows: impl Fn(Seq) -> bool) {
+        let conversation = self.rooms[room].id.clone();
+        let stands = self.log.iter().filter(|event| event.conversation == conversation && shows(event.seq));
+        let events = stands.cloned().collect();
+        self.calls.push(Call::Reading(Reading { source, conversation, events }));
     }
 }

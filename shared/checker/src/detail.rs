@@ -1,0 +1,94 @@
+//! What a violation says besides its sort.
+
+use std::fmt;
+
+use natter_ids::{DeviceId, UserId};
+
+use crate::{Kind, Source};
+
+/// Why a message is one that nobody sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Forgery {
+    /// Nobody tried to send anything under this sender and client id.
+    #[error("nobody tried to send it")]
+    NeverAttempted,
+    /// It was refused.
+    #[error("it was refused")]
+    Refused,
+    /// The text differs from what was sent.
+    #[error("its text is not the one sent")]
+    OtherText,
+    /// It was sent to another conversation.
+    #[error("it was sent to another conversation")]
+    OtherConversation,
+}
+
+/// In what two versions of an entry differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Difference {
+    /// Who did it, under which id.
+    #[error("sender or client id")]
+    Author,
+    /// What happened: for a message, its text.
+    #[error("content")]
+    Content,
+    /// When it was accepted.
+    #[error("time")]
+    Time,
+    /// Which entry is said to be the one before.
+    #[error("link")]
+    Link,
+}
+
+/// How a reading differs from what devices received.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Mismatch {
+    /// It lacks an entry that stands elsewhere.
+    #[error("lacks")]
+    Lacks,
+    /// It lacks an entry that was accepted, and so does every other place.
+    #[error("lacks, like everybody else,")]
+    LacksLikeAll,
+    /// It holds an entry twice.
+    #[error("repeats")]
+    Repeats,
+    /// It shows an entry behind a later one.
+    #[error("puts behind a later one")]
+    Misplaces,
+    /// It shows an entry of another conversation, or of a time at which the reader was no member.
+    #[error("shows, without a right to it,")]
+    Leaks,
+}
+
+impl Mismatch {
+    pub(crate) fn kind(self) -> Kind {
+        match self {
+            Self::Lacks | Self::Repeats | Self::Misplaces => Kind::Divergent,
+            Self::LacksLikeAll => Kind::Lost,
+            Self::Leaks => Kind::Leaked,
+        }
+    }
+}
+
+/// Where a version of an entry was seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Witness {
+    /// On a device.
+    Device {
+        /// Whose.
+        user: UserId,
+        /// Which.
+        device: DeviceId,
+    },
+    /// In a reading.
+    Source(Source),
+}
+
+impl fmt::Display for Witness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Device { user, device } => write!(f, "{user:?} on device {device}"),
+            Self::Source(source) => source.fmt(f),
+        }
+    }
+}
