@@ -96,6 +96,36 @@ impl Crowd {
         wait_for(&format!("everybody to hear {count} more messages"), DRAIN, async || enough().then_some(())).await;
     }
 
+    /// From now on each message has to be answered, and to come to everybody, within so much time
+    /// of nothing being broken.
+    pub fn is_due_within(&self, bound: Duration) {
+        self.recorder.bound(bound);
+    }
+
+    /// Something breaks, and may hold up everything.
+    pub fn breaks(&self, what: &str) {
+        self.recorder.broken(what);
+    }
+
+    /// It works again.
+    pub fn is_mended(&self) {
+        self.recorder.mended();
+    }
+
+    /// Waits until everybody has said something new in each of their conversations, and everybody
+    /// has heard it; returns how long that took. `None` when a minute is not enough: finish, and
+    /// the checker tells what does not arrive.
+    pub async fn is_well_again(&self) -> Option<Duration> {
+        let began = Instant::now();
+        let well = async {
+            self.load.everybody_speaks().await;
+            let said = self.load.newest();
+            let heard = || self.people.iter().all(|person| person.has_heard(&self.talks, &said));
+            wait_for("everybody to hear everybody", DRAIN * 2, async || heard().then_some(())).await;
+        };
+        timeout(DRAIN, well).await.ok().map(|()| began.elapsed())
+    }
+
     /// Lets everybody finish, waits until everything accepted has come to everybody, reads it back
     /// from everywhere, and checks.
     pub async fn finish(mut self, cluster: &Cluster) -> Report {

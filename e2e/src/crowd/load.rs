@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use natter_ids::Seq;
 use natter_testkit::wait_for;
 use tokio::{
     sync::watch,
@@ -28,9 +29,12 @@ pub(crate) struct Accepted {
     pub slowest: Duration,
 }
 
-#[derive(Default)]
 struct Counts {
     accepted: AtomicU64,
+    /// How many of each speaker.
+    by_speaker: Vec<AtomicU64>,
+    /// The newest entry that was accepted in each conversation.
+    newest: Vec<AtomicU64>,
     slowest_ms: AtomicU64,
     failed: Mutex<Option<String>>,
 }
@@ -45,19 +49,40 @@ impl Load {
     /// Everybody says something in each of their conversations in turn.
     pub fn start(people: &[Arc<Person>], talks: &Arc<[Talk]>, per_second: f64) -> Self {
         let (stop, stopped) = watch::channel(false);
-        let counts = Arc::<Counts>::default();
-        let mut speakers = JoinSet::new();
+        // One speaker for each conversation: an outage of one does not silence the others.
+        let mut places = Vec::new();
         for person in people {
             let own: Vec<_> = (0..talks.len()).filter(|talk| talks[*talk].members.contains(person.user())).collect();
             let pause = Duration::from_secs_f64(own.len() as f64 / per_second);
-            // One speaker for each conversation: an outage of one does not silence the others.
-            for talk in own {
-                let (person, talks, counts) = (Arc::clone(person), Arc::clone(talks), Arc::clone(&counts));
-                let stopped = stopped.clone();
-                speakers.spawn(async move { speak(&person, &talks[talk], &counts, stopped, pause).await });
-            }
+            places.extend(own.into_iter().map(|talk| (person, talk, pause)));
+        }
+        let counts = Arc::new(Counts::new(places.len(), talks.len()));
+        let mut speakers = JoinSet::new();
+        for (number, (person, talk, pause)) in places.into_iter().enumerate() {
+            let (person, talks, counts) = (Arc::clone(person), Arc::clone(talks), Arc::clone(&counts));
+            let stopped = stopped.clone();
+            speakers.spawn(async move {
+                let said = |seq| counts.said(number, talk, seq);
+                if let Err(why) = speak(&person, &talks[talk], said, stopped, pause).await {
+                    counts.fail(why);
+                }
+            });
         }
         Self { stop, speakers, counts }
+    }
+
+    /// Waits until every speaker has begun to say something anew, and it was accepted.
+    pub async fn everybody_speaks(&self) {
+        let said = || self.counts.by_speaker.iter().map(|count| count.load(Relaxed)).collect::<Vec<_>>();
+        let before = said();
+        // The first may have been under way already.
+        let enough = || said().iter().zip(&before).all(|(now, before)| *now >= before + 2);
+        wait_for("everybody to speak", LIMIT * 2, async || enough().then_some(())).await;
+    }
+
+    /// The newest entry that was accepted in each conversation.
+    pub fn newest(&self) -> Vec<Seq> {
+        self.counts.newest.iter().map(|seq| seq.load(Relaxed)).collect()
     }
 
     pub async fn says_more(&self, count: u64) {
@@ -88,32 +113,58 @@ impl Load {
 }
 
 impl Counts {
+    fn new(speakers: usize, talks: usize) -> Self {
+        let zeros = |count| (0..count).map(|_| AtomicU64::new(0)).collect();
+        Self {
+            accepted: AtomicU64::new(0),
+            by_speaker: zeros(speakers),
+            newest: zeros(talks),
+            slowest_ms: AtomicU64::new(0),
+            failed: Mutex::new(None),
+        }
+    }
+
+    fn said(&self, speaker: usize, talk: usize, Said { seq, took }: Said) {
+        self.accepted.fetch_add(1, Relaxed);
+        self.newest[talk].fetch_max(seq, Relaxed);
+        self.by_speaker[speaker].fetch_add(1, Relaxed);
+        self.slowest_ms.fetch_max(u64::try_from(took.as_millis()).unwrap_or(u64::MAX), Relaxed);
+    }
+
+    fn fail(&self, why: String) {
+        *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
+    }
+
     fn failed(&self) -> Option<String> {
         self.failed.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
-async fn speak(person: &Person, talk: &Talk, counts: &Counts, stopped: watch::Receiver<bool>, pause: Duration) {
+/// A message that was accepted.
+struct Said {
+    seq: Seq,
+    took: Duration,
+}
+
+async fn speak(
+    person: &Person,
+    talk: &Talk,
+    said: impl Fn(Said),
+    stopped: watch::Receiver<bool>,
+    pause: Duration,
+) -> Result<(), String> {
     let mut tick = interval(pause);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     for number in 0_u64.. {
         tick.tick().await;
         if *stopped.borrow() {
-            return;
+            break;
         }
         let began = Instant::now();
-        match person.say(&talk.conversation, format!("{} says {number} in {}", person.user(), talk.conversation)).await
-        {
-            Ok(_) => {
-                counts.accepted.fetch_add(1, Relaxed);
-                let took = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-                counts.slowest_ms.fetch_max(took, Relaxed);
-            }
-            Err(error) => {
-                let said = format!("{}'s message {number} was not accepted: {error}", person.user());
-                *counts.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(said);
-                return;
-            }
-        }
+        let text = format!("{} says {number} in {}", person.user(), talk.conversation);
+        let seq = person.say(&talk.conversation, text).await;
+        let seq = seq.map_err(|error| format!("{}'s message {number} was not accepted: {error}", person.user()))?;
+        said(Said { seq, took: began.elapsed() });
     }
+    Ok(())
 }

@@ -1,6 +1,12 @@
 //! One person of a crowd: a device that records all it receives.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::{
+    collections::HashMap,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
 
 use natter_checker::{Attempt, Outcome, Received, Recorder, Via};
 use natter_client::{Client, Notification, SendError, Stats};
@@ -8,6 +14,7 @@ use natter_ids::{ClientId, ConversationId, DeviceId, Position, Seq, UserId};
 use natter_protocol::Change;
 use natter_testkit::wait_for;
 
+use super::Talk;
 use crate::{Cluster, device::PATIENCE, people::user};
 
 pub(crate) struct Person {
@@ -16,6 +23,8 @@ pub(crate) struct Person {
     client: Client,
     recorder: Recorder,
     heard: AtomicU64,
+    /// The newest entry of each conversation that has come.
+    newest: Mutex<HashMap<ConversationId, Seq>>,
     caught_up: AtomicU64,
 }
 
@@ -25,7 +34,8 @@ impl Person {
         let order: Vec<_> = (0..gateways).map(|offset| (number + offset) % gateways).collect();
         let device = DeviceId::random();
         let client = cluster.client(name, &order).device(device.clone()).connect().expect("settings of a client");
-        Self { user: user(name), device, client, recorder, heard: AtomicU64::new(0), caught_up: AtomicU64::new(0) }
+        let (heard, caught_up, newest) = (AtomicU64::new(0), AtomicU64::new(0), Mutex::default());
+        Self { user: user(name), device, client, recorder, heard, newest, caught_up }
     }
 
     pub fn user(&self) -> &UserId {
@@ -35,6 +45,14 @@ impl Person {
     /// How many messages have come.
     pub fn heard(&self) -> u64 {
         self.heard.load(Relaxed)
+    }
+
+    /// Whether everything up to these entries has come, one for each conversation; those of others
+    /// do not count.
+    pub fn has_heard(&self, talks: &[Talk], upto: &[Seq]) -> bool {
+        let newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut own = talks.iter().zip(upto).filter(|(talk, _)| talk.members.contains(&self.user));
+        own.all(|(talk, upto)| newest.get(&talk.conversation).is_some_and(|seq| seq >= upto))
     }
 
     /// Where the device is, once it has caught up.
@@ -67,6 +85,8 @@ impl Person {
                     if matches!(event.entry.change, Change::Message { .. }) {
                         self.heard.fetch_add(1, Relaxed);
                     }
+                    let conversation = event.conversation.clone();
+                    self.newest.lock().unwrap_or_else(PoisonError::into_inner).insert(conversation, event.seq);
                     let (user, device) = (self.user.clone(), self.device.clone());
                     self.recorder.received(Received { user, device, session, via: Via::Session, event: *event });
                 }

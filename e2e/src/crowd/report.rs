@@ -1,6 +1,7 @@
 //! What a crowd went through.
 
 use std::{
+    collections::BTreeMap,
     fmt,
     path::{Path, PathBuf},
     time::Duration,
@@ -11,8 +12,8 @@ use natter_client::Stats;
 
 use super::load::Accepted;
 
-/// Violations that a failure lists; there may be thousands of one cause.
-const LISTED: usize = 20;
+/// Violations of each kind that a failure lists; there may be thousands of one cause.
+const LISTED: usize = 8;
 
 /// What a crowd went through, and what the checker says.
 pub struct Report {
@@ -20,7 +21,7 @@ pub struct Report {
     violations: Vec<Violation>,
     total: Stats,
     accepted: Accepted,
-    /// What could not be judged.
+    /// What went wrong besides what the checker finds.
     problems: Vec<String>,
     took: Duration,
     file: PathBuf,
@@ -62,6 +63,11 @@ impl Report {
         self.total
     }
 
+    /// Adds what else went wrong.
+    pub fn also(&mut self, problem: Option<String>) {
+        self.problems.extend(problem);
+    }
+
     /// Asserts that nothing was lost, repeated, reordered, leaked or made up, that it stands
     /// everywhere as it was received, and that gateways left nothing of that to the clients to
     /// repair.
@@ -73,8 +79,13 @@ impl Report {
         if self.violations.is_empty() && self.problems.is_empty() && gateways_at_fault == 0 {
             return;
         }
-        let violations = self.violations.iter().take(LISTED).map(ToString::to_string);
-        let listed: Vec<_> = self.problems.iter().cloned().chain(violations).collect();
+        let mut by_kind: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        self.violations.iter().for_each(|it| by_kind.entry(it.kind()).or_default().push(it));
+        let of_kind = |(kind, all): (_, Vec<&Violation>)| {
+            let listed = all.iter().take(LISTED).map(ToString::to_string);
+            std::iter::once(format!("{} {kind}:", all.len())).chain(listed).collect::<Vec<_>>()
+        };
+        let listed: Vec<_> = self.problems.iter().cloned().chain(by_kind.into_iter().flat_map(of_kind)).collect();
         panic!("{self}\nhistory: {}\n{}", keep(&self.history, &self.file), listed.join("\n"));
     }
 }

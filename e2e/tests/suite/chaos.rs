@@ -1,106 +1,96 @@
-//! Every process is killed with SIGKILL in turn, nats-server too, while a crowd goes on talking;
-//! the checker then finds nothing lost, repeated, reordered or made up.
+//! The short form of `./justw chaos`: one scenario for each kind of part that others stand in for;
+//! and that a failure can be looked into.
 
-use natter_checker::{History, Kind, check};
+use natter_checker::{History, Kind, Violation, check};
 use natter_e2e::{
-    Cluster, Crowd, Db, Report,
-    chaos::{self, tell},
+    Cluster, Crowd,
+    chaos::{self, Numbers},
 };
+use tokio::task::JoinSet;
 
-on_every_database!(every_process_is_killed_in_turn);
-
-const PEOPLE: usize = 6;
-/// What each person says per second.
-const PACE: f64 = 12.0;
-
-async fn every_process_is_killed_in_turn(database: Db) {
-    let cluster = Cluster::builder()
-        .presences(2)
-        .database(database)
-        // Everybody asks for a lot at once when a gateway dies.
-        .set("connection.user_requests_burst", 5_000)
-        .start()
-        .await;
-    let crowd = Crowd::gather(&cluster, PEOPLE, PACE).await;
-    crowd.hears_more(20).await;
-    for service in cluster.services() {
-        service.kill9();
-        crowd.says_more(60).await;
-        service.restart().await;
-        crowd.says_more(30).await;
-        crowd.hears_more(20).await;
-    }
-    cluster.nats().restart().await;
-    crowd.says_more(60).await;
-    crowd.hears_more(20).await;
-    let report = crowd.finish(&cluster).await;
-    tell(&format!("{database:?}: {report}"));
-    report.assert_clean();
-    assert!(report.stats().sessions > PEOPLE as u64, "nobody was disconnected: nothing was killed");
-    the_checker_would_have_seen(&report);
-}
-
-/// The very history that was found clean, broken in one place, is not: so its silence means
-/// something.
-fn the_checker_would_have_seen(report: &Report) {
-    let lines: Vec<_> = report.history().lines().collect();
-    let receipts: Vec<_> = (0..lines.len()).filter(|line| lines[*line].starts_with(r#"{"received""#)).collect();
-    let middle = receipts[receipts.len() / 2];
-    let kinds = |lines: Vec<String>| {
-        let violations = check(&History::from_lines(lines).unwrap());
-        violations.iter().map(natter_checker::Violation::kind).collect::<Vec<_>>()
-    };
-    let mut lost = lines.clone();
-    lost.remove(middle);
-    assert!(kinds(lost).contains(&Kind::Lost), "a receipt was taken out");
-    let mut doubled = lines.clone();
-    doubled.insert(middle, lines[middle].clone());
-    assert!(kinds(doubled).contains(&Kind::Duplicated), "a receipt was doubled");
-    let mut late = lines.clone();
-    let first = late.remove(receipts[0]);
-    late.push(first);
-    assert!(kinds(late).contains(&Kind::Reordered), "the first receipt came last");
-    let attempt = lines.iter().position(|line| line.starts_with(r#"{"attempt""#)).unwrap();
-    let mut made_up = lines;
-    made_up.remove(attempt);
-    assert!(kinds(made_up).contains(&Kind::Phantom), "nobody tried to send a message that came");
-}
-
-/// Two deliveries, two storages and two gateways stand still and go on, one after the other: what
-/// they do when they wake must not disturb those who took over.
-#[tokio::test(flavor = "multi_thread")]
-async fn every_process_stands_still_in_turn() {
-    let cluster = Cluster::builder().set("connection.user_requests_burst", 5_000).start().await;
-    let crowd = Crowd::gather(&cluster, PEOPLE, PACE).await;
-    crowd.hears_more(20).await;
-    for service in cluster.deliveries().iter().chain(cluster.storages()) {
-        service.stop_signal();
-        // More than a lease passes meanwhile.
-        crowd.hears_more(PACE as u64 * 5).await;
-        service.cont();
-        crowd.says_more(30).await;
-        crowd.hears_more(20).await;
-    }
-    let report = crowd.finish(&cluster).await;
-    tell(&format!("standing still: {report}"));
-    report.assert_clean();
-}
-
-/// The short form of `./justw chaos`: one scenario for each kind of part that others stand in for.
 macro_rules! scenarios_that_hold {
     ($($test:ident: $name:literal;)*) => {$(
         #[tokio::test(flavor = "multi_thread")]
         async fn $test() {
-            let scenario = chaos::scenario($name).expect("a scenario of that name");
-            let outcome = Box::pin(scenario.run()).await;
-            assert!(outcome.result.is_ok(), "{}: {}", scenario.name, outcome.result.unwrap_err());
+            Box::pin(holds($name)).await;
         }
     )*};
 }
 
 scenarios_that_hold! {
+    services_stand_still: "services-frozen-5s";
     leaders_of_the_log_are_killed: "log-leader-killed";
+    every_node_of_nats_is_killed: "cluster-killed";
     the_majority_of_nats_is_lost: "majority-lost";
     a_gateway_is_cut_off: "gateway-cut-off";
     the_database_is_cut_off: "database-cut-off";
+}
+
+async fn holds(name: &str) -> Numbers {
+    let scenario = chaos::scenario(name).expect("a scenario of that name");
+    let outcome = scenario.run().await;
+    outcome.result.unwrap_or_else(|why| panic!("{name}: {why}"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn services_are_killed() {
+    let numbers = Box::pin(holds("services-killed")).await;
+    assert!(numbers.disconnects > 0, "nobody was disconnected: nothing was killed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn services_on_sqlite_are_killed() {
+    let numbers = Box::pin(holds("services-killed-sqlite")).await;
+    assert!(numbers.disconnects > 0, "nobody was disconnected: nothing was killed");
+    the_checker_would_have_seen(&numbers.history);
+}
+
+/// The very history that was found clean, broken in one place, is not: so its silence means
+/// something.
+fn the_checker_would_have_seen(history: &History) {
+    let lines: Vec<_> = history.lines().collect();
+    let all = |kind: &str| {
+        let begin = format!(r#"{{"{kind}""#);
+        (0..lines.len()).filter(|line| lines[*line].starts_with(&begin)).collect::<Vec<_>>()
+    };
+    let (receipts, read) = (all("received"), all("read"));
+    let middle = receipts[receipts.len() / 2];
+    let must_find = |kind: Kind, what: &str, break_it: &dyn Fn(&mut Vec<String>)| {
+        let mut broken = lines.clone();
+        break_it(&mut broken);
+        let found = check(&History::from_lines(broken).unwrap());
+        assert!(found.iter().map(Violation::kind).any(|it| it == kind), "{kind} is not found, though {what}");
+    };
+    must_find(Kind::Lost, "a receipt was taken out", &|lines| drop(lines.remove(middle)));
+    must_find(Kind::Duplicated, "a receipt was doubled", &|lines| lines.insert(middle, lines[middle].clone()));
+    must_find(Kind::Reordered, "the first receipt came last", &|lines| {
+        let first = lines.remove(receipts[0]);
+        lines.push(first);
+    });
+    must_find(Kind::Phantom, "nobody tried to send a message that came", &|lines| {
+        drop(lines.remove(all("attempt")[0]));
+    });
+    must_find(Kind::Divergent, "an entry was taken out of what was read back", &|lines| {
+        drop(lines.remove(read[read.len() / 2]));
+    });
+    must_find(Kind::Stuck, "nothing may take any time", &|lines| lines.push(r#"{"bound":0}"#.to_owned()));
+}
+
+/// A scenario whose wait runs out leaves what was recorded until then.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_panic_keeps_the_history() {
+    let cluster = Cluster::single().start().await;
+    let folder = cluster.folder().to_owned();
+    let crowd = Crowd::gather(&cluster, 2, 4.0).await;
+    crowd.hears_more(2).await;
+    let mut fails = JoinSet::new();
+    fails.spawn(async move {
+        let _all = (cluster, crowd);
+        panic!("this panic belongs to the test");
+    });
+    assert!(fails.join_next().await.unwrap().is_err());
+    let text = std::fs::read_to_string(folder.join("history.jsonl")).expect("the history is kept");
+    let history = History::from_lines(text.lines()).unwrap();
+    assert!(history.receipts() >= 4, "{} receipts", history.receipts());
+    std::fs::remove_dir_all(folder).unwrap();
 }

@@ -1,6 +1,6 @@
 //! What a violation says besides its sort.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use natter_ids::{DeviceId, UserId};
 
@@ -38,6 +38,28 @@ pub enum Difference {
     /// Which entry is said to be the one before.
     #[error("link")]
     Link,
+}
+
+/// How long something took that has a bound.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delay {
+    /// From the moment on at which nothing was in its way.
+    pub took: Duration,
+    /// How long it may take.
+    pub bound: Duration,
+    /// What was broken before and mended at that moment; none when nothing was.
+    pub after: Option<String>,
+}
+
+impl fmt::Display for Delay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { took, bound, after } = self;
+        let after = after
+            .as_ref()
+            .map(|what| format!(" after {what} was mended"))
+            .unwrap_or_else(|| " after it could have".to_owned());
+        write!(f, "{:.1} s{after}: {:.1} s is the bound", took.as_secs_f64(), bound.as_secs_f64())
+    }
 }
 
 /// How a reading differs from what devices received.

@@ -5,7 +5,8 @@ use crate::record::Record;
 /// What clients tried, were answered and received, in the order in which it happened.
 ///
 /// As text it is one JSON object per line, named by its only key: `attempt`, `outcome`, `member`,
-/// `start`, `device`, `event`, `received`, `reading`, `read`. The lines `device`, `event` and
+/// `start`, `device`, `event`, `received`, `reading`, `read`, `at`, `bound`, `broken`, or the text
+/// `mended`. The lines `device`, `event` and
 /// `reading` count from 0, each for themselves; `received` and `read` call them by these numbers.
 /// Texts of messages are part of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -11,6 +11,9 @@
 //! recorder.attempt(..)       before a message is sent, each time
 //! recorder.outcome(..)       once it is answered, or the answer is given up
 //! recorder.received(..)      each event, in the order in which the device received it
+//! recorder.bound(..)         how soon a message has to arrive while nothing is broken,
+//! recorder.broken(..)        and when something was,
+//! recorder.mended(..)        until when
 //! recorder.reading(..)       at the end, what history, a new device or the archive shows
 //! check(&recorder.history()) the violations, none for a good history
 //! ```
@@ -19,6 +22,7 @@
 //! was attempted after another one had been accepted has to follow it in the log.
 
 mod check;
+mod clock;
 mod detail;
 mod history;
 mod record;
@@ -26,7 +30,7 @@ mod recorder;
 mod violation;
 
 pub use check::check;
-pub use detail::{Difference, Forgery, Mismatch, Witness};
+pub use detail::{Delay, Difference, Forgery, Mismatch, Witness};
 pub use history::{History, UnreadableLine};
 pub use record::{Attempt, DeviceStart, Outcome, Reading, Received, Source, Span, Via};
 pub use recorder::Recorder;

@@ -145,6 +145,14 @@ pub(crate) enum Record {
     Received(Receipt),
     /// Gives a reading the next number, from 0.
     Reading(Box<Place>),
+    /// What follows happened at this time, in milliseconds since the recorder began.
+    At(u64),
+    /// How soon everything has to happen, in milliseconds, while nothing is broken.
+    Bound(u64),
+    /// Something was broken on purpose.
+    Broken(String),
+    /// It was mended.
+    Mended,
     /// An entry of a reading, both by number.
     Read {
         reading: u32,

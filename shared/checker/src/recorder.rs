@@ -3,6 +3,7 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use natter_ids::{ClientId, ConversationId, Seq};
@@ -10,6 +11,7 @@ use natter_protocol::Event;
 
 use crate::{
     Attempt, DeviceStart, History, Outcome, Reading, Received, Span,
+    clock::Clock,
     record::{Owner, Place, Receipt, Record},
 };
 
@@ -20,6 +22,9 @@ pub struct Recorder(Arc<Mutex<Inner>>);
 #[derive(Debug, Default)]
 struct Inner {
     records: Vec<Record>,
+    clock: Clock,
+    /// The time of the newest record, in milliseconds.
+    now: u64,
     devices: HashMap<Owner, u32>,
     /// Where in `records` each version of an entry is, and its number as an event.
     events: HashMap<(ConversationId, Seq), Vec<(usize, u32)>>,
@@ -31,6 +36,28 @@ impl Recorder {
     /// An empty history.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// An empty history, with a clock of one's own: the time since the recorder began.
+    pub fn with_clock(clock: impl Fn() -> Duration + Send + 'static) -> Self {
+        Self(Arc::new(Mutex::new(Inner { clock: Clock::new(clock), ..Inner::default() })))
+    }
+
+    /// Records how soon a message has to be answered, and then to reach every device, while
+    /// nothing is broken. Without this no time is too long. For devices that are there all the
+    /// time: that one was away is no excuse.
+    pub fn bound(&self, bound: Duration) {
+        self.inner().records.push(Record::Bound(ms(bound)));
+    }
+
+    /// Records that something is broken on purpose from now on.
+    pub fn broken(&self, what: impl Into<String>) {
+        self.inner().records.push(Record::Broken(what.into()));
+    }
+
+    /// Records that it works again: what was under way is due within the bound.
+    pub fn mended(&self) {
+        self.inner().records.push(Record::Mended);
     }
 
     /// Records that a message is about to be sent; also each time it is sent again.
@@ -87,11 +114,21 @@ impl Recorder {
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
         // Every change is a push that happens or does not: a panic elsewhere leaves it whole.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.tell_time();
+        inner
     }
 }
 
 impl Inner {
+    fn tell_time(&mut self) {
+        let now = ms(self.clock.elapsed());
+        if now > self.now {
+            self.now = now;
+            self.records.push(Record::At(now));
+        }
+    }
+
     fn device(&mut self, owner: Owner) -> u32 {
         if let Some(number) = self.devices.get(&owner) {
             return *number;
@@ -114,4 +151,8 @@ impl Inner {
         self.events_count += 1;
         number
     }
+}
+
+fn ms(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

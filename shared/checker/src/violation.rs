@@ -4,7 +4,7 @@ use std::fmt;
 
 use natter_ids::{ClientId, ConversationId, DeviceId, Seq, UserId};
 
-use crate::{Difference, Forgery, Mismatch, Source, Witness};
+use crate::{Delay, Difference, Forgery, Mismatch, Source, Witness};
 
 /// The name of a sort of [`Violation`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -23,6 +23,8 @@ pub enum Kind {
     Leaked,
     /// An event does not link to the entry before it.
     Unlinked,
+    /// Something came later than it may.
+    Stuck,
 }
 
 impl fmt::Display for Kind {
@@ -35,6 +37,7 @@ impl fmt::Display for Kind {
             Self::Divergent => "divergent",
             Self::Leaked => "leaked",
             Self::Unlinked => "unlinked",
+            Self::Stuck => "stuck",
         })
     }
 }
@@ -185,6 +188,32 @@ pub enum Violation {
         /// What it should name.
         before: Seq,
     },
+    /// A device got an entry later than it may.
+    #[error("stuck: {user:?} on device {device} got entry {seq} of {conversation} only {delay}")]
+    Stuck {
+        /// Whose device.
+        user: UserId,
+        /// Which device.
+        device: DeviceId,
+        /// Where.
+        conversation: ConversationId,
+        /// The entry that came late.
+        seq: Seq,
+        /// How late.
+        delay: Delay,
+    },
+    /// A message was answered later than it may be, or not at all.
+    #[error("stuck: message {client_id} of {sender:?} to {conversation} was not answered, or only {delay}")]
+    StuckMessage {
+        /// Who sent it.
+        sender: UserId,
+        /// Its id.
+        client_id: ClientId,
+        /// Where to.
+        conversation: ConversationId,
+        /// How late.
+        delay: Delay,
+    },
     /// A place that holds a conversation differs from what devices received.
     #[error("{}: {place} {mismatch} entry {seq} of {conversation}", mismatch.kind())]
     Reading {
@@ -210,6 +239,7 @@ impl Violation {
             Self::Divergent { .. } | Self::DivergentMessage { .. } => Kind::Divergent,
             Self::Leaked { .. } => Kind::Leaked,
             Self::Unlinked { .. } => Kind::Unlinked,
+            Self::Stuck { .. } | Self::StuckMessage { .. } => Kind::Stuck,
             Self::Reading { mismatch, .. } => mismatch.kind(),
         }
     }

@@ -1,7 +1,13 @@
 //! Single rules, on histories short enough to read.
 #![allow(clippy::unwrap_used)]
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
 
 use natter_checker::{Attempt, DeviceStart, History, Kind, Outcome, Received, Recorder, Span, Via, check};
 use natter_ids::{ClientId, ConversationId, DeviceId, Seq, UserId};
@@ -203,6 +209,30 @@ fn an_entry_known_only_from_a_link_is_missed() {
         get(&recorder, who, 1, message("alice", 1, "one", 5, 3));
     }
     assert_eq!(kinds(&recorder), [Kind::Lost, Kind::Lost]);
+}
+
+#[test]
+fn a_message_that_is_not_answered_in_time_is_stuck() {
+    let time = Arc::new(AtomicU64::new(0));
+    let clock = Arc::clone(&time);
+    let recorder = Recorder::with_clock(move || Duration::from_millis(clock.load(Relaxed)));
+    recorder.bound(Duration::from_secs(5));
+    try_to_send(&recorder, "alice", 1, "hello");
+    recorder.broken("storage");
+    time.store(20_000, Relaxed);
+    assert_eq!(found(&recorder), [""; 0], "it is broken");
+    recorder.mended();
+    time.store(25_000, Relaxed);
+    assert_eq!(found(&recorder), [""; 0], "it is due");
+    time.store(25_200, Relaxed);
+    let sentence = format!(
+        "stuck: message 00000000-0000-7000-8000-000000000001 of \"alice\" to {} was not answered, or only \
+         5.2 s after storage was mended: 5.0 s is the bound",
+        room()
+    );
+    assert_eq!(found(&recorder), [sentence]);
+    recorder.outcome(id(1), Outcome::Refused);
+    assert_eq!(kinds(&recorder), [Kind::Stuck], "a late answer is still late");
 }
 
 #[test]

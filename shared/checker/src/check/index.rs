@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use natter_ids::{ClientId, ConversationId, Seq, UserId};
 use natter_protocol::Event;
 
-use super::tries::Tries;
+use super::{times::Times, tries::Tries};
 use crate::{
     DeviceStart, Forgery, History, Source, Span, Via, Witness,
     record::{Owner, Place, Receipt, Record},
@@ -22,6 +22,7 @@ pub(super) struct Index<'a> {
     /// The devices that are owed deliveries, by user.
     pub owed: HashMap<UserId, BTreeSet<Device>>,
     pub readings: Vec<Reading<'a>>,
+    pub times: Times<'a>,
 }
 
 /// What stands in one place of a conversation.
@@ -67,6 +68,8 @@ pub(super) struct Arrival {
     pub via: Via,
     pub session: u64,
     pub seq: Seq,
+    /// When, in milliseconds.
+    pub at: u64,
 }
 
 impl<'a> Index<'a> {
@@ -77,8 +80,14 @@ impl<'a> Index<'a> {
         let mut seen = HashSet::new();
         for (now, record) in history.records.iter().enumerate() {
             match record {
-                Record::Attempt(attempt) => index.tries.attempt(attempt, now),
-                Record::Outcome { client_id, outcome } => index.tries.outcome(*client_id, *outcome, now),
+                Record::Attempt(attempt) => index.tries.attempt(attempt, now, index.times.now),
+                Record::Outcome { client_id, outcome } => {
+                    index.tries.outcome(*client_id, *outcome, now, index.times.now);
+                }
+                Record::At(now) => index.times.now = *now,
+                Record::Bound(bound) => index.times.bound = Some(*bound),
+                Record::Broken(what) => index.times.broken(what),
+                Record::Mended => index.times.mended(),
                 Record::Member(span) => index.member(span),
                 Record::Start(start) => starts.push(&**start),
                 Record::Device(owner) => index.devices.push((**owner).clone()),
@@ -138,7 +147,7 @@ impl<'a> Index<'a> {
             let owner = &self.devices[device as usize];
             self.owed.entry(owner.user.clone()).or_default().insert(device);
         }
-        arrivals.push(Arrival { via, session, seq: event.seq });
+        arrivals.push(Arrival { via, session, seq: event.seq, at: self.times.now });
     }
 
     fn start_devices(&mut self, starts: &[&'a DeviceStart]) {

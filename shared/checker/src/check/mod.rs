@@ -9,6 +9,8 @@ mod index;
 mod messages;
 mod order;
 mod readings;
+mod stuck;
+mod times;
 mod tries;
 
 use index::Index;
@@ -25,5 +27,6 @@ pub fn check(history: &History) -> Vec<Violation> {
     order::check(&index, &mut violations);
     devices::check(&index, &mut violations);
     readings::check(&index, &mut violations);
+    stuck::check(&index, &mut violations);
     violations
 }

@@ -33,7 +33,7 @@ impl View<'_> {
         let mut newest_in_session: HashMap<(Via, u64), Seq> = HashMap::new();
         let mut ever: HashSet<Seq> = HashSet::new();
         let mut newest_ever = 0;
-        for Arrival { via, session, seq } in arrivals.iter().copied() {
+        for Arrival { via, session, seq, .. } in arrivals.iter().copied() {
             let newest = newest_in_session.entry((via, session)).or_default();
             let new = ever.insert(seq);
             if !in_session.insert((via, session, seq)) {

@@ -16,6 +16,11 @@ pub(super) struct Try<'a> {
     pub accepted: Option<(usize, Seq)>,
     /// Further acceptances, under other numbers.
     pub accepted_again: Vec<Seq>,
+    /// When it was attempted last, and when that was answered, in milliseconds.
+    pub asked_ms: u64,
+    pub answered_ms: Option<u64>,
+    /// When it was accepted first, in milliseconds.
+    pub accepted_ms: Option<u64>,
     /// Attempts without a known end.
     open: u32,
     refused: bool,
@@ -37,26 +42,40 @@ pub(super) struct Tries<'a> {
 }
 
 impl<'a> Tries<'a> {
-    pub fn attempt(&mut self, attempt: &'a Attempt, now: usize) {
+    pub fn attempt(&mut self, attempt: &'a Attempt, now: usize, ms: u64) {
         let same_id = self.by_id.entry(attempt.client_id).or_default();
         let known = same_id.iter().copied().find(|index| self.all[*index].attempt == attempt);
         let index = known.unwrap_or_else(|| {
             let (accepted, accepted_again) = (None, Vec::new());
-            self.all.push(Try { attempt, tried_at: now, accepted, accepted_again, open: 0, refused: false });
+            self.all.push(Try {
+                attempt,
+                tried_at: now,
+                accepted,
+                accepted_again,
+                asked_ms: ms,
+                answered_ms: None,
+                accepted_ms: None,
+                open: 0,
+                refused: false,
+            });
             same_id.push(self.all.len() - 1);
             self.all.len() - 1
         });
-        self.all[index].open += 1;
+        let tried = &mut self.all[index];
+        tried.open += 1;
+        (tried.asked_ms, tried.answered_ms) = (ms, None);
         self.newest.insert(attempt.client_id, index);
     }
 
     /// An outcome of what was never attempted belongs nowhere and is left out.
-    pub fn outcome(&mut self, client_id: ClientId, outcome: Outcome, now: usize) {
+    pub fn outcome(&mut self, client_id: ClientId, outcome: Outcome, now: usize, ms: u64) {
         let Some(index) = self.newest.get(&client_id) else { return };
         let tried = &mut self.all[*index];
+        tried.answered_ms = Some(ms);
         match outcome {
             Outcome::Accepted { seq } => {
                 tried.open = tried.open.saturating_sub(1);
+                tried.accepted_ms.get_or_insert(ms);
                 match tried.accepted {
                     None => tried.accepted = Some((now, seq)),
                     Some((_, first)) if first != seq => tried.accepted_again.push(seq),

@@ -4,6 +4,7 @@
 
 mod model;
 mod readings;
+mod stuck;
 
 use std::collections::HashSet;
 

@@ -1,6 +1,13 @@
 //! A small model of a correct chat, which records what clients of one would.
 
-use std::collections::HashSet;
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use natter_checker::{Attempt, DeviceStart, Outcome, Reading, Received, Recorder, Source, Span, Via};
 use natter_ids::{ClientId, ConversationId, DeviceId, Seq, UserId};
@@ -16,10 +23,17 @@ pub enum Call {
     Member(Span),
     Start(DeviceStart),
     Reading(Reading),
+    Bound(Duration),
+    Broken(&'static str),
+    Mended,
+    /// Time passes.
+    Wait(Duration),
 }
 
 pub fn record(calls: &[Call]) -> Recorder {
-    let recorder = Recorder::new();
+    let passed = Arc::new(AtomicU64::new(0));
+    let clock = Arc::clone(&passed);
+    let recorder = Recorder::with_clock(move || Duration::from_millis(clock.load(Relaxed)));
     for call in calls.iter().cloned() {
         match call {
             Call::Attempt(attempt) => recorder.attempt(attempt),
@@ -28,6 +42,10 @@ pub fn record(calls: &[Call]) -> Recorder {
             Call::Member(span) => recorder.member(span),
             Call::Start(start) => recorder.start(start),
             Call::Reading(reading) => recorder.reading(reading),
+            Call::Bound(bound) => recorder.bound(bound),
+            Call::Broken(what) => recorder.broken(what),
+            Call::Mended => recorder.mended(),
+            Call::Wait(time) => drop(passed.fetch_add(time.as_millis() as u64, Relaxed)),
         }
     }
     recorder
