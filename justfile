@@ -42,7 +42,14 @@ chaos *ARGS: _build-all
     NATTER_POSTGRES_BIN=$(tools/find-postgres)
     NATTER_BIN='{{ natter }}'
     export NATTER_POSTGRES_BIN NATTER_BIN
+    if [ -x '{{ target }}/previous/natter' ]; then
+        export NATTER_PREVIOUS_BIN='{{ target }}/previous/natter'
+    fi
     exec '{{ target }}/debug/natter-chaos' "$@"
+
+# Builds the release before this one, or REVISION: `chaos` then also rolls from it and back.
+previous *REVISION:
+    @tools/build-previous "$@"
 
 # Feeds damaged frames, positions, entries and configuration to what reads them: SECONDS for each TARGET, or all.
 fuzz *ARGS:

@@ -16,7 +16,7 @@ use wires::Wires;
 use crate::{
     folder::Folder,
     nats::Nats,
-    service::{Launch, Service},
+    service::{Launch, Release, Service},
 };
 
 /// Where a deployment archives.
@@ -162,12 +162,12 @@ impl Cluster {
         }
     }
 
-    /// `natter nats apply`, as an operator runs it.
+    /// `natter nats apply` of this release, as an operator runs it.
     ///
     /// # Panics
     /// When it fails for a minute.
     pub async fn apply(&self) {
-        builder::apply(&self.launch).await;
+        builder::apply(&Launch { release: Release::This, ..self.launch.clone() }).await;
     }
 
     /// Runs the `natter` binary with this deployment's configuration, such as

@@ -1,5 +1,6 @@
 //! People who talk all the time while a test breaks things, and what the checker says afterwards.
 
+mod latency;
 mod load;
 mod person;
 mod readback;
@@ -17,6 +18,7 @@ use natter_testkit::wait_for;
 use tokio::{task::JoinSet, time::timeout};
 
 use crate::{Cluster, chaos::tell};
+use latency::Latency;
 use load::Load;
 use person::Person;
 pub use report::Report;
@@ -38,6 +40,7 @@ pub struct Crowd {
     recorder: Recorder,
     receivers: JoinSet<()>,
     load: Load,
+    latency: Arc<Latency>,
     folder: PathBuf,
     began: Instant,
 }
@@ -49,11 +52,12 @@ impl Crowd {
     /// # Panics
     /// When somebody cannot connect.
     pub async fn gather(cluster: &Cluster, count: usize, per_second: f64) -> Self {
-        let recorder = Recorder::new();
+        let (recorder, latency) = (Recorder::new(), Arc::new(Latency::new()));
         let mut receivers = JoinSet::new();
         let mut people = Vec::new();
         for number in 0..count {
-            let person = Arc::new(Person::new(cluster, &format!("person-{number}"), number, recorder.clone()));
+            let name = format!("person-{number}");
+            let person = Arc::new(Person::new(cluster, &name, number, recorder.clone(), Arc::clone(&latency)));
             receivers.spawn(Arc::clone(&person).receive());
             person.caught_up().await;
             people.push(person);
@@ -66,7 +70,8 @@ impl Crowd {
             }
         }
         let load = Load::start(&people, &talks, per_second);
-        Self { people, talks, recorder, receivers, load, folder: cluster.folder().to_owned(), began: Instant::now() }
+        let (folder, began) = (cluster.folder().to_owned(), Instant::now());
+        Self { people, talks, recorder, receivers, load, latency, folder, began }
     }
 
     /// Waits until so many more messages have been accepted: that many went through whatever is
@@ -83,6 +88,11 @@ impl Crowd {
         let attempt = Attempt { sender: sender.clone(), conversation: to.clone(), client_id, text: text.to_owned() };
         self.recorder.attempt(attempt);
         self.recorder.outcome(client_id, Outcome::Unknown);
+    }
+
+    /// The 99th percentile of the time from saying to hearing since this was last asked.
+    pub(crate) fn take_p99(&self) -> Duration {
+        self.latency.take_p99()
     }
 
     /// Waits until everybody has heard so many more messages of the whole room: delivery works.

@@ -24,4 +24,4 @@ pub use http::{Http, Reply};
 pub use nats::Nats;
 pub use people::{SECRET, token_for, token_until, user};
 pub use raw::{Raw, RefusedFrame};
-pub use service::{Service, natter_binary};
+pub use service::{Release, Service, natter_binary};

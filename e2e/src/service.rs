@@ -37,9 +37,36 @@ pub fn natter_binary() -> PathBuf {
     path
 }
 
+/// A binary that a process of a deployment can run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Release {
+    /// The one under test.
+    #[default]
+    This,
+    /// The release before: what `NATTER_PREVIOUS_BIN` names.
+    Previous,
+}
+
+impl Release {
+    /// Its binary.
+    ///
+    /// # Errors
+    /// A sentence that says how to get it.
+    pub fn binary(self) -> Result<PathBuf, String> {
+        match self {
+            Self::This => Ok(natter_binary()),
+            Self::Previous => std::env::var_os("NATTER_PREVIOUS_BIN")
+                .map(PathBuf::from)
+                .filter(|path| path.is_file())
+                .ok_or_else(|| "the release before is not there: `./justw previous` builds it".to_owned()),
+        }
+    }
+}
+
 /// What every process of a deployment is started with.
 #[derive(Debug, Clone)]
 pub(crate) struct Launch {
+    pub release: Release,
     pub folder: PathBuf,
     pub environment: Vec<(String, String)>,
     pub settings: Vec<(String, String)>,
@@ -62,7 +89,7 @@ impl Launch {
     /// `natter` with the deployment's configuration and nothing of the caller's environment that
     /// would change it.
     pub fn command(&self) -> Command {
-        let mut command = Command::new(natter_binary());
+        let mut command = Command::new(self.release.binary().expect("the binary of a release"));
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("NATTER_")) {
             command.env_remove(name);
         }
@@ -84,6 +111,8 @@ pub struct Service {
 }
 
 struct State {
+    /// What it runs from its next start on.
+    release: Release,
     process: Option<Child>,
     watchdog: Watchdog,
     /// How often it was started.
@@ -96,7 +125,7 @@ struct State {
 impl Service {
     pub(crate) fn new(name: String, serves: &[&str], launch: Launch) -> Self {
         let watchdog = Watchdog::start(None).expect("a watchdog");
-        let state = State { process: None, watchdog, runs: 0, listens: None, admin: None };
+        let state = State { release: launch.release, process: None, watchdog, runs: 0, listens: None, admin: None };
         Self { name, serves: serves.iter().map(ToString::to_string).collect(), launch, state: Mutex::new(state) }
     }
 
@@ -192,6 +221,11 @@ impl Service {
         self.ready().await;
     }
 
+    /// What it runs from its next start on.
+    pub fn set_release(&self, release: Release) {
+        self.state().release = release;
+    }
+
     /// Starts it and does not wait.
     pub(crate) fn spawn(&self) {
         let mut state = self.state();
@@ -199,7 +233,7 @@ impl Service {
         let listen = state.listens.as_deref().map_or("127.0.0.1:0", host_and_port).to_owned();
         let log = File::options().create(true).append(true).open(self.log()).expect("a log file");
         let output = File::create(self.output(state.runs)).expect("a file for standard output");
-        let mut command = self.launch.command();
+        let mut command = Launch { release: state.release, ..self.launch.clone() }.command();
         command.arg("serve").args(&self.serves).args(["--admin-listen", "127.0.0.1:0"]);
         if self.serves.iter().any(|service| service == "connection") {
             command.args(["--listen", &listen]);

@@ -25,7 +25,7 @@ pub use scenarios::ALL;
 pub use soak::soak;
 pub use table::table;
 
-use crate::{Cluster, Crowd, Db};
+use crate::{Cluster, Crowd, Db, Release};
 
 /// Partitions of the log in every deployment here.
 pub(crate) const PARTITIONS: u16 = 4;
@@ -44,6 +44,7 @@ pub struct Deployment {
     nats_nodes: usize,
     proxied: bool,
     small_disks: bool,
+    release: Release,
     /// Replicas whose clocks are so many seconds ahead.
     clocks: &'static [(&'static str, i64)],
     settings: &'static [(&'static str, u32)],
@@ -52,7 +53,15 @@ pub struct Deployment {
 impl Deployment {
     /// One nats-server.
     pub const fn simple(database: Db) -> Self {
-        Self { database, nats_nodes: 1, proxied: false, small_disks: false, clocks: &[], settings: &[] }
+        Self {
+            database,
+            nats_nodes: 1,
+            proxied: false,
+            small_disks: false,
+            release: Release::This,
+            clocks: &[],
+            settings: &[],
+        }
     }
 
     /// Three nats-servers that keep every stream, PostgreSQL.
@@ -70,6 +79,11 @@ impl Deployment {
         Self { small_disks: true, ..Self::simple(Db::Sqlite) }
     }
 
+    /// The same, begun by the release before.
+    pub const fn of_previous_release(self) -> Self {
+        Self { release: Release::Previous, ..self }
+    }
+
     /// The same with clocks that are wrong.
     pub const fn clocks(self, clocks: &'static [(&'static str, i64)]) -> Self {
         Self { clocks, ..self }
@@ -82,7 +96,8 @@ impl Deployment {
 
     /// Why it cannot be started here, if it cannot.
     fn impossible(self) -> Option<String> {
-        if self.small_disks { SmallDisk::possible().err() } else { None }
+        let disks = if self.small_disks { SmallDisk::possible().err() } else { None };
+        disks.or_else(|| self.release.binary().err())
     }
 
     async fn start(self) -> Cluster {
@@ -90,6 +105,7 @@ impl Deployment {
             .presences(2)
             .database(self.database)
             .nats_nodes(self.nats_nodes)
+            .release(self.release)
             .set("nats.partitions", PARTITIONS)
             // Everybody asks for a lot at once after an outage, and all from this machine.
             .set("connection.user_requests_burst", 5_000)

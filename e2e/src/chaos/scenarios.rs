@@ -6,7 +6,7 @@ use super::{
     Deployment, Scenario,
     fault::{Fault, Node, Part},
 };
-use crate::Db;
+use crate::{Db, Release};
 
 const fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -215,5 +215,25 @@ pub const ALL: &[Scenario] = &[
         deployment: Deployment::simple(Db::Sqlite).with(&[("connection.outbound_bytes_max", 64 * 1024)]),
         bound: secs(5),
         faults: || vec![Fault::SlowReaders(20)],
+    },
+    Scenario {
+        name: "release-rolled",
+        hypothesis: "replicas of the release before work beside those of this one, forward and back",
+        deployment: Deployment::simple(Db::Postgres).of_previous_release(),
+        bound: secs(15),
+        faults: || {
+            let roll = |release| Part::ALL.map(|part| Fault::Roll(part, release));
+            [roll(Release::This), roll(Release::Previous)].concat()
+        },
+    },
+    Scenario {
+        name: "release-rolled-sqlite",
+        hypothesis: "replicas of the release before work beside those of this one, forward and back",
+        deployment: Deployment::simple(Db::Sqlite).of_previous_release(),
+        bound: secs(15),
+        faults: || {
+            let roll = |release| Part::ALL.map(|part| Fault::Roll(part, release));
+            [roll(Release::This), roll(Release::Previous)].concat()
+        },
     },
 ];

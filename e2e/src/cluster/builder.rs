@@ -10,7 +10,7 @@ use crate::{
     folder::Folder,
     nats::Nats,
     people::SECRET,
-    service::{Launch, Service},
+    service::{Launch, Release, Service},
 };
 
 /// Deployments that run at once in one test process: each is some seven processes.
@@ -40,6 +40,7 @@ pub struct ClusterBuilder {
     nats_nodes: usize,
     proxied: bool,
     small_disks: bool,
+    release: Release,
     shifted: Vec<(String, i64)>,
     database: Db,
     settings: Vec<(String, String)>,
@@ -56,6 +57,7 @@ impl Default for ClusterBuilder {
             nats_nodes: 1,
             proxied: false,
             small_disks: false,
+            release: Release::This,
             shifted: Vec::new(),
             database: Db::Sqlite,
             settings: Vec::new(),
@@ -111,6 +113,12 @@ impl ClusterBuilder {
     /// [`natter_testkit::SmallDisk::possible`] says.
     pub fn small_disks(mut self) -> Self {
         self.small_disks = true;
+        self
+    }
+
+    /// What every process runs at first.
+    pub fn release(mut self, release: Release) -> Self {
+        self.release = release;
         self
     }
 
@@ -213,6 +221,7 @@ impl ClusterBuilder {
             ("NATTER_DATA_DIR", folder.path().join("data").display().to_string()),
         ];
         Launch {
+            release: self.release,
             folder: folder.path().to_owned(),
             environment: environment.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
             settings: defaults.chain(self.settings.clone()).collect(),

@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     sync::{
-        Mutex, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
 };
@@ -14,7 +14,7 @@ use natter_ids::{ClientId, ConversationId, DeviceId, Position, Seq, UserId};
 use natter_protocol::Change;
 use natter_testkit::wait_for;
 
-use super::Talk;
+use super::{Talk, latency::Latency};
 use crate::{Cluster, device::PATIENCE, people::user};
 
 pub(crate) struct Person {
@@ -22,6 +22,7 @@ pub(crate) struct Person {
     device: DeviceId,
     client: Client,
     recorder: Recorder,
+    latency: Arc<Latency>,
     heard: AtomicU64,
     /// The newest entry of each conversation that has come.
     newest: Mutex<HashMap<ConversationId, Seq>>,
@@ -29,13 +30,13 @@ pub(crate) struct Person {
 }
 
 impl Person {
-    pub fn new(cluster: &Cluster, name: &str, number: usize, recorder: Recorder) -> Self {
+    pub fn new(cluster: &Cluster, name: &str, number: usize, recorder: Recorder, latency: Arc<Latency>) -> Self {
         let gateways = cluster.gateways().len();
         let order: Vec<_> = (0..gateways).map(|offset| (number + offset) % gateways).collect();
         let device = DeviceId::random();
         let client = cluster.client(name, &order).device(device.clone()).connect().expect("settings of a client");
         let (heard, caught_up, newest) = (AtomicU64::new(0), AtomicU64::new(0), Mutex::default());
-        Self { user: user(name), device, client, recorder, heard, newest, caught_up }
+        Self { user: user(name), device, client, recorder, latency, heard, newest, caught_up }
     }
 
     pub fn user(&self) -> &UserId {
@@ -84,6 +85,7 @@ impl Person {
                 Notification::Event(event, _) => {
                     if matches!(event.entry.change, Change::Message { .. }) {
                         self.heard.fetch_add(1, Relaxed);
+                        event.entry.client_id.iter().for_each(|id| self.latency.heard(*id));
                     }
                     let conversation = event.conversation.clone();
                     self.newest.lock().unwrap_or_else(PoisonError::into_inner).insert(conversation, event.seq);
@@ -112,6 +114,7 @@ impl Person {
     pub async fn say(&self, conversation: &ConversationId, text: String) -> Result<Seq, SendError> {
         let client_id: ClientId = self.client.new_client_id();
         let (sender, to) = (self.user.clone(), conversation.clone());
+        self.latency.said(client_id);
         self.recorder.attempt(Attempt { sender, conversation: to.clone(), client_id, text: text.clone() });
         let sent = self.client.send_with_id(to, client_id, text).await;
         let outcome = match &sent {

@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 
 use super::MEANWHILE;
 use crate::{
-    Cluster, Http, Raw,
+    Cluster, Http, Raw, Service,
     chaos::{DRAIN_PER_SEC, Stage, tell},
     token_for,
 };
@@ -27,6 +27,10 @@ const BACK_WITHIN: Duration = Duration::from_secs(60);
 const PACE_SLACK: f64 = 1.25;
 /// Bytes of a message that fills buffers.
 const LONG: usize = 32 * 1024;
+/// So many of them fill the buffers of any kernel.
+const FLOOD: u32 = 200;
+/// What the 99th percentile of a few hundred messages may be off by chance.
+const NOISE: Duration = Duration::from_millis(100);
 /// Bytes that the kernel keeps for a client that does not read.
 const RECEIVE_BUFFER: u32 = 16 * 1024;
 
@@ -127,34 +131,68 @@ pub(super) async fn drain(Stage { cluster, crowd }: &Stage, devices: usize) {
     bystanders.leave().await;
 }
 
-/// Devices of somebody in every conversation that read nothing, until all of them are closed.
-pub(super) async fn slow_readers(Stage { cluster, crowd }: &Stage, devices: usize) {
-    let admin = Http::new(cluster.gateway(0).admin_address());
-    let closed = async || {
-        let metrics = admin.get("/metrics").await.body;
-        let slow = |line: &&str| line.starts_with("natter_connection_closes_total") && line.contains("slow_consumer");
-        let line = metrics.lines().find(slow).and_then(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
-        line.unwrap_or(0.0)
+/// Devices of somebody in every conversation that read nothing, until all of them are closed. What
+/// their neighbours notice of it is compared with what they notice of as many that read.
+pub(super) async fn slow_readers(stage: &Stage, devices: usize) {
+    let gateway = stage.cluster.gateway(0);
+    let mut sockets = open(gateway, devices).await;
+    stage.crowd.take_p99();
+    let mut reading = JoinSet::new();
+    for mut socket in sockets.drain(..) {
+        reading.spawn(async move { while socket.frame_or_close().await.is_ok() {} });
+    }
+    for _ in 0..FLOOD {
+        say_something_long(stage).await;
+    }
+    stage.crowd.hears_more(MEANWHILE).await;
+    let beside_readers = stage.crowd.take_p99();
+    reading.shutdown().await;
+
+    let goal = closed_as_slow(gateway).await + devices as f64;
+    let sockets = open(gateway, devices).await;
+    stage.crowd.take_p99();
+    let all = async || {
+        say_something_long(stage).await;
+        (closed_as_slow(gateway).await >= goal).then_some(())
     };
-    let goal = closed().await + devices as f64;
+    wait_for("every slow reader to be closed", BACK_WITHIN, all).await;
+    stage.crowd.hears_more(MEANWHILE).await;
+    let beside_slow = stage.crowd.take_p99();
+    drop(sockets);
+    let ms = |time: Duration| time.as_secs_f64() * 1000.0;
+    tell(&format!(
+        "  p99 beside {devices} that read {:.0} ms, that do not {:.0} ms",
+        ms(beside_readers),
+        ms(beside_slow)
+    ));
+    assert!(beside_slow <= beside_readers * 3 + NOISE, "neighbours notice slow readers");
+}
+
+async fn open(gateway: &Service, devices: usize) -> Vec<Raw> {
     let mut sockets = Vec::new();
     for _ in 0..devices {
-        let options = RawOptions::new(cluster.gateway(0).url()).token(token_for("person-0"));
+        let options = RawOptions::new(gateway.url()).token(token_for("person-0"));
         let mut socket = Raw::open_with(options.receive_buffer(RECEIVE_BUFFER)).await;
         socket.begin(None).await;
         sockets.push(socket);
     }
-    // What the kernel keeps for them is filled by long messages.
+    sockets
+}
+
+/// How many clients the gateway has closed because they did not read.
+async fn closed_as_slow(gateway: &Service) -> f64 {
+    let metrics = Http::new(gateway.admin_address()).get("/metrics").await.body;
+    let slow = |line: &&str| line.starts_with("natter_connection_closes_total") && line.contains("slow_consumer");
+    let count = metrics.lines().find(slow).and_then(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
+    count.unwrap_or(0.0)
+}
+
+/// Fills what the kernel keeps for a client sooner than people do.
+async fn say_something_long(Stage { cluster, crowd }: &Stage) {
     let (sender, peer) = (crate::user("person-0"), crate::user("person-1"));
-    let (talk, http) = (ConversationId::direct(&sender, &peer), cluster.http("person-0", 1));
-    let text = "x".repeat(LONG);
-    let all = async || {
-        let client_id = ClientId::now();
-        crowd.tries(&sender, &talk, client_id, &text);
-        // Whether it was accepted or not.
-        let _ = http.say(&talk, client_id, &text).await;
-        (closed().await >= goal).then_some(())
-    };
-    wait_for("every slow reader to be closed", BACK_WITHIN, all).await;
-    crowd.hears_more(MEANWHILE).await;
+    let talk = ConversationId::direct(&sender, &peer);
+    let (client_id, text) = (ClientId::now(), "x".repeat(LONG));
+    crowd.tries(&sender, &talk, client_id, &text);
+    // Whether it was accepted or not.
+    let _ = cluster.http("person-0", 1).say(&talk, client_id, &text).await;
 }

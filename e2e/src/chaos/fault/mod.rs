@@ -9,7 +9,7 @@ mod services;
 use std::time::Duration;
 
 use super::Stage;
-use crate::{Cluster, Service};
+use crate::{Cluster, Release, Service};
 use nats::Going;
 
 /// Messages that must be accepted while a part is away that others stand in for.
@@ -80,6 +80,8 @@ pub enum Fault {
     Kill(Part),
     /// SIGTERM, it ends by itself with 0, work goes on without it, a new start.
     Terminate(Part),
+    /// SIGTERM, and a new start as another release.
+    Roll(Part, Release),
     /// SIGSTOP, then SIGCONT: it believes that no time has passed.
     Freeze(Part, Duration),
     /// SIGKILL to a node of NATS, work goes on without it, it comes back and catches up.
@@ -143,6 +145,7 @@ impl Fault {
         match self {
             Self::Kill(part) => services::kill(stage, part).await,
             Self::Terminate(part) => services::terminate(stage, part).await,
+            Self::Roll(part, release) => services::roll(stage, part, release).await,
             Self::Freeze(part, time) => services::freeze(stage, part, time).await,
             Self::KillArchivers(times) => services::kill_archivers(stage, times).await,
             Self::KillNode(node) => nats::without_node(stage, node, Going::Killed).await,

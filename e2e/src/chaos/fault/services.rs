@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use super::{MEANWHILE, Part};
-use crate::chaos::Stage;
+use crate::{Release, chaos::Stage};
 
 /// Work goes on without it, whichever it is, before it comes back.
 pub(super) async fn kill(Stage { cluster, crowd }: &Stage, part: Part) {
@@ -20,6 +20,15 @@ pub(super) async fn terminate(Stage { cluster, crowd }: &Stage, part: Part) {
     assert_eq!(service.terminate().await, Some(0), "{} was asked to stop", service.name());
     crowd.says_more(MEANWHILE).await;
     service.restart().await;
+}
+
+/// The release that is rolled out has brought the streams up to date before, as operators do.
+pub(super) async fn roll(stage: &Stage, part: Part, release: Release) {
+    if release == Release::This {
+        stage.cluster.apply().await;
+    }
+    part.of(&stage.cluster).set_release(release);
+    terminate(stage, part).await;
 }
 
 pub(super) async fn freeze(Stage { cluster, .. }: &Stage, part: Part, time: Duration) {
