@@ -4,6 +4,7 @@
 mod archive;
 mod backlog;
 mod database;
+mod dedupe;
 mod history;
 mod log;
 mod members;
