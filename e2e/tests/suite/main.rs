@@ -30,6 +30,7 @@ mod handshake;
 mod http;
 mod idempotency;
 mod limits;
+mod lost_log;
 mod membership;
 mod outages;
 mod presence;

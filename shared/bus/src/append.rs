@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_nats::jetstream::{context::PublishErrorKind, message::PublishMessage};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use natter_ids::{ConversationId, Seq, UserId};
+use natter_ids::{ConversationId, Partition, Seq, UserId};
 use natter_protocol::{Change, Entry};
 use sha2::{Digest, Sha256};
 
@@ -101,7 +101,28 @@ impl Bus {
         };
         let ack =
             tokio::time::timeout(limit, publish).await.map_err(|_| unavailable("no answer in time".to_owned()))??;
-        Ok(Stored { seq: ack.sequence, repeat: ack.duplicate })
+        let stored = Stored { seq: ack.sequence, repeat: ack.duplicate };
+        if self.is_behind(append.conversation, stored).await {
+            return Err(unavailable("the log is behind the archive".to_owned()));
+        }
+        Ok(stored)
+    }
+
+    /// Whether the log has gone back behind what is archived: somebody has deleted it, or put an
+    /// older copy in its place. What it stores now would never be archived.
+    async fn is_behind(&self, conversation: &ConversationId, stored: Stored) -> bool {
+        let partition = Partition::of(conversation, self.partitions());
+        let archived = self.shared.archived.reached(partition);
+        if stored.seq > archived {
+            return false;
+        }
+        // A repeat has the number of the first one, which may be archived long since.
+        if stored.repeat && self.newest_seq(partition).await.is_ok_and(|newest| newest >= archived) {
+            return false;
+        }
+        metrics::counter!("natter_bus_log_behind_total").increment(1);
+        tracing::error!(%partition, seq = stored.seq, archived, "the log is behind the archive: run `natter restore`");
+        true
     }
 }
 

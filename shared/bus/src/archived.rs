@@ -13,6 +13,11 @@ impl ArchivedWatch {
     pub(crate) fn new(partitions: u16) -> Self {
         Self(watch::Sender::new(Position::start(partitions)))
     }
+
+    /// Up to which number a partition is archived at least.
+    pub(crate) fn reached(&self, partition: Partition) -> Seq {
+        self.0.borrow().get(partition)
+    }
 }
 
 impl Bus {
