@@ -2,7 +2,11 @@
 
 #![allow(clippy::print_stdout, reason = "the table is what it is run for")]
 
-use std::{process::ExitCode, time::Duration};
+use std::{
+    os::unix::process::CommandExt,
+    process::{Command, ExitCode},
+    time::Duration,
+};
 
 use clap::Parser;
 use natter_e2e::chaos::{self, Outcome};
@@ -28,9 +32,31 @@ struct Options {
     seed: Option<u64>,
 }
 
+/// What tells this program that it has its own mounts.
+const OWN_MOUNTS: &str = "NATTER_CHAOS_OWN_MOUNTS";
+
+/// Small disks are mounted where nobody else sees them, and go with this process however it ends:
+/// it runs itself once more in a namespace of its own, where that is allowed.
+fn hide_mounts() {
+    let unshare = || {
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "--propagation", "private", "--"]).env(OWN_MOUNTS, "yes");
+        command
+    };
+    let allowed = || unshare().arg("true").output().is_ok_and(|output| output.status.success());
+    if std::env::var_os(OWN_MOUNTS).is_none()
+        && let Ok(program) = std::env::current_exe()
+        && allowed()
+    {
+        // Comes back only when it failed; then the mounts are seen, and taken away in the end.
+        let _ = unshare().arg(program).args(std::env::args_os().skip(1)).exec();
+    }
+}
+
 #[tokio::main]
 async fn main() -> ExitCode {
     let options = Options::parse();
+    hide_mounts();
     if options.list {
         for scenario in chaos::ALL {
             println!("{:24} {}", scenario.name, scenario.hypothesis);

@@ -22,8 +22,12 @@ scenarios_that_hold! {
     leaders_of_the_log_are_killed: "log-leader-killed";
     every_node_of_nats_is_killed: "cluster-killed";
     the_majority_of_nats_is_lost: "majority-lost";
+    a_node_is_isolated: "node-isolated";
     a_gateway_is_cut_off: "gateway-cut-off";
     the_database_is_cut_off: "database-cut-off";
+    archivers_are_killed: "archivers-killed";
+    consumers_are_deleted: "consumers-deleted";
+    a_gateway_is_drained: "gateway-drained";
 }
 
 async fn holds(name: &str) -> Numbers {
