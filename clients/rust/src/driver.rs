@@ -7,6 +7,7 @@ mod outlet;
 use std::{sync::Arc, time::Duration};
 
 use natter_ids::{ConversationId, Partition, Position, UserId};
+use natter_protocol::Event;
 use tokio::{
     sync::mpsc,
     time::{Instant, sleep_until, timeout},
@@ -17,7 +18,7 @@ pub(crate) use ending::Ending;
 use crate::{
     DisconnectReason, Fatal, Notification, RequestError, SessionInfo,
     backoff::Backoff,
-    chains::Chains,
+    chains::{Chains, Verdict},
     intake::Intake,
     options::Options,
     outbound::Outbound,
@@ -48,6 +49,35 @@ pub(crate) struct State {
 }
 
 impl State {
+    /// Tells the application of an event, if it is the next one.
+    ///
+    /// # Errors
+    /// [`Ending::Hole`] when something before it is missing.
+    pub fn on_event(&mut self, position: Position, event: Event) -> Result<(), Ending> {
+        let verdict = self.chains.judge(&event, self.shared.user.get());
+        if self.is_next(verdict, &event.conversation)? {
+            self.keep(&position);
+            self.outlet.tell(Notification::Event(Box::new(event), position));
+        }
+        Ok(())
+    }
+
+    /// Whether to tell an event; counts what it is otherwise.
+    pub fn is_next(&mut self, verdict: Verdict, conversation: &ConversationId) -> Result<bool, Ending> {
+        let counters = &self.shared.counters;
+        match verdict {
+            Verdict::Next => return Ok(true),
+            Verdict::RepeatInSession => count(&counters.repeats_in_session),
+            Verdict::RepeatAcrossSessions => count(&counters.repeats_across_sessions),
+            Verdict::Hole => {
+                count(&counters.holes);
+                self.rewind(conversation);
+                return Err(Ending::Hole);
+            }
+        }
+        Ok(false)
+    }
+
     /// Moves the position; never back.
     pub fn keep(&mut self, position: &Position) {
         match &mut self.position {

@@ -214,3 +214,7 @@ impl Outbound {
 #[cfg(test)]
 #[path = "outbound_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "outbound_schedules.rs"]
+mod schedules;

@@ -5,6 +5,7 @@
 mod endings;
 mod events;
 mod requests;
+mod schedules;
 mod tokens;
 
 use std::{sync::Arc, time::Duration};

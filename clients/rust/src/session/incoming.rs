@@ -2,15 +2,12 @@
 
 use std::time::Duration;
 
-use natter_ids::{ConversationId, Position};
-use natter_protocol::{CloseCode, ErrorBody, Event, RequestId, ServerFrame};
+use natter_protocol::{CloseCode, ErrorBody, RequestId, ServerFrame};
 use tokio::time::Instant;
 
 use super::{Session, wire::Incoming};
 use crate::{
-    Notification,
-    chains::Verdict,
-    decode_server_frame,
+    Notification, decode_server_frame,
     driver::Ending,
     outbound::{Answer, Answered},
     shared::count,
@@ -61,7 +58,7 @@ impl Session<'_> {
 
     fn on_frame(&mut self, frame: ServerFrame) -> Result<(), Ending> {
         match frame {
-            ServerFrame::Event { position, event } => return self.on_event(position, event),
+            ServerFrame::Event { position, event } => return self.state.on_event(position, event),
             ServerFrame::CaughtUp { position } => {
                 self.state.chains.caught_up(&position);
                 self.state.keep(&position);
@@ -97,37 +94,12 @@ impl Session<'_> {
         Ok(())
     }
 
-    fn on_event(&mut self, position: Position, event: Event) -> Result<(), Ending> {
-        let verdict = self.state.chains.judge(&event, self.state.shared.user.get());
-        if self.is_next(verdict, &event.conversation)? {
-            self.state.keep(&position);
-            self.state.outlet.tell(Notification::Event(Box::new(event), position));
-        }
-        Ok(())
-    }
-
-    /// Whether to tell an event; counts what it is otherwise.
-    fn is_next(&mut self, verdict: Verdict, conversation: &ConversationId) -> Result<bool, Ending> {
-        let counters = &self.state.shared.counters;
-        match verdict {
-            Verdict::Next => return Ok(true),
-            Verdict::RepeatInSession => count(&counters.repeats_in_session),
-            Verdict::RepeatAcrossSessions => count(&counters.repeats_across_sessions),
-            Verdict::Hole => {
-                count(&counters.holes);
-                self.state.rewind(conversation);
-                return Err(Ending::Hole);
-            }
-        }
-        Ok(false)
-    }
-
     fn on_unknown(&mut self, unknown: Unknown) -> Result<(), Ending> {
         match unknown {
             Unknown::Event { position, conversation, seq, prev } => {
                 // Such an event may be one that a chain begins with: it is taken for no hole.
                 let verdict = self.state.chains.follow(&conversation, seq, prev, || true);
-                if self.is_next(verdict, &conversation)? {
+                if self.state.is_next(verdict, &conversation)? {
                     self.state.keep(&position);
                 }
             }
