@@ -162,6 +162,31 @@ impl Cluster {
         }
     }
 
+    /// Asks every service to stop, and waits until all have.
+    ///
+    /// # Panics
+    /// When one does not stop.
+    pub async fn stop(&self) {
+        // Gateways first: they tell the others who leaves.
+        for services in [&self.gateways, &self.deliveries, &self.presences, &self.storages] {
+            services.iter().for_each(Service::ask_to_stop);
+            for service in services {
+                service.ended().await;
+            }
+        }
+    }
+
+    /// Starts every service after [`Cluster::stop`].
+    ///
+    /// # Panics
+    /// When one does not start.
+    pub async fn start_again(&self) {
+        self.services().for_each(Service::spawn);
+        for service in self.services() {
+            service.ready().await;
+        }
+    }
+
     /// `natter nats apply` of this release, as an operator runs it.
     ///
     /// # Panics

@@ -43,6 +43,12 @@ impl Chains {
         self.session += 1;
     }
 
+    /// Whatever comes next begins new chains.
+    pub fn forget(&mut self) {
+        self.last.clear();
+        self.baseline = None;
+    }
+
     /// A new device begins at the position of its first `caught_up`.
     pub fn caught_up(&mut self, position: &Position) {
         self.baseline.get_or_insert_with(|| position.clone());

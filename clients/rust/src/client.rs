@@ -156,15 +156,13 @@ impl Client {
     /// notifications are discarded. Safe to drop while it waits.
     pub async fn next_event(&self) -> Option<Notification> {
         let next = self.notifications.lock().await.recv().await?;
-        if let Notification::Event(_, position) | Notification::CaughtUp(position) = &next {
-            self.shared.set_position(position.clone());
-        }
+        self.shared.see(&next);
         Some(next)
     }
 
     /// Where the device is: the position of the last event that [`Client::next_event`] returned,
     /// or the one that the client started with. `None` for a new device before its first
-    /// `CaughtUp`. Store it after storing that event.
+    /// `CaughtUp`, and from [`Notification::PositionRefused`] to the next one. Store it after storing that event.
     pub fn position(&self) -> Option<Position> {
         self.shared.position()
     }

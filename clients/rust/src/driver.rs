@@ -90,6 +90,13 @@ impl State {
         }
     }
 
+    /// Begins as a new device: of what was received before nothing is known any more.
+    pub fn forget_position(&mut self) {
+        self.position = None;
+        self.chains.forget();
+        self.outlet.tell(Notification::PositionRefused);
+    }
+
     /// Moves the position back to what was received of a conversation. An event of another one
     /// may have moved it past what is missing.
     pub fn rewind(&mut self, conversation: &ConversationId) {
@@ -205,6 +212,11 @@ impl Driver {
     fn follow(&mut self, next: Next) -> Result<(DisconnectReason, Duration), Fatal> {
         let (reason, asked, token) = match next {
             Next::Again { reason, asked, token } => (reason, asked, token),
+            Next::Anew { otherwise, .. } if self.state.position.is_none() => return Err(otherwise),
+            Next::Anew { reason, .. } => {
+                self.state.forget_position();
+                (reason, Duration::ZERO, TokenAfter::Kept)
+            }
             Next::GiveUp(fatal) => return Err(fatal),
         };
         match token {

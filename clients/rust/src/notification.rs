@@ -55,6 +55,11 @@ pub enum Notification {
     Event(Box<Event>, Position),
     /// A watched user came online or went offline.
     PresenceChanged(PresenceView),
+    /// The gateway does not know the position that the device presented: Natter was restored from
+    /// an older backup, or it is another Natter. The client has forgotten it and goes on as a new
+    /// device, at the present. Read each conversation's history to see what holds now: it may
+    /// lack what the device received last, and hold what the device has not received.
+    PositionRefused,
     /// Missed events come later: the named part of Natter cannot be reached.
     ResumeDelayed(String),
     /// The session has ended; the client connects again by itself.

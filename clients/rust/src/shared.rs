@@ -11,7 +11,7 @@ use std::{
 use natter_ids::{ClientId, Position, UserId};
 use tokio::sync::Notify;
 
-use crate::Fatal;
+use crate::{Fatal, Notification};
 
 /// Counts of what a client has been through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -71,6 +71,17 @@ impl Shared {
 
     pub fn set_position(&self, position: Position) {
         *self.position.lock().unwrap_or_else(PoisonError::into_inner) = Some(position);
+    }
+
+    /// The application has seen this.
+    pub fn see(&self, notification: &Notification) {
+        match notification {
+            Notification::Event(_, position) | Notification::CaughtUp(position) => self.set_position(position.clone()),
+            Notification::PositionRefused => {
+                *self.position.lock().unwrap_or_else(PoisonError::into_inner) = None;
+            }
+            _ => {}
+        }
     }
 
     pub fn learn_clock(&self, server_time: u64) {

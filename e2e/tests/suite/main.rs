@@ -35,6 +35,7 @@ mod membership;
 mod outages;
 mod presence;
 mod reconciler;
+mod restore;
 mod resume;
 mod slow_reader;
 mod tokens;

@@ -100,6 +100,13 @@ pub(crate) fn not_a_member() -> ErrorBody {
     ErrorBody::new(ErrorCode::NotAMember)
 }
 
+/// The position is from entries that were lost before a restore.
+pub(crate) fn stranded() -> ErrorBody {
+    let said = "Natter was restored from a backup, and the position is of entries that are lost: start without one \
+                and read history.";
+    ErrorBody::new(ErrorCode::InvalidPosition).because(said)
+}
+
 #[allow(clippy::needless_pass_by_value, reason = "used as a function in map_err")]
 pub(crate) fn unavailable(error: impl std::fmt::Display) -> ErrorBody {
     tracing::warn!(%error, "a request cannot be served now");
@@ -110,6 +117,7 @@ pub(crate) fn unavailable(error: impl std::fmt::Display) -> ErrorBody {
 pub(crate) fn refusal(error: AskError) -> ErrorBody {
     match error {
         AskError::Refused(StorageFault::NotAMember) => not_a_member(),
+        AskError::Refused(StorageFault::InGap) => stranded(),
         other => unavailable(other),
     }
 }

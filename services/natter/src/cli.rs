@@ -65,6 +65,8 @@ pub enum Command {
     Token(TokenArgs),
     /// Look after what Natter keeps in NATS.
     Nats(NatsArgs),
+    /// Make a log and an archive from different moments one whole again.
+    Restore(RestoreArgs),
     /// Print every key of the configuration, with its default and meaning.
     Config(ConfigArgs),
 }
@@ -174,6 +176,29 @@ A change that would lose stored messages is refused with exit code 65.")]
         #[arg(long)]
         check: bool,
     },
+}
+
+/// Makes a log and an archive from different moments one whole again.
+///
+/// To be run after NATS or the database was put back from a backup, or was lost, and before any
+/// service runs again. It creates streams that are missing, archives what only the log holds, and
+/// makes every partition's log go on at a number that was never given before: devices with
+/// positions from what is lost are then told so. It may be interrupted and run again.
+#[derive(Debug, Args)]
+#[command(
+    verbatim_doc_comment,
+    after_long_help = "\
+Examples:
+  natter restore --check     only say what was found and would be done
+  natter restore
+
+It refuses to work while services run, and when log and archive contradict each other
+(exit code 65)."
+)]
+pub struct RestoreArgs {
+    /// Change nothing, only say what would be done.
+    #[arg(long)]
+    pub check: bool,
 }
 
 /// How to print the configuration's keys.

@@ -3,8 +3,9 @@
 use std::process::ExitCode;
 
 use natter_bus::definitions::ApplyError;
+use natter_storage::RestoreError;
 
-use crate::{config::ConfigError, output};
+use crate::{config::ConfigError, output, recovery::Running};
 
 /// Wrong usage or configuration: nothing was done.
 pub const USAGE: u8 = 64;
@@ -29,6 +30,8 @@ pub fn of_error(error: &anyhow::Error) -> ExitCode {
     output::complain(&format!("natter: {error:#}"));
     let destructive = error.chain().any(|cause| {
         cause.downcast_ref::<ApplyError>().is_some_and(|error| matches!(error, ApplyError::Destructive { .. }))
+            || cause.downcast_ref::<RestoreError>().is_some_and(|error| matches!(error, RestoreError::Divergent { .. }))
+            || cause.is::<Running>()
     });
     ExitCode::from(if destructive { DATA } else { 1 })
 }

@@ -6,6 +6,7 @@ mod commands;
 mod config;
 mod exit;
 mod output;
+mod recovery;
 mod replay;
 mod serve;
 mod tokens;
@@ -55,6 +56,7 @@ async fn dispatch(command: Command, config: Config) -> anyhow::Result<ExitCode> 
         Command::Replay(args) => replay::run(args, &config).await,
         Command::Token(args) => commands::token(&args, &config),
         Command::Nats(args) => commands::nats(&args, &config).await,
+        Command::Restore(args) => recovery::restore(&args, config).await,
         Command::Config(args) => commands::config(&args),
     }
 }

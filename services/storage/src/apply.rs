@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use natter_bus::LogRecord;
 use natter_ids::{ConversationId, Partition, Seq};
 use natter_protocol::{Change, Entry};
 use sqlx::{Any, AnyConnection, Connection, Row, Transaction};
@@ -21,6 +22,12 @@ pub struct Record {
     pub seq: Seq,
     /// Conversation and entry.
     pub body: Option<(ConversationId, Entry)>,
+}
+
+impl From<LogRecord> for Record {
+    fn from(record: LogRecord) -> Self {
+        Self { seq: record.seq, body: record.body.ok() }
+    }
 }
 
 /// Why a batch was not archived; nothing of it was.
@@ -92,9 +99,7 @@ impl Store {
         last: Seq,
         records: &[Record],
     ) -> Result<(), ApplyError> {
-        // SQLite must take the write lock at the start: a read that turns into a write may fail.
-        let begin = if self.is_sqlite() { "BEGIN IMMEDIATE" } else { "BEGIN" };
-        let mut tx = connection.begin_with(begin).await?;
+        let mut tx = connection.begin_with(self.begin_statement()).await?;
         move_checkpoint(&mut tx, partition, after, last).await?;
         let void = note_message_ids(&mut tx, records).await?;
         let valid = records.iter().filter(|record| !void.contains(&record.seq));
@@ -113,9 +118,24 @@ impl Store {
         tx.commit().await?;
         Ok(())
     }
+
+    /// SQLite must take the write lock at the start: a read that turns into a write may fail.
+    fn begin_statement(&self) -> &'static str {
+        if self.is_sqlite() { "BEGIN IMMEDIATE" } else { "BEGIN" }
+    }
+
+    /// Begins to write.
+    pub(crate) async fn begin(&self) -> Result<Tx<'static>, sqlx::Error> {
+        self.writing.begin_with(self.begin_statement()).await
+    }
 }
 
-async fn move_checkpoint(tx: &mut Tx<'_>, partition: Partition, after: Seq, to: Seq) -> Result<(), ApplyError> {
+pub(crate) async fn move_checkpoint(
+    tx: &mut Tx<'_>,
+    partition: Partition,
+    after: Seq,
+    to: Seq,
+) -> Result<(), ApplyError> {
     let part = i64::from(partition.0);
     if after == 0 {
         let insert = "INSERT INTO checkpoints (part, seq) VALUES ($1, 0) ON CONFLICT (part) DO NOTHING";

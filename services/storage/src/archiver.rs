@@ -14,6 +14,8 @@ use natter_ids::{Partition, Seq};
 use crate::{ApplyError, Config, Record, Store};
 
 const RETRY: Duration = Duration::from_millis(250);
+/// Nothing changes before somebody acts.
+const RETRY_BEHIND: Duration = Duration::from_secs(5);
 
 pub(crate) struct Archiver {
     bus: Bus,
@@ -55,6 +57,17 @@ impl PartitionWorker for Archiver {
         let asked = tokio::time::timeout(self.limit, self.store.checkpoint(partition)).await;
         let archived = asked.map_err(|late| not_now(&late))?.map_err(|error| not_now(&error))?;
         self.announce(partition, archived).await;
+        // A log that was put back from an older copy would give numbers twice, and what it takes
+        // under them would never be archived.
+        let newest = self.bus.newest_seq(partition).await.map_err(|error| not_now(&error))?;
+        if newest < archived {
+            metrics::counter!("natter_storage_log_behind_total", "partition" => partition.to_string()).increment(1);
+            let reason = format!(
+                "the log of partition {partition} ends at {newest} and the archive at {archived}: stop all services \
+                 and run `natter restore`"
+            );
+            return Err(WorkError::Retry { after: RETRY_BEHIND, reason });
+        }
         Ok(Some(archived))
     }
 
@@ -62,8 +75,7 @@ impl PartitionWorker for Archiver {
         let after = self.archived[partition.index()].load(Ordering::Relaxed);
         let fresh: Vec<_> = batch.iter().filter(|record| record.seq > after).collect();
         let Some(last) = fresh.last().map(|record| record.seq) else { return Ok(()) };
-        let records: Vec<_> =
-            fresh.iter().map(|record| Record { seq: record.seq, body: record.body.clone().ok() }).collect();
+        let records: Vec<_> = fresh.iter().map(|record| Record::from((*record).clone())).collect();
         let started = Instant::now();
         let applied = tokio::time::timeout(self.limit, self.store.apply(partition, after, &records)).await;
         match applied.map_err(|late| not_now(&late))? {

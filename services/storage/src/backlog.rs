@@ -18,6 +18,7 @@ use sqlx::Row;
 use crate::{
     Store,
     entries::{From, RANGES_MAX, Range, Room, Sized},
+    gaps::is_stranded,
     reads::database,
     sql::{from_sql, statement, to_sql},
 };
@@ -62,8 +63,12 @@ impl Store {
     /// Answers [`Backlog`] up to `upto`, which the caller has made sure is archived.
     ///
     /// # Errors
+    /// [`StorageFault::InGap`] when a restore has cut the device's position off;
     /// [`StorageFault::Database`].
     pub async fn backlog(&self, asked: &Backlog, upto: &Position) -> Result<BacklogReply, StorageFault> {
+        if is_stranded(&self.gaps, &asked.after, upto) {
+            return Err(StorageFault::InGap);
+        }
         let mut position = Position::start(self.partitions);
         for partition in Partition::all(self.partitions) {
             position.advance(partition, asked.after.get(partition));

@@ -11,11 +11,13 @@ mod backlog;
 mod config;
 mod entries;
 mod fold;
+mod gaps;
 mod history;
 #[cfg(test)]
 mod plan_tests;
 mod reads;
 mod reconciler;
+mod restore;
 mod service;
 mod spans;
 mod sql;
@@ -23,6 +25,8 @@ mod store;
 
 pub use apply::{ApplyError, Record};
 pub use config::{Config, InvalidConfig, SqliteSync};
+pub use gaps::{Found, Gap, Plan};
 pub use reconciler::{Findings, Late, ReconcileError, Reconciler};
+pub use restore::{RestoreError, Restorer, Survey};
 pub use service::{StartError, start};
 pub use store::{Store, StoreError};

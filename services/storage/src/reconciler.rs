@@ -91,7 +91,9 @@ impl Reconciler {
         let lost = progress.first.saturating_sub(archived + 1);
         let held = archived.saturating_sub(progress.first.saturating_sub(1));
         let divergent = match sample.checked_rem(held) {
-            Some(offset) if checkpoint.is_ok() => self.differs(partition, progress.first + offset).await?,
+            Some(offset) if checkpoint.is_ok() => {
+                differs(&self.bus, &self.store, partition, progress.first + offset).await?
+            }
             _ => false,
         };
         Ok(Findings {
@@ -111,14 +113,15 @@ impl Reconciler {
             .map_or(Duration::ZERO, |record| Duration::from_millis(self.bus.now_ms().saturating_sub(record.stored_at)));
         Ok(Late { entries: newest - done, oldest: age })
     }
+}
 
-    async fn differs(&self, partition: Partition, seq: Seq) -> Result<bool, ReconcileError> {
-        match self.bus.record_at(partition, seq).await? {
-            // Gone from the log meanwhile, or unreadable: then it left no trace in the archive.
-            None | Some(LogRecord { body: Err(_), .. }) => Ok(false),
-            Some(LogRecord { body: Ok((conversation, entry)), .. }) => {
-                Ok(!self.store.holds(conversation.as_str(), seq, &entry).await?)
-            }
+/// Whether an entry of the log stands differently, or not at all, in the archive.
+pub(crate) async fn differs(bus: &Bus, store: &Store, partition: Partition, seq: Seq) -> Result<bool, ReconcileError> {
+    match bus.record_at(partition, seq).await? {
+        // Gone from the log meanwhile, or unreadable: then it left no trace in the archive.
+        None | Some(LogRecord { body: Err(_), .. }) => Ok(false),
+        Some(LogRecord { body: Ok((conversation, entry)), .. }) => {
+            Ok(!store.holds(conversation.as_str(), seq, &entry).await?)
         }
     }
 }

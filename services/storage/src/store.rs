@@ -2,6 +2,7 @@
 
 use std::{str::FromStr, time::Duration};
 
+use natter_ids::Partition;
 use sqlx::{
     AnyPool, AssertSqlSafe, Connection, Executor, SqlSafeStr,
     any::AnyPoolOptions,
@@ -9,7 +10,7 @@ use sqlx::{
     sqlite::SqliteConnectOptions,
 };
 
-use crate::{Config, SqliteSync};
+use crate::{Config, Gap, SqliteSync};
 
 /// A connection that was used this recently is taken to be alive.
 const IDLE_TRUSTED: Duration = Duration::from_secs(1);
@@ -61,6 +62,8 @@ pub struct Store {
     /// one has written: so there it is one connection, and always the same.
     pub(crate) writing: AnyPool,
     pub(crate) partitions: u16,
+    /// As of the opening: they change while no service runs.
+    pub(crate) gaps: Vec<(Partition, Gap)>,
     sqlite: bool,
 }
 
@@ -87,7 +90,9 @@ impl Store {
             true => pool_options(config, settings).max_connections(1).connect(&url).await?,
             false => pool.clone(),
         };
-        Ok(Self { pool, writing, partitions, sqlite })
+        let mut store = Self { pool, writing, partitions, gaps: Vec::new(), sqlite };
+        store.gaps = store.read_gaps().await?;
+        Ok(store)
     }
 
     pub(crate) fn is_sqlite(&self) -> bool {

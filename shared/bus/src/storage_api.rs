@@ -47,6 +47,9 @@ pub enum StorageFault {
     /// The user is no member of the conversation, or there is none.
     #[error("not a member of such a conversation")]
     NotAMember,
+    /// The position lies where a restore has left numbers out: no log that there is has given it.
+    #[error("a restore has left the position's numbers out")]
+    InGap,
     /// The database cannot be reached or refused the query.
     #[error("the database cannot be used now")]
     Database,

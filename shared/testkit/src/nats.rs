@@ -95,6 +95,11 @@ impl NatsServer {
         format!("nats://127.0.0.1:{}", self.port)
     }
 
+    /// Where it keeps its streams.
+    pub fn store(&self) -> PathBuf {
+        self.folder.join("jetstream")
+    }
+
     /// Kills the server, if it runs, and starts it on the same port with the same data. What it
     /// has acknowledged it still has: killing loses nothing that the kernel was given.
     ///

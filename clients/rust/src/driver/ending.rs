@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use natter_protocol::{CloseCode, ErrorBody, RetryAdvice};
+use natter_protocol::{CloseCode, ErrorBody, ErrorCode, RetryAdvice};
 use tokio::time::Instant;
 
 use crate::{DisconnectReason, Fatal, backoff::spread};
@@ -38,6 +38,11 @@ pub(super) enum Next {
         reason: DisconnectReason,
         asked: Duration,
         token: TokenAfter,
+    },
+    /// Connecting again without the position; giving up when none was presented.
+    Anew {
+        reason: DisconnectReason,
+        otherwise: Fatal,
     },
     GiveUp(Fatal),
 }
@@ -90,6 +95,7 @@ fn closed(number: u16) -> Next {
     let reason = DisconnectReason::Closed(code);
     match code {
         CloseCode::TokenExpired => again(reason, TokenAfter::Needed),
+        CloseCode::InvalidPosition => Next::Anew { reason, otherwise: Fatal::Closed(code) },
         // A new token is the change that makes coming back of use.
         CloseCode::Unauthenticated => again(reason, TokenAfter::Refused(Fatal::Closed(code))),
         code if code.reconnect() => again(reason, TokenAfter::Kept),
@@ -98,6 +104,9 @@ fn closed(number: u16) -> Next {
 }
 
 fn refused(error: ErrorBody, asked: Option<Duration>) -> Next {
+    if error.code == ErrorCode::InvalidPosition {
+        return Next::Anew { otherwise: Fatal::Refused(error.clone()), reason: DisconnectReason::Refused(error) };
+    }
     let (ms, token) = match error.code.advice() {
         RetryAdvice::Changed => return Next::GiveUp(Fatal::Refused(error)),
         RetryAdvice::After { ms } => (error.retry_after_ms.unwrap_or(ms), TokenAfter::Kept),
@@ -112,15 +121,16 @@ fn refused(error: ErrorBody, asked: Option<Duration>) -> Next {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use natter_protocol::ErrorCode;
 
     /// A close code says by its range what to do, known or not.
     #[test]
     fn ranges_decide() {
         for number in 4000..=4999 {
             let gives_up = matches!(Ending::Closed(number).next(), Next::GiveUp(_));
-            let token = number == CloseCode::Unauthenticated.number();
-            assert_eq!(gives_up, number >= 4500 && !token, "{number}");
+            // What a new token, or no position, changes.
+            let changes = [CloseCode::Unauthenticated, CloseCode::InvalidPosition];
+            let changed = changes.iter().any(|code| code.number() == number);
+            assert_eq!(gives_up, number >= 4500 && !changed, "{number}");
         }
         for number in [1000, 1001, 1006, 1009, 1011, 1012, 3000] {
             assert!(matches!(Ending::Closed(number).next(), Next::Again { .. }), "{number}");
@@ -133,6 +143,9 @@ mod tests {
             let error = ErrorBody::new(code);
             let next = Ending::Refused { error: error.clone(), asked: None }.next();
             match code.advice() {
+                RetryAdvice::Changed if code == ErrorCode::InvalidPosition => {
+                    assert!(matches!(next, Next::Anew { .. }), "{next:?}");
+                }
                 RetryAdvice::Changed => assert_eq!(next, Next::GiveUp(Fatal::Refused(error))),
                 RetryAdvice::After { ms } => {
                     let Next::Again { asked, token: TokenAfter::Kept, .. } = next else { panic!("{code}: {next:?}") };

@@ -29,9 +29,7 @@ impl Outlet {
     pub fn tell(&mut self, notification: Notification) {
         let Some(sender) = &self.sender else {
             // What an application does not want to see it has seen.
-            if let Notification::Event(_, position) | Notification::CaughtUp(position) = notification {
-                self.shared.set_position(position);
-            }
+            self.shared.see(&notification);
             return;
         };
         if self.waiting.is_empty() {

@@ -9,7 +9,7 @@ use clockwork::{Token, When};
 use futures_util::{FutureExt, future::BoxFuture};
 use natter_bus::{
     AskError, Inbox, InboxMessage, LiveEvent, MarkerRequest,
-    storage_api::{Backlog, BacklogReply},
+    storage_api::{Backlog, BacklogReply, StorageFault},
 };
 use natter_ids::{Position, SessionId, UserId};
 use natter_protocol::{ClientFrame, CloseCode, ErrorBody, ErrorCode, ServerFrame, decode_client_frame, event_frame};
@@ -24,7 +24,7 @@ use super::{
     seam::{Deliver, Seam},
     socket::{Incoming, Socket},
 };
-use crate::{doubt::Doubt, gate::Identity, presence::Joined, server::Shared, watches::Watch};
+use crate::{doubt::Doubt, gate::Identity, members::stranded, presence::Joined, server::Shared, watches::Watch};
 
 /// Live messages taken in before the socket is looked at again.
 const INBOX_AT_ONCE: usize = 128;
@@ -290,6 +290,10 @@ impl<'a> Session<'a> {
         self.page = None;
         let reply = match reply {
             Ok(reply) => reply,
+            Err(AskError::Refused(StorageFault::InGap)) => {
+                socket.push(&ServerFrame::Error { id: None, error: stranded() });
+                return Err(Some(CloseCode::InvalidPosition));
+            }
             Err(error) => {
                 tracing::debug!(%error, "missed events cannot be read now");
                 self.when.archive.wait();

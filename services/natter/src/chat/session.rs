@@ -207,6 +207,10 @@ impl Session {
                 }
                 self.link = Link::Down;
             }
+            Some(Notification::PositionRefused) => self.notice(
+                "Natter does not know how far you had read: it was restored from a backup; what was said since \
+                 then may be gone, and /more shows what there is",
+            ),
             Some(Notification::PresenceChanged(_)) => {}
             Some(Notification::Fatal(fatal)) => bail!("{fatal}"),
             None => match self.client.fatal() {

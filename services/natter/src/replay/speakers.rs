@@ -200,6 +200,8 @@ impl Listener {
             Notification::Disconnected { reason, .. } => {
                 self.reached.send_modify(|reached| reached.trouble = Some(reason));
             }
+            // It began without one, and a hole would show what it lost.
+            Notification::PositionRefused => self.reached.send_modify(|reached| reached.given_up = true),
             Notification::Event(..) | Notification::PresenceChanged(_) | Notification::ResumeDelayed(_) => {}
         }
     }

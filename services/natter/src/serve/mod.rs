@@ -1,9 +1,9 @@
 //! `natter serve`: wires services together, starts them, and stops them in order.
 
 mod binary;
-mod data_dir;
+pub mod data_dir;
 mod durability;
-mod embedded;
+pub mod embedded;
 mod leftover;
 mod services;
 mod streams;
@@ -18,7 +18,8 @@ use natter_runtime::{AdminError, OnEnd, Readiness, Scope, serve_admin, wait_for_
 
 use crate::{cli::ServeArgs, config::Config, exit, output, tokens};
 use data_dir::DataDir;
-use services::{Services, Workshop, sqlite_url, unusable};
+pub use services::sqlite_url;
+use services::{Services, Workshop, unusable};
 
 /// How long a part other than the gateway may take to stop.
 const STOP_GRACE: Duration = Duration::from_secs(15);

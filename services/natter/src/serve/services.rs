@@ -164,7 +164,7 @@ async fn wait_for_archive(bus: &Bus) {
 ///
 /// # Errors
 /// A sentence, when the current directory cannot be read.
-pub(super) fn sqlite_url(data_dir: &Path) -> anyhow::Result<String> {
+pub fn sqlite_url(data_dir: &Path) -> anyhow::Result<String> {
     let path = std::path::absolute(data_dir.join("archive.db")).context("the current directory cannot be read")?;
     // The path is one part of a URL (RFC 3986, section 2.1).
     let escaped = path.display().to_string().chars().fold(String::new(), |mut url, c| {

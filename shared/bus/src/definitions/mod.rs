@@ -120,7 +120,7 @@ fn server(what: &str, error: impl std::fmt::Display) -> ApplyError {
     ApplyError::Server { what: what.to_owned(), reason: error.to_string() }
 }
 
-async fn found_stream(bus: &Bus, name: &str) -> Result<Option<stream::Info>, String> {
+pub(crate) async fn found_stream(bus: &Bus, name: &str) -> Result<Option<stream::Info>, String> {
     use async_nats::jetstream::context::GetStreamErrorKind::JetStream;
     match bus.shared.jetstream.get_stream(name).await {
         Ok(stream) => Ok(Some(stream.cached_info().clone())),

@@ -5,6 +5,7 @@ use crate::{
     Fatal, RequestError, SendError,
     fake::{conversation, user},
 };
+use natter_ids::Position;
 use natter_protocol::{ClientFrame, CloseCode, ErrorBody, ErrorCode, Limits, ServerFrame};
 use std::time::Instant;
 
@@ -68,8 +69,36 @@ async fn a_close_that_says_stay_away_ends_the_client() {
     assert_eq!(later, Err(RequestError::Fatal(fatal)));
 }
 
+/// Before `welcome` or in the middle of a session: the client says so and begins anew.
 #[tokio::test]
-async fn a_position_that_is_refused_ends_the_client() {
+async fn a_position_that_is_refused_is_forgotten() {
+    let gateway = FakeGateway::start().await;
+    let position = Position::from_seqs([9_u64]);
+    let client = builder(&[&gateway]).position(position.clone()).connect().unwrap();
+    let (mut session, hello) = gateway.greet().await;
+    assert_eq!(hello.position, Some(position));
+    let error = ErrorBody::new(ErrorCode::InvalidPosition);
+    session.send(&ServerFrame::Error { id: None, error: error.clone() }).await;
+    assert_eq!(next(&client).await, Notification::PositionRefused);
+    assert_eq!(client.position(), None);
+    assert_eq!(disconnected(&client).await.0, DisconnectReason::Refused(error));
+
+    let (mut session, hello) = gateway.session().await;
+    assert_eq!(hello.position, None, "a new device");
+    connected(&client).await;
+    let here = Position::from_seqs([4_u64]);
+    session.send(&ServerFrame::CaughtUp { position: here.clone() }).await;
+    assert_eq!(next(&client).await, Notification::CaughtUp(here.clone()));
+    assert_eq!(client.position(), Some(here));
+    session.close(CloseCode::InvalidPosition).await;
+    assert_eq!(next(&client).await, Notification::PositionRefused);
+    assert_eq!(client.position(), None);
+    let (_, hello) = gateway.session().await;
+    assert_eq!(hello.position, None);
+}
+
+#[tokio::test]
+async fn a_position_that_was_not_presented_cannot_be_forgotten() {
     let gateway = FakeGateway::start().await;
     let client = builder(&[&gateway]).connect().unwrap();
     let (mut session, _) = gateway.greet().await;
