@@ -67,7 +67,7 @@ async fn main() -> ExitCode {
         chaos::tell(&format!("There is no scenario `{unknown}`: --list shows them all."));
         return ExitCode::from(64);
     }
-    let mut outcomes = Vec::new();
+    let (mut outcomes, mut not_run) = (Vec::new(), 0);
     if let Some(seconds) = options.soak {
         let seed = options.seed.unwrap_or_else(rand::random);
         chaos::tell(&format!("soak of {seconds} s, seed {seed}"));
@@ -78,6 +78,7 @@ async fn main() -> ExitCode {
             for scenario in chaos::ALL.iter().filter(|scenario| wanted(scenario.name)) {
                 if let Some(why) = scenario.impossible() {
                     chaos::tell(&format!("round {round}: {}: NOT RUN: {why}", scenario.name));
+                    not_run += 1;
                     continue;
                 }
                 chaos::tell(&format!("round {round}: {}: {}", scenario.name, scenario.hypothesis));
@@ -86,6 +87,9 @@ async fn main() -> ExitCode {
         }
     }
     println!("{}", chaos::table(&outcomes));
+    if not_run > 0 {
+        chaos::tell(&format!("{not_run} scenarios were NOT RUN: see above for why"));
+    }
     let failed = outcomes.iter().filter(|outcome| outcome.result.is_err()).count();
     if failed > 0 {
         chaos::tell(&format!("{failed} of {} scenarios failed", outcomes.len()));

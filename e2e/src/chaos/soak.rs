@@ -35,14 +35,22 @@ pub async fn soak(seed: u64, time: Duration) -> Outcome {
 fn any(random: &mut StdRng) -> Fault {
     let part = *Part::ALL.choose(random).unwrap_or(&Part::Gateway(0));
     let time = Duration::from_millis(random.random_range(200..15_000));
-    match random.random_range(0..9) {
-        0 | 1 => Fault::Kill(part),
-        2 => Fault::Terminate(part),
-        3 => Fault::Freeze(part, time),
-        4 => Fault::StallNats { up: random.random(), down: random.random(), time },
-        5 => Fault::CutNats,
-        6 => Fault::StallDatabase(time),
-        7 => Fault::CutDatabase,
+    let consumer = ["delivery", "storage"].choose(random).unwrap_or(&"delivery");
+    match random.random_range(0..17) {
+        0..3 => Fault::Kill(part),
+        3 => Fault::Terminate(part),
+        4 => Fault::Freeze(part, time),
+        5 => Fault::StallNats { up: random.random(), down: random.random(), time },
+        6 => Fault::CutNats,
+        7 => Fault::SlowNats(time / 100, time),
+        8 => Fault::StallDatabase(time),
+        9 => Fault::CutDatabase,
+        10 => Fault::SlowDatabase(time / 50, time),
+        11 => Fault::LockDatabase(time),
+        12 => Fault::RestartDatabase(time / 5),
+        13 => Fault::KillArchivers(3),
+        14 => Fault::DeleteConsumers(consumer),
+        15 => Fault::Drain(100),
         _ => Fault::RestartNats,
     }
 }
