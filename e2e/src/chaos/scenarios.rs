@@ -123,7 +123,7 @@ pub const ALL: &[Scenario] = &[
         bound: secs(20),
         faults: || {
             let leader = |partition| Fault::IsolateNode(Node::LeaderOfLog(partition), secs(5));
-            (0..super::PARTITIONS).map(leader).collect()
+            (0..3).map(leader).collect()
         },
     },
     Scenario {
