@@ -9,19 +9,6 @@ use tokio::sync::Mutex;
 /// How long nodes may take to agree on a leader.
 const LIMIT: Duration = Duration::from_secs(60);
 
-fn copy_folder(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).expect("a folder");
-    for entry in std::fs::read_dir(from).expect("a folder to copy") {
-        let entry = entry.expect("an entry of it");
-        let target = to.join(entry.file_name());
-        if entry.file_type().expect("its kind").is_dir() {
-            copy_folder(&entry.path(), &target);
-        } else {
-            std::fs::copy(entry.path(), target).expect("a file copied");
-        }
-    }
-}
-
 /// One nats-server, or several that keep every stream together.
 pub struct Nats {
     url: String,
@@ -85,28 +72,14 @@ impl Nats {
         }
     }
 
-    /// Loses what the only node has stored, or puts back what [`Nats::copy`] kept of it.
+    /// Loses what the only node has stored.
     ///
     /// # Panics
-    /// When files cannot be written, or it does not start.
-    pub async fn replace(&self, copy: Option<&Path>) {
+    /// When it does not start again.
+    pub async fn lose(&self) {
         let mut node = self.nodes[0].lock().await;
         node.kill();
         std::fs::remove_dir_all(node.store()).expect("a store to lose");
-        if let Some(copy) = copy {
-            copy_folder(copy, &node.store());
-        }
-        node.restart().await;
-    }
-
-    /// Copies what the only node has stored, while it stands still.
-    ///
-    /// # Panics
-    /// When files cannot be written, or it does not start.
-    pub async fn copy(&self, to: &Path) {
-        let mut node = self.nodes[0].lock().await;
-        node.kill();
-        copy_folder(&node.store(), to);
         node.restart().await;
     }
 

@@ -3,14 +3,17 @@
 
 use std::{
     io::{BufRead, BufReader, Read},
+    path::PathBuf,
     process::{Command, Stdio},
 };
 
 use natter_client::Notification;
-use natter_e2e::{Cluster, ClusterBuilder, Device, PATIENCE, user};
+use natter_e2e::{Cluster, ClusterBuilder, Db, Device, PATIENCE, user};
 use natter_ids::{ClientId, ConversationId, Position};
 use natter_protocol::{Change, ErrorCode};
 use natter_testkit::wait_for;
+
+on_every_database!(a_lost_future_is_told);
 
 fn in_one_partition() -> ClusterBuilder {
     Cluster::builder().set("nats.partitions", 1)
@@ -89,49 +92,66 @@ async fn archived(cluster: &Cluster, device: &Device, conversation: &Conversatio
     wait_for(&format!("{last:?} to be archived, see {}", cluster.folder().display()), PATIENCE, last_is_there).await;
 }
 
-/// The log comes from an early moment, the archive from a later one, and a device from after both.
+/// What `natter backup` makes, while services go on.
+async fn back_up(cluster: &Cluster, name: &str) -> PathBuf {
+    let folder = cluster.folder().join(name);
+    let ended = natter(cluster, &["backup", folder.to_str().unwrap()], true).await;
+    assert_eq!(ended.code, Some(0), "{}", ended.said);
+    folder
+}
+
+/// Loses the archive, whatever kind of database it is in.
+fn lose_archive(cluster: &Cluster, database: Db) {
+    if database == Db::Sqlite {
+        FILES.iter().for_each(|file| drop(std::fs::remove_file(cluster.folder().join(file))));
+        return;
+    }
+    let natter = cluster.natter();
+    let url = natter.get_envs().find(|(name, _)| *name == "NATTER_STORAGE__URL").unwrap().1.unwrap();
+    let psql = PathBuf::from(std::env::var("NATTER_POSTGRES_BIN").unwrap_or_default()).join("psql");
+    let dropped = Command::new(psql).arg(url).args(["-c", "DROP SCHEMA public CASCADE; CREATE SCHEMA public"]).output();
+    let dropped = dropped.unwrap();
+    assert!(dropped.status.success(), "{}", String::from_utf8_lossy(&dropped.stderr));
+}
+
+/// The log comes from an early backup, the archive from a later one, and a device from after both.
 /// As many things happen after the restore as were lost, so that numbers given twice would show.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_lost_future_is_told() {
-    let cluster = in_one_partition().start().await;
-    let log = cluster.folder().join("log-copy");
+async fn a_lost_future_is_told(database: Db) {
+    let cluster = in_one_partition().database(database).start().await;
     let (alice, bob) = (cluster.device("alice", 0).await, cluster.device("bob", 1).await);
     let talk = alice.direct("bob").await;
     alice.say(&talk, "early").await;
     bob.hears(["early"]).await;
     let early = bob.leave().await;
     archived(&cluster, &alice, &talk, "early").await;
-    drop(alice);
-    cluster.stop().await;
-    cluster.nats().copy(&log).await;
-    cluster.start_again().await;
+    let mixed = back_up(&cluster, "early").await;
 
-    let (alice, bob) = (cluster.device("alice", 0).await, back(&cluster, "bob", 1, &early));
+    let bob = back(&cluster, "bob", 1, &early);
     alice.say(&talk, "later").await;
     bob.hears(["later"]).await;
     let later = bob.leave().await;
     archived(&cluster, &alice, &talk, "later").await;
-    drop(alice);
-    cluster.stop().await;
-    copy(&cluster);
-    cluster.start_again().await;
+    let archive = if database == Db::Sqlite { "archive.db" } else { "archive.pgdump" };
+    std::fs::copy(back_up(&cluster, "later").await.join(archive), mixed.join(archive)).unwrap();
 
-    let (alice, bob) = (cluster.device("alice", 0).await, back(&cluster, "bob", 1, &later));
+    let bob = back(&cluster, "bob", 1, &later);
     for lost in ["lost 1", "lost 2", "lost 3"] {
         alice.say(&talk, lost).await;
     }
     bob.hears(["lost 1", "lost 2", "lost 3"]).await;
     let future = bob.leave().await;
     drop(alice);
-    let refused = natter(&cluster, &["restore"], false).await;
+    let from = ["restore", "--from", mixed.to_str().unwrap()];
+    let refused = natter(&cluster, &from, true).await;
     assert_eq!(refused.code, Some(65), "{}", refused.said);
     assert!(refused.said.contains("gateway") && refused.said.contains("storage"), "{}", refused.said);
     cluster.stop().await;
-    cluster.nats().replace(Some(&log)).await;
-    put_back(&cluster);
-    let checked = natter(&cluster, &["restore", "--check"], false).await;
-    assert!(checked.said.contains("behind the archive"), "{}", checked.said);
-    restore(&cluster).await;
+    let refused = natter(&cluster, &from, true).await;
+    assert!(refused.code == Some(65) && refused.said.contains("nothing was changed"), "{}", refused.said);
+    cluster.nats().lose().await;
+    lose_archive(&cluster, database);
+    let ended = natter(&cluster, &from, false).await;
+    assert!(ended.said.contains("behind the archive") && ended.said.contains("waiting"), "{}", ended.said);
     cluster.start_again().await;
 
     let alice = cluster.device("alice", 0).await;
@@ -153,6 +173,18 @@ async fn a_lost_future_is_told() {
     behind.hears(["later"].iter().chain(&new)).await;
     archived(&cluster, &alice, &talk, "new 5").await;
     assert_eq!(history(&returned, &talk).await, [&["early", "later"][..], &new].concat());
+}
+
+/// A folder that a backup did not finish is none.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unfinished_backup_is_refused() {
+    let cluster = Cluster::single().start().await;
+    let folder = back_up(&cluster, "backup").await;
+    let again = natter(&cluster, &["backup", folder.to_str().unwrap()], true).await;
+    assert!(again.code == Some(65) && again.said.contains("not empty"), "{}", again.said);
+    std::fs::remove_file(folder.join("backup.json")).unwrap();
+    let refused = natter(&cluster, &["restore", "--from", folder.to_str().unwrap()], true).await;
+    assert!(refused.code == Some(1) && refused.said.contains("no whole backup"), "{}", refused.said);
 }
 
 /// The archive is older than a log that lost nothing: nothing is lost, and no device notices.
@@ -203,7 +235,7 @@ async fn a_lost_log_goes_on_behind_the_archive() {
     let newest = bob.leave().await;
     drop(alice);
     cluster.stop().await;
-    cluster.nats().replace(None).await;
+    cluster.nats().lose().await;
     let ended = natter(&cluster, &["restore"], true).await;
     assert_eq!(ended.code, Some(0), "{}", ended.said);
     cluster.start_again().await;

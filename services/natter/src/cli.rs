@@ -65,7 +65,9 @@ pub enum Command {
     Token(TokenArgs),
     /// Look after what Natter keeps in NATS.
     Nats(NatsArgs),
-    /// Make a log and an archive from different moments one whole again.
+    /// Copy the archive and the log into a folder.
+    Backup(BackupArgs),
+    /// Put a backup back; make a log and an archive from different moments one whole again.
     Restore(RestoreArgs),
     /// Print every key of the configuration, with its default and meaning.
     Config(ConfigArgs),
@@ -178,6 +180,27 @@ A change that would lose stored messages is refused with exit code 65.")]
     },
 }
 
+/// Copies the archive and the log into a folder, while services go on.
+///
+/// SQLite is copied by itself, PostgreSQL by pg_dump. Leases and tickets are left out: they are
+/// learnt again. A copy that was broken off is no backup, and `natter restore` says so.
+#[derive(Debug, Args)]
+#[command(
+    verbatim_doc_comment,
+    after_long_help = "\
+Examples:
+  natter backup /backups/monday
+  natter backup --postgres-bin /usr/lib/postgresql/16/bin /backups/monday"
+)]
+pub struct BackupArgs {
+    /// Where to copy to; a folder that does not exist, or an empty one.
+    #[arg(value_name = "DIR")]
+    pub folder: PathBuf,
+    /// Folder of PostgreSQL's programs; otherwise they are looked for in PATH.
+    #[arg(long, value_name = "DIR", env = "NATTER_POSTGRES_BIN")]
+    pub postgres_bin: Option<PathBuf>,
+}
+
 /// Makes a log and an archive from different moments one whole again.
 ///
 /// To be run after NATS or the database was put back from a backup, or was lost, and before any
@@ -191,14 +214,21 @@ A change that would lose stored messages is refused with exit code 65.")]
 Examples:
   natter restore --check     only say what was found and would be done
   natter restore
+  natter restore --from /backups/monday     put everything back first, where nothing is
 
 It refuses to work while services run, and when log and archive contradict each other
-(exit code 65)."
+(exit code 65). Nothing that exists is overwritten by a backup."
 )]
 pub struct RestoreArgs {
     /// Change nothing, only say what would be done.
     #[arg(long)]
     pub check: bool,
+    /// First put back what `natter backup` copied into this folder.
+    #[arg(long, value_name = "DIR", conflicts_with = "check")]
+    pub from: Option<PathBuf>,
+    /// Folder of PostgreSQL's programs; otherwise they are looked for in PATH.
+    #[arg(long, value_name = "DIR", env = "NATTER_POSTGRES_BIN")]
+    pub postgres_bin: Option<PathBuf>,
 }
 
 /// How to print the configuration's keys.

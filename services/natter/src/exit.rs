@@ -5,7 +5,11 @@ use std::process::ExitCode;
 use natter_bus::definitions::ApplyError;
 use natter_storage::RestoreError;
 
-use crate::{config::ConfigError, output, recovery::Running};
+use crate::{
+    config::ConfigError,
+    output,
+    recovery::{Occupied, Running},
+};
 
 /// Wrong usage or configuration: nothing was done.
 pub const USAGE: u8 = 64;
@@ -32,6 +36,7 @@ pub fn of_error(error: &anyhow::Error) -> ExitCode {
         cause.downcast_ref::<ApplyError>().is_some_and(|error| matches!(error, ApplyError::Destructive { .. }))
             || cause.downcast_ref::<RestoreError>().is_some_and(|error| matches!(error, RestoreError::Divergent { .. }))
             || cause.is::<Running>()
+            || cause.is::<Occupied>()
     });
     ExitCode::from(if destructive { DATA } else { 1 })
 }

@@ -56,6 +56,7 @@ async fn dispatch(command: Command, config: Config) -> anyhow::Result<ExitCode> 
         Command::Replay(args) => replay::run(args, &config).await,
         Command::Token(args) => commands::token(&args, &config),
         Command::Nats(args) => commands::nats(&args, &config).await,
+        Command::Backup(args) => recovery::backup(&args, config).await,
         Command::Restore(args) => recovery::restore(&args, config).await,
         Command::Config(args) => commands::config(&args),
     }

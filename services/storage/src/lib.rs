@@ -9,6 +9,7 @@ mod apply;
 mod archiver;
 mod backlog;
 mod config;
+mod copies;
 mod entries;
 mod fold;
 mod gaps;

@@ -1,5 +1,6 @@
-//! `natter restore`.
+//! `natter backup` and `natter restore`.
 
+mod copies;
 mod site;
 
 use std::{
@@ -12,9 +13,15 @@ use natter_bus::{Bus, FRESH_ID_AGE_MS, FUTURE_ID_MS, definitions};
 use natter_ids::Partition;
 use natter_storage::{Restorer, Survey};
 
+pub use copies::Occupied;
 pub use site::Running;
 
-use crate::{cli::RestoreArgs, config::Config, output};
+use crate::{
+    cli::{BackupArgs, RestoreArgs},
+    config::Config,
+    output,
+};
+use copies::Folder;
 use site::Site;
 
 /// After so many archived entries the progress is told again.
@@ -22,13 +29,40 @@ const TOLD_EVERY: u64 = 100_000;
 
 const IDS_MS: u64 = FRESH_ID_AGE_MS + FUTURE_ID_MS;
 
+/// `natter backup`.
+///
+/// # Errors
+/// A sentence with what to do next.
+pub async fn backup(args: &BackupArgs, config: Config) -> anyhow::Result<ExitCode> {
+    let folder = Folder { path: &args.folder, postgres_bin: args.postgres_bin.as_deref() };
+    let site = Site::open(config).await?;
+    let saved = async {
+        folder.create()?;
+        folder.save(&site).await
+    };
+    let saved = saved.await;
+    site.close().await;
+    saved?;
+    output::say(&format!("Backed up into {}.", args.folder.display()));
+    Ok(ExitCode::SUCCESS)
+}
+
 /// `natter restore`.
 ///
 /// # Errors
 /// A sentence with what to do next.
 pub async fn restore(args: &RestoreArgs, config: Config) -> anyhow::Result<ExitCode> {
     let site = Site::open(config).await?;
-    let restored = reconcile(&site, args.check).await;
+    let restored = async {
+        if let Some(from) = &args.from {
+            let folder = Folder { path: from, postgres_bin: args.postgres_bin.as_deref() };
+            let manifest = folder.open(&site)?;
+            site.nobody_runs().await?;
+            folder.load(&site, manifest).await?;
+        }
+        reconcile(&site, args.check).await
+    };
+    let restored = restored.await;
     site.close().await;
     restored.map(|()| ExitCode::SUCCESS)
 }
