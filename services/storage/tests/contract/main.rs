@@ -5,6 +5,7 @@ mod archive;
 mod backlog;
 mod database;
 mod dedupe;
+mod gaps;
 mod history;
 mod log;
 mod members;
@@ -53,6 +54,8 @@ contract! {
         pages_in_both_directions
         only_spans_of_membership_are_visible
         pages_are_bounded_in_bytes;
+    gaps:
+        a_gap_counts_once_it_is_passed;
     backlog:
         what_was_missed_comes_by_partition_and_number
         a_full_page_tells_where_to_go_on

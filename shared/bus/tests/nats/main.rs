@@ -8,6 +8,7 @@ mod partitions;
 mod presence;
 mod reader;
 mod request;
+mod restore;
 mod tickets;
 mod worker;
 mod world;
