@@ -236,6 +236,12 @@ async fn a_lost_log_goes_on_behind_the_archive() {
     drop(alice);
     cluster.stop().await;
     cluster.nats().lose().await;
+    // Somebody forgets: storage does no work on a log that would give numbers twice.
+    cluster.apply().await;
+    cluster.storage(0).restart().await;
+    let refuses = async || (!cluster.log_lines_with("run `natter restore`").is_empty()).then_some(());
+    wait_for(&format!("storage to refuse, see {}", cluster.folder().display()), PATIENCE, refuses).await;
+    cluster.storage(0).terminate().await;
     let ended = natter(&cluster, &["restore"], true).await;
     assert_eq!(ended.code, Some(0), "{}", ended.said);
     cluster.start_again().await;

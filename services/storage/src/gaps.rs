@@ -176,5 +176,6 @@ impl Store {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 #[path = "gaps_tests.rs"]
 mod tests;

@@ -11,7 +11,7 @@ fn found(archived: Seq, first: Seq, last: Seq) -> Found {
 
 /// The beginning of a day in 2026, and where logs go on that are restored then.
 const NOW: u64 = EPOCH + 24 * 3600;
-const NEXT: Seq = 24 * 3600 << 18;
+const NEXT: Seq = (24 * 3600) << 18;
 
 fn plan(found: &Found) -> Plan {
     Plan::of(found, NOW).unwrap()

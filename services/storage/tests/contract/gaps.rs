@@ -38,7 +38,9 @@ pub async fn a_gap_counts_once_it_is_passed(database: &Database) {
     assert_eq!(store.checkpoint(PART).await.unwrap(), 999);
     let again = store.pass_gap(PART, jump).await;
     assert!(matches!(again, Err(ApplyError::Fenced { archived: 999 })), "{again:?}");
-    for (position, refused) in [(9, false), (10, false), (11, true), (500, true), (998, true), (999, false), (1_000, false)] {
+    for (position, refused) in
+        [(9, false), (10, false), (11, true), (500, true), (998, true), (999, false), (1_000, false)]
+    {
         let answer = if refused { Err(StorageFault::InGap) } else { Ok(()) };
         assert_eq!(told(position, 1_000).await, answer, "{position}");
     }
