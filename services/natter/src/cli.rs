@@ -3,9 +3,8 @@
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use natter_config::{ConfigError, Overrides};
 use natter_ids::UserId;
-
-use crate::config::{ConfigError, Overrides};
 
 const EXAMPLES: &str = "\
 Try it, in three terminals:

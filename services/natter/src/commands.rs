@@ -3,20 +3,20 @@
 use std::process::ExitCode;
 
 use natter_bus::{Bus, definitions};
+use natter_config::{Config, ConfigError};
 use natter_ids::GatewayId;
 
 use crate::{
     cli::{ConfigArgs, NatsArgs, NatsCommand, TableFormat, TokenArgs},
-    config::{self, Config, ConfigError},
     output, tokens,
 };
 
 /// `natter config`.
 pub fn config(args: &ConfigArgs) -> anyhow::Result<ExitCode> {
     let page = match args.format {
-        TableFormat::Text => config::text(),
-        TableFormat::Markdown => config::markdown(),
-        TableFormat::Json => serde_json::to_string_pretty(&config::json_schema())?,
+        TableFormat::Text => natter_config::text(),
+        TableFormat::Markdown => natter_config::markdown(),
+        TableFormat::Json => serde_json::to_string_pretty(&natter_config::json_schema())?,
     };
     output::say(page.trim_end());
     Ok(ExitCode::SUCCESS)

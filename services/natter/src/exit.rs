@@ -3,10 +3,10 @@
 use std::process::ExitCode;
 
 use natter_bus::definitions::ApplyError;
+use natter_config::ConfigError;
 use natter_storage::RestoreError;
 
 use crate::{
-    config::ConfigError,
     output,
     recovery::{Occupied, Running},
 };

@@ -3,7 +3,6 @@
 mod chat;
 mod cli;
 mod commands;
-mod config;
 mod exit;
 mod output;
 mod recovery;
@@ -15,7 +14,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use cli::{Cli, Command};
-use config::Config;
+use natter_config::Config;
 
 /// Why this one: `docs/decisions/0010-an-allocator-for-many-threads.md`.
 #[global_allocator]

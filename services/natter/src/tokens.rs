@@ -11,10 +11,9 @@ use std::{
 
 use anyhow::{Context, bail};
 use natter_auth::{MintRequest, Secret};
+use natter_config::Config;
 use natter_ids::UserId;
 use rand::{Rng, distr::Alphanumeric};
-
-use crate::config::Config;
 
 /// Length of a secret made here: 285 bits.
 const SECRET_CHARS: usize = 48;

@@ -19,11 +19,13 @@ use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use jiff::tz::TimeZone;
 use natter_client::{Client, TokenError, TokenSource};
+use natter_config::Config;
 use natter_runtime::wait_for_stop;
 
-use crate::{config::Config, output, tokens};
+use crate::{output, tokens};
 pub use args::Args;
 use input::Input;
+
 use place::Place;
 use requests::Target;
 use session::{Session, Step};

@@ -10,6 +10,7 @@ use std::{
 
 use anyhow::Context;
 use natter_bus::{Bus, FRESH_ID_AGE_MS, FUTURE_ID_MS, definitions};
+use natter_config::Config;
 use natter_ids::Partition;
 use natter_storage::{Restorer, Survey};
 
@@ -18,7 +19,6 @@ pub use site::Running;
 
 use crate::{
     cli::{BackupArgs, RestoreArgs},
-    config::Config,
     output,
 };
 use copies::Folder;

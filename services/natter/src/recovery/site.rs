@@ -5,15 +5,13 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context, bail};
 use natter_bus::Bus;
+use natter_config::Config;
 use natter_ids::GatewayId;
 use natter_runtime::Scope;
 use natter_storage::Store;
 use tokio::time::{Instant, sleep};
 
-use crate::{
-    config::Config,
-    serve::{data_dir::DataDir, embedded, sqlite_url},
-};
+use crate::serve::{data_dir::DataDir, embedded, sqlite_url};
 
 /// How long NATS may take to answer.
 const CONNECT: Duration = Duration::from_secs(20);

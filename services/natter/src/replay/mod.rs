@@ -28,12 +28,14 @@ use anyhow::{Context, bail};
 use clap::Args;
 use natter_checker::{History, Recorder, check};
 use natter_client::{TokenError, TokenSource};
+use natter_config::Config;
 use natter_ids::{ClientId, ConversationId, UserId};
 use tokio::time::Instant;
 
-use crate::{config::Config, output, tokens};
+use crate::{output, tokens};
 use generate::Recipe;
 use log::Log;
+
 use progress::Progress;
 use report::Report;
 use speakers::{Speaker, Surroundings};

@@ -8,8 +8,7 @@ use std::{
 };
 
 use anyhow::Context;
-
-use crate::config::ConfigError;
+use natter_config::ConfigError;
 
 /// A data directory that nobody else uses until it is dropped, or the process dies.
 #[derive(Debug)]

@@ -4,9 +4,8 @@
 use std::time::Duration;
 
 use anyhow::Context;
+use natter_config::{ConfigError, DurabilityConfig, WhenWeaker};
 use serde::Deserialize;
-
-use crate::config::{ConfigError, DurabilityConfig, WhenWeaker};
 
 const TIMEOUT: Duration = Duration::from_secs(5);
 

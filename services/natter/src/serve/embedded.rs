@@ -8,6 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
+use natter_config::EmbeddedConfig;
 use natter_runtime::{OnEnd, Scope};
 use rustix::process::{Pid, Signal, kill_process};
 use serde::Deserialize;
@@ -17,7 +18,7 @@ use tokio::{
 };
 
 use super::{binary, leftover};
-use crate::{config::EmbeddedConfig, tokens::write_private};
+use crate::tokens::write_private;
 
 /// How long the server may take to read what it has stored.
 const START_TIMEOUT: Duration = Duration::from_secs(120);

@@ -13,10 +13,11 @@ use std::{net::SocketAddr, process::ExitCode, time::Duration};
 
 use anyhow::Context;
 use natter_bus::{Bus, definitions};
+use natter_config::Config;
 use natter_ids::GatewayId;
 use natter_runtime::{AdminError, OnEnd, Readiness, Scope, serve_admin, wait_for_stop};
 
-use crate::{cli::ServeArgs, config::Config, exit, output, tokens};
+use crate::{cli::ServeArgs, exit, output, tokens};
 use data_dir::DataDir;
 pub use services::sqlite_url;
 use services::{Services, Workshop, unusable};

@@ -4,6 +4,7 @@ use std::{net::SocketAddr, path::Path, time::Duration};
 
 use anyhow::Context;
 use natter_bus::{Bus, storage_api::Archived};
+use natter_config::{Config, ConfigError};
 use natter_connection::StartError;
 use natter_runtime::{Readiness, Scope};
 use tokio::{
@@ -11,10 +12,7 @@ use tokio::{
     time::sleep,
 };
 
-use crate::{
-    cli::ServiceName,
-    config::{Config, ConfigError},
-};
+use crate::cli::ServiceName;
 
 const RETRY: Duration = Duration::from_millis(100);
 

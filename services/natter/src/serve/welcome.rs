@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::{config::Config, output};
+use natter_config::Config;
+
+use crate::output;
 
 /// Says, on standard output, how two people can chat now.
 pub fn print(config: &Config, gateway: &str) {

@@ -131,6 +131,10 @@ fn every_bad_value_is_one_sentence_that_begins_with_the_key() {
 fn an_unreadable_file_is_one_sentence() {
     let said = load("[nats\n", &[], &[]).unwrap_err();
     assert!(said.starts_with("FILE: ") && said.lines().count() == 1, "{said}");
+    let said = load("\"a\\nb\" = 1\n", &[], &[]).unwrap_err();
+    assert!(said.lines().count() == 1, "a key with a line in it: {said}");
+    let said = load("[connection]\nlisten = \"a\\nb\"\n[storage]\nsqlite_sync = \"a\\nb\"\n", &[], &[]).unwrap_err();
+    assert!(said.lines().count() == 1, "a value with a line in it: {said}");
     let overrides = Overrides { file: Some("/nowhere/natter.toml".into()), values: Vec::new() };
     let said = Config::load(&overrides, &[]).unwrap_err().to_string();
     assert!(said.starts_with("--config /nowhere/natter.toml: cannot be read: "), "{said}");

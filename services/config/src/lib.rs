@@ -9,7 +9,7 @@ mod layers;
 mod schema;
 mod table;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use figment::{
     Figment,
@@ -127,16 +127,31 @@ impl Config {
     /// # Errors
     /// [`ConfigError`] names the first key that cannot work.
     pub fn load(overrides: &Overrides, environment: &[(String, String)]) -> Result<Self, ConfigError> {
+        let read = |path: &PathBuf| std::fs::read_to_string(path).map_err(|source| ConfigError::file(path, &source));
+        let text = overrides.file.as_ref().map(read).transpose()?;
+        let file = overrides.file.as_deref().zip(text.as_deref());
+        Self::from_layers(file, environment, &overrides.values)
+    }
+
+    /// Like [`Config::load`], from what stands in the file, with the name that errors call it by,
+    /// the variables of the environment, and the keys that flags set.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn from_layers(
+        file: Option<(&Path, &str)>,
+        environment: &[(String, String)],
+        flags: &[(String, String)],
+    ) -> Result<Self, ConfigError> {
         let mut layers = Figment::from(Serialized::defaults(Self::default()));
-        if let Some(path) = &overrides.file {
-            let text = std::fs::read_to_string(path).map_err(|source| ConfigError::file(path, &source))?;
-            layers = layers.merge(Toml::string(&text));
+        if let Some((_, text)) = file {
+            layers = layers.merge(Toml::string(text));
         }
         let schema = schema::Keys::new();
         layers = layers.merge(layers::environment(environment, &schema)?);
-        layers = layers.merge(layers::flags(&overrides.values, &schema)?);
-        let config: Self =
-            layers.extract().map_err(|error| ConfigError::of_figment(error, overrides.file.as_deref()))?;
+        layers = layers.merge(layers::flags(flags, &schema)?);
+        let extracted = layers.extract();
+        let config: Self = extracted.map_err(|error| ConfigError::of_figment(error, file.map(|(path, _)| path)))?;
         config.validate()?;
         Ok(config)
     }
@@ -175,5 +190,4 @@ pub fn json_schema() -> serde_json::Value {
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
-#[path = "config/tests.rs"]
 mod tests;

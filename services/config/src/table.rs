@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use serde_json::Value;
 
-use super::schema::{Key, Keys, Kind, Section};
+use crate::schema::{Key, Keys, Kind, Section};
 
 const INTRODUCTION: &str = "\
 # Configuration

@@ -2,11 +2,11 @@
 
 use serde_json::Value;
 
-use super::{Config, json_schema};
+use crate::{Config, json_schema};
 
 /// What kind of value a key takes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Text,
     Number,
     Truth,
@@ -16,7 +16,7 @@ pub(super) enum Kind {
 
 /// One key that can be set.
 #[derive(Debug)]
-pub(super) struct Key {
+pub(crate) struct Key {
     /// All levels, such as `connection.limits.message_bytes_max`.
     pub path: String,
     pub kind: Kind,
@@ -27,7 +27,7 @@ pub(super) struct Key {
 
 /// The keys of one level, in order of declaration.
 #[derive(Debug)]
-pub(super) struct Section {
+pub(crate) struct Section {
     /// Empty for the top level.
     pub path: String,
     pub meaning: String,
@@ -36,7 +36,7 @@ pub(super) struct Section {
 
 /// Every key.
 #[derive(Debug)]
-pub(super) struct Keys {
+pub(crate) struct Keys {
     pub sections: Vec<Section>,
 }
 

@@ -8,7 +8,7 @@ use figment::{
     value::{Dict, Map, Value},
 };
 
-use super::{
+use crate::{
     ConfigError,
     schema::{Keys, Kind},
 };
@@ -48,7 +48,7 @@ impl Provider for Layer {
 /// `NATTER_<SECTION>__<KEY>`: two underscores between levels, because keys contain one. Other
 /// variables that begin with `NATTER_` are left alone, among them those that Kubernetes adds for
 /// a service of that name. An empty variable counts as absent.
-pub(super) fn environment(variables: &[(String, String)], keys: &Keys) -> Result<Figment, ConfigError> {
+pub(crate) fn environment(variables: &[(String, String)], keys: &Keys) -> Result<Figment, ConfigError> {
     let mut layers = Figment::new();
     for (name, value) in variables {
         let Some(rest) = name.strip_prefix(PREFIX) else { continue };
@@ -62,7 +62,7 @@ pub(super) fn environment(variables: &[(String, String)], keys: &Keys) -> Result
 }
 
 /// The keys that flags set.
-pub(super) fn flags(values: &[(String, String)], keys: &Keys) -> Result<Figment, ConfigError> {
+pub(crate) fn flags(values: &[(String, String)], keys: &Keys) -> Result<Figment, ConfigError> {
     let mut layers = Figment::new();
     for (key, value) in values {
         layers = layers.merge(layer(key, value, "the command line".to_owned(), keys)?);

@@ -13,26 +13,33 @@ const HIDDEN: [&str; 3] = ["auth.hs256_secret", "nats.url", "storage.url"];
 pub struct ConfigError(String);
 
 impl ConfigError {
+    /// One line, whatever a key or a value holds: it goes to a terminal or a log.
+    fn sentence(text: &str) -> Self {
+        let visible =
+            |letter: char| if letter.is_control() { letter.escape_default().to_string() } else { letter.into() };
+        Self(text.chars().map(visible).collect())
+    }
+
     /// A key whose value cannot work.
     pub fn key(key: impl fmt::Display, reason: impl fmt::Display) -> Self {
-        Self(format!("{key}: {reason}"))
+        Self::sentence(&format!("{key}: {reason}"))
     }
 
     /// A value that came from somewhere in particular.
-    pub(super) fn from_source(key: &str, reason: &str, source: &str) -> Self {
-        Self(format!("{key}: {reason} (from {source})"))
+    pub(crate) fn from_source(key: &str, reason: &str, source: &str) -> Self {
+        Self::sentence(&format!("{key}: {reason} (from {source})"))
     }
 
-    pub(super) fn file(path: &Path, source: &std::io::Error) -> Self {
-        Self(format!("--config {}: cannot be read: {source}", path.display()))
+    pub(crate) fn file(path: &Path, source: &std::io::Error) -> Self {
+        Self::sentence(&format!("--config {}: cannot be read: {source}", path.display()))
     }
 
-    pub(super) fn unknown(key: &str, source: &str) -> Self {
+    pub(crate) fn unknown(key: &str, source: &str) -> Self {
         Self::from_source(key, "there is no such key; `natter config` lists all", source)
     }
 
     /// Puts the first of the library's errors into a sentence.
-    pub(super) fn of_figment(error: figment::Error, file: Option<&Path>) -> Self {
+    pub(crate) fn of_figment(error: figment::Error, file: Option<&Path>) -> Self {
         let source = match (&error.metadata, file) {
             (Some(metadata), Some(path)) if metadata.name.contains("TOML") => path.display().to_string(),
             (Some(metadata), _) => metadata.name.to_string(),
@@ -51,7 +58,7 @@ impl ConfigError {
         if key.is_empty() {
             let said = error.kind.to_string();
             let lines: Vec<_> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-            return Self(format!("{source}: {}", lines.join(" ")));
+            return Self::sentence(&format!("{source}: {}", lines.join(" ")));
         }
         Self::from_source(&key, &reason(&error.kind, HIDDEN.contains(&key.as_str())), &source)
     }
