@@ -34,8 +34,8 @@ async fn a_log_jumps_with_its_consumers() {
 #[tokio::test]
 async fn a_replicated_log_jumps_with_its_consumers() {
     let folder = tempfile::tempdir().unwrap();
-    let nodes = nats_cluster(folder.path(), 3).await;
-    let urls: Vec<_> = nodes.iter().map(natter_testkit::NatsServer::url).collect();
+    let cluster = nats_cluster(folder.path(), 3).await;
+    let urls: Vec<_> = cluster.nodes.iter().map(natter_testkit::NatsServer::url).collect();
     let config = Config { url: Some(urls.join(",")), partitions: 1, replicas: 3, ..Config::default() };
     let bus = connect(&config, "test").await;
     wait_until("streams on three nodes", async || definitions::apply(&bus, false).await.is_ok()).await;
