@@ -62,7 +62,8 @@ async fn it_says_where_it_listens_stops_cleanly_and_keeps_everything() {
     let get = async |path: &str| reqwest::get(format!("{admin}{path}")).await.unwrap();
     assert_eq!(get("/health/ready").await.status(), 200);
     let metrics = get("/metrics").await.text().await.unwrap();
-    assert!(metrics.contains("natter_nats_sync_interval_seconds 1\n"), "{metrics}");
+    let every_second = |line: &str| line.starts_with("natter_nats_sync_interval_seconds{") && line.ends_with(" 1");
+    assert!(metrics.lines().any(every_second), "{metrics}");
     natter.logs("reach the disk as configured").await;
     say(&client(&natter, &data_dir, "alice").await, "bob", "kept").await;
     let pid = server_pid(&data_dir).unwrap();
