@@ -172,11 +172,12 @@ impl Cluster {
             services.iter().for_each(Service::ask_to_stop);
             for service in services {
                 service.ended().await;
+                service.moves();
             }
         }
     }
 
-    /// Starts every service after [`Cluster::stop`].
+    /// Starts every service after [`Cluster::stop`]; gateways listen on other ports.
     ///
     /// # Panics
     /// When one does not start.

@@ -226,6 +226,11 @@ impl Service {
         self.state().release = release;
     }
 
+    /// The next start takes another port: while it is stopped for long, anybody may take its own.
+    pub(crate) fn moves(&self) {
+        self.state().listens = None;
+    }
+
     /// Starts it and does not wait.
     pub(crate) fn spawn(&self) {
         let mut state = self.state();
