@@ -9,7 +9,10 @@ mod layers;
 mod schema;
 mod table;
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::LazyLock,
+};
 
 use figment::{
     Figment,
@@ -21,6 +24,8 @@ use serde::{Deserialize, Serialize};
 pub use error::ConfigError;
 pub use layers::Overrides;
 pub use table::{markdown, text};
+
+static KEYS: LazyLock<schema::Keys> = LazyLock::new(schema::Keys::new);
 
 /// What concerns the whole process.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -147,9 +152,8 @@ impl Config {
         if let Some((_, text)) = file {
             layers = layers.merge(Toml::string(text));
         }
-        let schema = schema::Keys::new();
-        layers = layers.merge(layers::environment(environment, &schema)?);
-        layers = layers.merge(layers::flags(flags, &schema)?);
+        layers = layers.merge(layers::environment(environment, &KEYS)?);
+        layers = layers.merge(layers::flags(flags, &KEYS)?);
         let extracted = layers.extract();
         let config: Self = extracted.map_err(|error| ConfigError::of_figment(error, file.map(|(path, _)| path)))?;
         config.validate()?;

@@ -4,7 +4,10 @@ use std::fmt::Write;
 
 use serde_json::Value;
 
-use crate::schema::{Key, Keys, Kind, Section};
+use crate::{
+    KEYS,
+    schema::{Key, Kind, Section},
+};
 
 const INTRODUCTION: &str = "\
 # Configuration
@@ -27,7 +30,7 @@ the key. Passwords belong in the environment or the file: flags are visible to o
 /// The page `docs/configuration.md`.
 pub fn markdown() -> String {
     let mut page = INTRODUCTION.to_owned();
-    for section in Keys::new().sections.iter().filter(|section| !section.keys.is_empty()) {
+    for section in KEYS.sections.iter().filter(|section| !section.keys.is_empty()) {
         // Writing to a string cannot fail.
         let _ = write!(page, "\n## {}\n\n{}\n\n", title(section), section.meaning);
         page.push_str("| key | type | default | meaning |\n|---|---|---|---|\n");
@@ -42,7 +45,7 @@ pub fn markdown() -> String {
 /// The same for a terminal, at most 100 columns wide.
 pub fn text() -> String {
     let mut page = String::new();
-    for section in Keys::new().sections.iter().filter(|section| !section.keys.is_empty()) {
+    for section in KEYS.sections.iter().filter(|section| !section.keys.is_empty()) {
         let _ = writeln!(page, "[{}] {}", title(section), section.meaning);
         for key in &section.keys {
             let _ = writeln!(page, "  {}  ({}, default {})", key.path, kind_name(&key.kind), default(key));
