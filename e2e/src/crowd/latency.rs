@@ -12,6 +12,9 @@ use natter_ids::ClientId;
 /// Messages whose receipts are waited for; older ones count no more.
 const REMEMBERED: usize = 10_000;
 
+/// What took longer counts as this.
+const LONGEST_MICROS: u64 = 60_000_000;
+
 /// Measured since it was last taken.
 pub(crate) struct Latency(Mutex<State>);
 
@@ -23,7 +26,7 @@ struct State {
 
 impl Latency {
     pub fn new() -> Self {
-        let heard = Histogram::new(3).expect("three digits are possible");
+        let heard = Histogram::new_with_bounds(1, LONGEST_MICROS, 3).expect("bounds that are possible");
         Self(Mutex::new(State { said: HashMap::new(), heard }))
     }
 
@@ -46,6 +49,8 @@ impl Latency {
     /// The 99th percentile, and a new beginning.
     pub fn take_p99(&self) -> Duration {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // Of nothing there is none: whoever asks must have let people talk.
+        assert!(!state.heard.is_empty() || state.said.is_empty(), "people talked, and nobody heard anything");
         let p99 = Duration::from_micros(state.heard.value_at_quantile(0.99));
         state.said.clear();
         state.heard.reset();
