@@ -6,7 +6,7 @@ use natter_client::{DisconnectReason, Notification};
 use natter_e2e::{Cluster, Device, PATIENCE};
 use natter_ids::ClientId;
 use natter_protocol::ErrorCode;
-use natter_testkit::wait_for;
+use natter_testkit::{Flow, wait_for};
 
 /// A gateway that is asked to stop tells its clients, closes them at a pace and ends with 0; they
 /// go on at the other one and miss nothing, also of what is said meanwhile.
@@ -85,6 +85,25 @@ fn delayed(next: Notification) -> Option<String> {
         Notification::ResumeDelayed(part) => Some(part),
         _ => None,
     }
+}
+
+/// A gateway whose way to NATS is gone, in one direction or both, tells the sockets that it has, and
+/// once more when all is well again; what was said elsewhere meanwhile comes then.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_without_nats_tells_its_sockets() {
+    let cluster = Cluster::builder().proxied().start().await;
+    let (alice, bob) = (cluster.device("alice", 1).await, cluster.device("bob", 0).await);
+    let talk = alice.direct("bob").await;
+    for (up, down) in [(Flow::Stall, Flow::Pass), (Flow::Stall, Flow::Stall)] {
+        cluster.wire_to_nats().set(up, down);
+        assert_eq!(bob.find(delayed).await, "delivery", "{up:?} {down:?}");
+        let text = format!("meanwhile {down:?}");
+        alice.say(&talk, &text).await;
+        cluster.wire_to_nats().heal();
+        bob.hears([text.as_str()]).await;
+        bob.caught_up().await;
+    }
+    assert_eq!(bob.client().stats().disconnects, 0, "the sockets stay open");
 }
 
 /// While every storage is away live events go on; who comes back is told that missed events are
