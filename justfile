@@ -55,11 +55,13 @@ previous *REVISION:
 fuzz *ARGS:
     @tools/fuzz "$@"
 
-# Writes the generated files anew: schemas of the protocol, the table of configuration.
+# Writes the generated files anew: schemas of the protocol, the tables of configuration and metrics.
 generate: _build
     cargo run --quiet -p natter-protocol-docs
     '{{ natter }}' config --format markdown > '{{ target }}/configuration.md'
     mv '{{ target }}/configuration.md' docs/configuration.md
+    '{{ natter }}' metrics > '{{ target }}/metrics.md'
+    mv '{{ target }}/metrics.md' docs/operate/metrics.md
 
 # Replays a channel log through two running gateways and checks what everybody received.
 replay FILE *ARGS: _build

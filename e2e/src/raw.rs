@@ -141,7 +141,10 @@ impl Raw {
     pub async fn ask(&mut self, request: Request) -> Result<ServerFrame, ErrorBody> {
         let id = self.next_id;
         self.next_id += 1;
-        self.connection.send(&ClientFrame::Request { id, request }).await.expect("the gateway takes a frame");
+        self.connection
+            .send(&ClientFrame::Request { id, traceparent: None, request })
+            .await
+            .expect("the gateway takes a frame");
         loop {
             match self.frame().await {
                 ServerFrame::Error { id: Some(of), error } if of == id => return Err(error),

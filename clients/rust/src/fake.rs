@@ -175,7 +175,7 @@ impl FakeSession {
     pub async fn request(&mut self) -> (RequestId, Request) {
         loop {
             match self.frame().await {
-                ClientFrame::Request { id, request } => return (id, request),
+                ClientFrame::Request { id, request, .. } => return (id, request),
                 ClientFrame::Ping { .. } => {}
                 ClientFrame::Hello(hello) => panic!("a second {hello:?}"),
             }

@@ -77,7 +77,9 @@ mod tests {
     fn a_send_is_what_the_protocol_says() {
         let frame = send(7, &conversation(), 42, 123_456);
         let decoded = decode_client_frame(&frame).unwrap();
-        let natter_protocol::ClientFrame::Request { id: 7, request: Request::Send { text, .. } } = decoded else {
+        let natter_protocol::ClientFrame::Request { id: 7, traceparent: None, request: Request::Send { text, .. } } =
+            decoded
+        else {
             panic!("{decoded:?}")
         };
         assert_eq!(text.len(), TEXT);

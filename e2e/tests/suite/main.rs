@@ -39,3 +39,4 @@ mod restore;
 mod resume;
 mod slow_reader;
 mod tokens;
+mod traces;

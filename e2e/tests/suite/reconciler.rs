@@ -13,14 +13,14 @@ async fn gauge(service: &Service, name: &str, label: &str) -> f64 {
 }
 
 /// Waits until something accepted has waited for a second, or until nothing waits any more.
-async fn waits(service: &Service, waits_for: &str, late: bool) {
-    let label = format!("waits_for=\"{waits_for}\"");
+async fn waits(service: &Service, behind: &str, late: bool) {
+    let label = format!("service=\"{behind}\"");
     let told = async || {
-        let oldest = gauge(service, "natter_reconciler_late_oldest_seconds", &label).await;
-        let entries = gauge(service, "natter_reconciler_late_entries", &label).await;
+        let oldest = gauge(service, "natter_consumer_oldest_seconds", &label).await;
+        let entries = gauge(service, "natter_consumer_lag_entries", &label).await;
         (if late { oldest >= 1.0 && entries > 0.0 } else { entries == 0.0 }).then_some(())
     };
-    wait_for(&format!("{waits_for} to be told as late: {late}"), PATIENCE, told).await;
+    wait_for(&format!("{behind} to be told as late: {late}"), PATIENCE, told).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -33,7 +33,7 @@ async fn what_is_late_is_told() {
     bob.hears(["before"]).await;
     let watcher = cluster.storage(0);
     waits(watcher, "delivery", false).await;
-    waits(watcher, "archive", false).await;
+    waits(watcher, "storage", false).await;
 
     cluster.deliveries().iter().for_each(Service::kill9);
     alice.say(&talk, "undelivered").await;
@@ -43,9 +43,9 @@ async fn what_is_late_is_told() {
 
     cluster.wire_to_database().set(natter_testkit::Flow::Stall, natter_testkit::Flow::Stall);
     alice.say(&talk, "unarchived").await;
-    waits(watcher, "archive", true).await;
+    waits(watcher, "storage", true).await;
     cluster.wire_to_database().heal();
-    waits(watcher, "archive", false).await;
+    waits(watcher, "storage", false).await;
 }
 
 /// The log drops what the archive does not have: nothing brings it back, so somebody must know.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use natter_protocol::{ErrorBody, ErrorCode};
+use natter_telemetry::metrics;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::Config;
@@ -26,9 +27,9 @@ impl Admission {
     }
 
     pub(crate) fn admit(&self) -> Result<Admitted, ErrorBody> {
-        let take = |room: &Arc<Semaphore>, limit: &str| {
+        let take = |room: &Arc<Semaphore>, limit: &'static str| {
             Arc::clone(room).try_acquire_owned().map_err(|_| {
-                metrics::counter!("natter_connection_refusals_total", "limit" => limit.to_owned()).increment(1);
+                metrics::CONNECTION_REFUSALS.add(1, [limit.into()]);
                 ErrorBody::new(ErrorCode::Overloaded).limit(limit)
             })
         };

@@ -23,6 +23,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::{
     gate::Identity,
+    observe::{RefusedWith, observe},
     server::{Peer, Place, Shared},
     upgrade::{bearer_of, upgrade},
 };
@@ -67,6 +68,7 @@ impl IntoResponse for Refused {
     fn into_response(self) -> Response {
         let retry_after = self.error.retry_after_ms.map(|ms| ms.div_ceil(1000));
         let mut response = (self.status, Json(&*self.error)).into_response();
+        response.extensions_mut().insert(RefusedWith(self.error.code));
         let headers = response.headers_mut();
         if let Some(seconds) = retry_after {
             headers.insert(header::RETRY_AFTER, seconds.into());
@@ -93,6 +95,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .fallback(|| async { Refused::from(ErrorCode::NotFound) })
         .method_not_allowed_fallback(|| async { Refused::from(ErrorCode::NotFound) })
         .layer(DefaultBodyLimit::max(body_max))
+        .layer(middleware::from_fn(observe))
         .layer(cors)
         .layer(middleware::from_fn_with_state(Arc::clone(&shared), check_origin))
         .with_state(shared)

@@ -10,6 +10,7 @@ mod doubt;
 mod gate;
 mod http_api;
 mod members;
+mod observe;
 mod pace;
 mod posting;
 mod presence;

@@ -8,6 +8,7 @@ use natter_bus::{
 };
 use natter_ids::{ClientId, ConversationId, Seq, UserId};
 use natter_protocol::{Change, ConversationView, Entry, ErrorBody, ErrorCode, Role};
+use natter_telemetry::metrics;
 
 use crate::{
     members::{Member, not_a_member, refusal, unavailable},
@@ -278,7 +279,7 @@ fn view(
 fn append_refusal(error: &AppendError) -> ErrorBody {
     match error {
         AppendError::Full => {
-            metrics::counter!("natter_connection_refusals_total", "limit" => "log_mib_max").increment(1);
+            metrics::CONNECTION_REFUSALS.add(1, ["log_mib_max".into()]);
             ErrorBody::new(ErrorCode::Unavailable)
                 .because("The log is full: try again later.")
                 .limit("log_mib_max")

@@ -5,6 +5,7 @@ use std::{hash::Hash, net::IpAddr, num::NonZeroU32, time::Duration};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter, clock::Clock};
 use natter_ids::UserId;
 use natter_protocol::{ErrorBody, ErrorCode};
+use natter_telemetry::metrics;
 
 use crate::Config;
 
@@ -46,11 +47,15 @@ fn quota(per_second: u32, burst: u32) -> Quota {
     Quota::per_second(nonzero(per_second)).allow_burst(nonzero(burst))
 }
 
-fn check<K: Hash + Eq + Clone>(limiter: &DefaultKeyedRateLimiter<K>, key: &K, limit: &str) -> Result<(), ErrorBody> {
+fn check<K: Hash + Eq + Clone>(
+    limiter: &DefaultKeyedRateLimiter<K>,
+    key: &K,
+    limit: &'static str,
+) -> Result<(), ErrorBody> {
     limiter.check_key(key).map_err(|until| {
         let wait = until.wait_time_from(limiter.clock().now());
         let ms = u32::try_from(wait.as_millis()).unwrap_or(u32::MAX).max(1);
-        metrics::counter!("natter_connection_refusals_total", "limit" => limit.to_owned()).increment(1);
+        metrics::CONNECTION_REFUSALS.add(1, [limit.into()]);
         ErrorBody::new(ErrorCode::RateLimited).limit(limit).retry_after_ms(ms)
     })
 }

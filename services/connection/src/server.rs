@@ -16,6 +16,7 @@ use natter_auth::Verifier;
 use natter_bus::Bus;
 use natter_protocol::{ErrorBody, ErrorCode};
 use natter_runtime::{OnEnd, Scope};
+use natter_telemetry::metrics;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -103,7 +104,7 @@ impl Shared {
     /// Counts a session until the guard is dropped.
     pub(crate) fn count_session(self: &Arc<Self>) -> Counted {
         self.sessions.fetch_add(1, Ordering::Relaxed);
-        metrics::gauge!("natter_connection_sessions").increment(1);
+        metrics::CONNECTION_SESSIONS.add(1);
         Counted(Arc::clone(self))
     }
 }
@@ -114,7 +115,7 @@ pub(crate) struct Counted(Arc<Shared>);
 impl Drop for Counted {
     fn drop(&mut self) {
         self.0.sessions.fetch_sub(1, Ordering::Relaxed);
-        metrics::gauge!("natter_connection_sessions").decrement(1);
+        metrics::CONNECTION_SESSIONS.add(-1);
     }
 }
 

@@ -15,6 +15,7 @@ use natter_bus::{
 };
 use natter_ids::{ConversationId, Partition, Seq, UserId};
 use natter_protocol::{Entry, Event};
+use natter_telemetry::metrics;
 use tokio::sync::Mutex;
 
 use crate::{Config, conversation::Conversation, links::Links, online::Online, progress::Progress};
@@ -119,7 +120,7 @@ impl FanOut {
             let (conversation, entry) = match &record.body {
                 Ok(body) => body,
                 Err(poison) => {
-                    metrics::counter!("natter_delivery_poison_total").increment(1);
+                    metrics::DELIVERY_POISON.add(1, []);
                     tracing::error!(partition = %record.partition, seq = record.seq, %poison, "an entry is left out");
                     continue;
                 }
@@ -135,14 +136,17 @@ impl FanOut {
     }
 
     async fn send(&self, planned: &[Planned]) -> Result<(), String> {
+        let mut sent = 0;
         for Planned { event, recipients } in planned {
             for user in recipients {
                 let link = self.links.advance(event.partition, user, event.seq);
                 if self.online.may_be_online(user) {
                     self.bus.send_live(user, event, link).await?;
+                    sent += 1;
                 }
             }
         }
+        metrics::DELIVERY_SENDS.add(sent, []);
         // The acknowledgement goes over the same connection, behind what was sent.
         Ok(())
     }
@@ -160,7 +164,8 @@ fn live_event(record: &LogRecord, conversation: &ConversationId, entry: &Entry, 
     let event = Event { conversation: conversation.clone(), seq: record.seq, prev, entry: entry.clone() };
     // Serialising these types cannot fail: no maps with odd keys, no custom code.
     let json = serde_json::to_vec(&event).map(Bytes::from).unwrap_or_default();
-    LiveEvent { partition: record.partition, seq: record.seq, json }
+    let (stored_at, trace) = (Some(record.stored_at), record.trace.clone());
+    LiveEvent { partition: record.partition, seq: record.seq, json, stored_at, trace }
 }
 
 fn not_now(error: AskError) -> WorkError {
@@ -191,9 +196,7 @@ impl PartitionWorker for FanOut {
             tokio::time::sleep(RETRY).await;
         }
         self.sweep(partition, &mut state);
-        let oldest = batch.first().map_or(0, |record| record.stored_at);
-        metrics::counter!("natter_delivery_entries_total").increment(batch.len() as u64);
-        metrics::gauge!("natter_delivery_batch_stored_at_ms", "partition" => partition.to_string()).set(oldest as f64);
+        metrics::DELIVERY_ENTRIES.add(batch.len() as u64, []);
         Ok(())
     }
 

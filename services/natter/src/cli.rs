@@ -70,6 +70,8 @@ pub enum Command {
     Restore(RestoreArgs),
     /// Print every key of the configuration, with its default and meaning.
     Config(ConfigArgs),
+    /// Print every metric, with its labels and meaning, as in docs/operate/metrics.md.
+    Metrics,
 }
 
 /// A service that can run alone.

@@ -22,6 +22,12 @@ pub fn config(args: &ConfigArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// `natter metrics`.
+pub fn metrics() -> ExitCode {
+    output::say(natter_telemetry::metrics::markdown().trim_end());
+    ExitCode::SUCCESS
+}
+
 /// `natter token`.
 pub fn token(args: &TokenArgs, config: &Config) -> anyhow::Result<ExitCode> {
     output::say(&tokens::dev_token(config, &args.user, args.ttl)?);

@@ -35,6 +35,9 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     if let Command::Config(args) = &cli.command {
         return commands::config(args);
     }
+    if matches!(cli.command, Command::Metrics) {
+        return Ok(commands::metrics());
+    }
     let environment: Vec<_> = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect();
@@ -58,5 +61,6 @@ async fn dispatch(command: Command, config: Config) -> anyhow::Result<ExitCode> 
         Command::Backup(args) => recovery::backup(&args, config).await,
         Command::Restore(args) => recovery::restore(&args, config).await,
         Command::Config(args) => commands::config(&args),
+        Command::Metrics => Ok(commands::metrics()),
     }
 }

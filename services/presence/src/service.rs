@@ -12,6 +12,7 @@ use natter_bus::{
 };
 use natter_ids::UserId;
 use natter_protocol::PresenceView;
+use natter_telemetry::metrics;
 use tokio_util::sync::CancellationToken;
 
 use crate::Config;
@@ -99,7 +100,7 @@ impl Presence {
             self.announce(PresenceView { user, online: false, last_seen: Some(at) }).await;
         }
         let online = self.write(|registry| registry.len());
-        metrics::gauge!("natter_presence_users_online").set(u32::try_from(online).unwrap_or(u32::MAX));
+        metrics::PRESENCE_USERS_ONLINE.set(i64::try_from(online).unwrap_or(i64::MAX));
     }
 
     async fn announce(&self, view: PresenceView) {

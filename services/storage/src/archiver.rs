@@ -10,6 +10,7 @@ use std::{
 
 use natter_bus::{Bus, LogRecord, PartitionWorker, WorkError};
 use natter_ids::{Partition, Seq};
+use natter_telemetry::metrics;
 
 use crate::{ApplyError, Config, Record, Store};
 
@@ -61,7 +62,7 @@ impl PartitionWorker for Archiver {
         // under them would never be archived.
         let newest = self.bus.newest_seq(partition).await.map_err(|error| not_now(&error))?;
         if newest < archived {
-            metrics::counter!("natter_storage_log_behind_total", "partition" => partition.to_string()).increment(1);
+            metrics::STORAGE_LOG_BEHIND.add(1, [partition.to_string().into()]);
             let reason = format!(
                 "the log of partition {partition} ends at {newest} and the archive at {archived}: stop all services \
                  and run `natter restore`"
@@ -83,9 +84,13 @@ impl PartitionWorker for Archiver {
             Err(error @ ApplyError::Database(_)) => return Err(not_now(&error)),
             Err(error) => return Err(WorkError::Fenced { reason: format!("partition {partition}: {error}") }),
         }
-        metrics::counter!("natter_storage_entries_total").increment(records.len() as u64);
-        metrics::histogram!("natter_storage_commit_seconds").record(started.elapsed().as_secs_f64());
-        fresh.into_iter().for_each(report_poison);
+        metrics::STORAGE_ENTRIES.add(records.len() as u64, []);
+        metrics::STORAGE_COMMIT.took(started.elapsed(), []);
+        let now = self.bus.now_ms();
+        for record in fresh {
+            metrics::MESSAGE_STORED.took(Duration::from_millis(now.saturating_sub(record.stored_at)), []);
+            report_poison(record);
+        }
         self.announce(partition, last).await;
         Ok(())
     }
@@ -93,7 +98,7 @@ impl PartitionWorker for Archiver {
 
 fn report_poison(record: &LogRecord) {
     if let Err(poison) = &record.body {
-        metrics::counter!("natter_storage_poison_total").increment(1);
+        metrics::STORAGE_POISON.add(1, []);
         tracing::error!(partition = %record.partition, seq = record.seq, %poison, "an entry is left out of the archive");
     }
 }

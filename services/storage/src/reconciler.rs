@@ -3,9 +3,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use natter_bus::{Bus, LogRecord, LookupError};
+use natter_bus::{Bus, LogRecord, LookupError, Service};
 use natter_ids::{Partition, Seq};
 use natter_protocol::{Change, Entry};
+use natter_telemetry::metrics;
 use sqlx::Row;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -149,19 +150,17 @@ impl Store {
 #[allow(clippy::cast_precision_loss, reason = "gauges are floating-point numbers")]
 fn tell(partition: Partition, findings: &Findings) {
     let label = partition.to_string();
-    let late = [("archive", findings.unarchived), ("delivery", findings.undelivered)];
-    for (waits_for, Late { entries, oldest }) in late {
-        metrics::gauge!("natter_reconciler_late_entries", "partition" => label.clone(), "waits_for" => waits_for)
-            .set(entries as f64);
-        metrics::gauge!("natter_reconciler_late_oldest_seconds", "partition" => label.clone(), "waits_for" => waits_for)
-            .set(oldest.as_secs_f64());
+    for (service, late) in [(Service::Storage, findings.unarchived), (Service::Delivery, findings.undelivered)] {
+        let labels = || [service.name().into(), label.clone().into()];
+        metrics::CONSUMER_LAG.set(late.entries as f64, labels());
+        metrics::CONSUMER_OLDEST.set(late.oldest.as_secs_f64(), labels());
     }
-    metrics::gauge!("natter_reconciler_lost_entries", "partition" => label.clone()).set(findings.lost as f64);
+    metrics::RECONCILER_LOST.set(findings.lost as f64, [label.clone().into()]);
     if findings.lost > 0 {
         tracing::error!(%partition, entries = findings.lost, "the log has dropped entries that are not archived");
     }
     if findings.divergent {
-        metrics::counter!("natter_reconciler_divergent_entries_total", "partition" => label).increment(1);
+        metrics::RECONCILER_DIVERGENT.add(1, [label.into()]);
         tracing::error!(%partition, "an entry stands differently in the log and in the archive");
     }
 }

@@ -10,6 +10,9 @@ use crate::{Config, Reconciler, Store, StoreError, answers, archiver};
 /// How long to wait before the database is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 
+/// How often the use of the pool is shown.
+const POOL_SHOWN: Duration = Duration::from_secs(2);
+
 /// Why storage did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -54,6 +57,13 @@ fn serve(config: &Config, bus: Bus, store: Store, scope: &Scope) {
     let (reconciler, cancel) = (Reconciler::new(bus.clone(), Arc::clone(&store)), scope.cancel_token());
     let every = Duration::from_millis(config.reconcile_ms.into());
     scope.spawn("storage-reconciler", OnEnd::StopProcess, async move { reconciler.run(every, cancel).await });
+    let (shown, cancel) = (Arc::clone(&store), scope.cancel_token());
+    scope.spawn("storage-pool", OnEnd::StopProcess, async move {
+        let mut tick = tokio::time::interval(POOL_SHOWN);
+        while cancel.run_until_cancelled(tick.tick()).await.is_some() {
+            shown.tell_pool();
+        }
+    });
     let archiver = Arc::new(archiver::Archiver::new(bus.clone(), store, config));
     let cancel = scope.cancel_token();
     scope.spawn("storage-partitions", OnEnd::StopProcess, async move {

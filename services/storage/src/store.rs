@@ -3,6 +3,7 @@
 use std::{str::FromStr, time::Duration};
 
 use natter_ids::Partition;
+use natter_telemetry::metrics;
 use sqlx::{
     AnyPool, AssertSqlSafe, Connection, Executor, SqlSafeStr,
     any::AnyPoolOptions,
@@ -93,6 +94,13 @@ impl Store {
         let mut store = Self { pool, writing, partitions, gaps: Vec::new(), sqlite };
         store.gaps = store.read_gaps().await?;
         Ok(store)
+    }
+
+    /// Shows how the pool is used.
+    pub(crate) fn tell_pool(&self) {
+        let (size, idle) = (self.pool.size(), u32::try_from(self.pool.num_idle()).unwrap_or(0));
+        metrics::SQL_CONNECTIONS.set(idle.into(), ["idle".into()]);
+        metrics::SQL_CONNECTIONS.set(size.saturating_sub(idle).into(), ["used".into()]);
     }
 
     pub(crate) fn is_sqlite(&self) -> bool {

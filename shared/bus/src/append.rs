@@ -6,9 +6,11 @@ use async_nats::jetstream::{context::PublishErrorKind, message::PublishMessage};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use natter_ids::{ConversationId, Partition, Seq, UserId};
 use natter_protocol::{Change, Entry};
+use natter_telemetry::{TRACEPARENT, Trace, metrics};
 use sha2::{Digest, Sha256};
+use tracing::Instrument;
 
-use crate::{Bus, subjects};
+use crate::{Bus, spans, subjects};
 
 /// What an append relies on: the log refuses it when the relied-on subject has moved.
 #[derive(Debug, Clone, Copy)]
@@ -89,6 +91,7 @@ impl Bus {
             return Err(unavailable("not connected to NATS".to_owned()));
         }
         let limit = Duration::from_millis(self.shared.config.append_timeout_ms.into());
+        let span = spans::append();
         let publish = async {
             let payload = serde_json::to_vec(append.entry).map_err(|error| unavailable(error.to_string()))?;
             let subject = match Target::of(append.entry) {
@@ -99,8 +102,10 @@ impl Bus {
             let ack = self.shared.jetstream.send_publish(subject, message).await.map_err(refusal)?;
             ack.await.map_err(refusal)
         };
-        let ack =
-            tokio::time::timeout(limit, publish).await.map_err(|_| unavailable("no answer in time".to_owned()))??;
+        let ack = tokio::time::timeout(limit, publish)
+            .instrument(span)
+            .await
+            .map_err(|_| unavailable("no answer in time".to_owned()))??;
         let stored = Stored { seq: ack.sequence, repeat: ack.duplicate };
         if self.is_behind(append.conversation, stored).await {
             return Err(unavailable("the log is behind the archive".to_owned()));
@@ -120,7 +125,7 @@ impl Bus {
         if stored.repeat && self.newest_seq(partition).await.is_ok_and(|newest| newest >= archived) {
             return false;
         }
-        metrics::counter!("natter_bus_log_behind_total").increment(1);
+        metrics::LOG_BEHIND.add(1, []);
         tracing::error!(%partition, seq = stored.seq, archived, "the log is behind the archive: run `natter restore`");
         true
     }
@@ -130,6 +135,9 @@ fn headers(append: Append<'_>) -> PublishMessage {
     let mut message = PublishMessage::build();
     if let (Some(client_id), Change::Message { .. }) = (append.entry.client_id, &append.entry.change) {
         message = message.message_id(message_id(append.conversation, &append.entry.sender, &client_id.to_string()));
+    }
+    if let Some(trace) = Trace::current() {
+        message = message.header(TRACEPARENT, trace.traceparent());
     }
     match append.fence {
         Fence::Beginning => message.expected_last_subject_sequence(0),

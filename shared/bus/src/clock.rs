@@ -12,6 +12,7 @@ use std::{
 
 use bytes::Bytes;
 use natter_ids::Partition;
+use natter_telemetry::metrics;
 use serde::Deserialize;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use tokio_util::sync::CancellationToken;
@@ -44,9 +45,8 @@ impl Bus {
     /// does not answer.
     pub async fn compare_clocks(&self) {
         let Some(ahead) = self.ahead().await else { return };
-        metrics::gauge!("natter_bus_clock_offset_seconds").set(
-            Duration::from_millis(ahead.unsigned_abs()).as_secs_f64().copysign(if ahead < 0 { -1.0 } else { 1.0 }),
-        );
+        let sign = if ahead < 0 { -1.0 } else { 1.0 };
+        metrics::CLOCK_OFFSET.set(Duration::from_millis(ahead.unsigned_abs()).as_secs_f64().copysign(sign), []);
         let matters = Duration::from_millis(ahead.unsigned_abs()) >= MATTERS;
         let ahead = if matters { ahead } else { 0 };
         let before = self.shared.clock.0.swap(ahead, Ordering::Relaxed);

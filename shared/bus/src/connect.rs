@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_nats::jetstream;
 use natter_ids::{GatewayId, Partition};
+use natter_telemetry::metrics;
 use tokio::{
     runtime::{Builder, Runtime},
     sync::broadcast,
@@ -21,6 +22,16 @@ pub enum LinkEvent {
     Restored,
     /// A subscription of this process was too slow and messages were dropped.
     Dropped,
+}
+
+impl LinkEvent {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Lost => "lost",
+            Self::Restored => "restored",
+            Self::Dropped => "dropped",
+        }
+    }
 }
 
 /// Why there is no connection.
@@ -238,7 +249,8 @@ fn note_event(link: &broadcast::Sender<LinkEvent>, pulse: &Pulse, event: &async_
 
 /// Counts, logs and passes on what happened to the connection.
 pub(crate) fn tell(link: &broadcast::Sender<LinkEvent>, seen: LinkEvent) {
-    metrics::counter!("natter_bus_link_events_total", "event" => format!("{seen:?}").to_lowercase()).increment(1);
+    metrics::NATS_LINK_EVENTS.add(1, [seen.name().into()]);
+    metrics::NATS_CONNECTED.set(i64::from(seen != LinkEvent::Lost));
     if seen != LinkEvent::Restored {
         tracing::warn!(?seen, "the connection to NATS lost messages or broke");
     }

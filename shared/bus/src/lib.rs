@@ -22,6 +22,7 @@ mod reader;
 mod request;
 mod restore;
 mod snapshot;
+mod spans;
 pub mod storage_api;
 mod subjects;
 mod tickets;

@@ -4,12 +4,14 @@
 //! one sent to the same user before it, and a marker, sent over the very same subject, tells up
 //! to which number the archive must be read.
 
+use async_nats::HeaderMap;
 use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::StreamExt;
 use natter_ids::{GatewayId, Partition, Seq, SessionId, UserId};
+use natter_telemetry::Trace;
 use serde::{Deserialize, Serialize};
 
-use crate::{Bus, subjects};
+use crate::{Bus, spans, subjects};
 
 /// An event on its way to a user's devices.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +22,11 @@ pub struct LiveEvent {
     pub seq: Seq,
     /// The [`natter_protocol::Event`] as JSON text.
     pub json: Bytes,
+    /// When the log stored it, in milliseconds since 1970 UTC, by the server's clock; absent when
+    /// it comes from the archive.
+    pub stored_at: Option<u64>,
+    /// The span that it belongs to, when its way is recorded.
+    pub trace: Option<Trace>,
 }
 
 /// An event as it arrives in an inbox.
@@ -81,14 +88,15 @@ pub enum InboxMessage {
 }
 
 pub(crate) fn encode_event(event: &LiveEvent, link: Seq) -> Bytes {
-    let head = format!("E {} {} {link}\n", event.partition, event.seq);
+    let stored_at = event.stored_at.map(|at| format!(" {at}")).unwrap_or_default();
+    let head = format!("E {} {} {link}{stored_at}\n", event.partition, event.seq);
     let mut bytes = BytesMut::with_capacity(head.len() + event.json.len());
     bytes.put_slice(head.as_bytes());
     bytes.put_slice(&event.json);
     bytes.freeze()
 }
 
-fn decode(payload: &Bytes) -> Option<InboxMessage> {
+fn decode(payload: &Bytes, headers: Option<&HeaderMap>) -> Option<InboxMessage> {
     let end = payload.iter().position(|byte| *byte == b'\n')?;
     let head = std::str::from_utf8(&payload[..end]).ok()?;
     let rest = payload.slice(end + 1..);
@@ -96,7 +104,13 @@ fn decode(payload: &Bytes) -> Option<InboxMessage> {
     match words.next()? {
         "E" => {
             let (partition, seq, link) = (words.next()?, words.next()?, words.next()?);
-            let event = LiveEvent { partition: Partition(partition.parse().ok()?), seq: seq.parse().ok()?, json: rest };
+            let event = LiveEvent {
+                partition: Partition(partition.parse().ok()?),
+                seq: seq.parse().ok()?,
+                json: rest,
+                stored_at: words.next().and_then(|at| at.parse().ok()),
+                trace: headers.and_then(spans::sent_by),
+            };
             Some(InboxMessage::Event(Arrival { event, link: link.parse().ok()? }))
         }
         "M" => serde_json::from_slice(&rest).ok().map(InboxMessage::Marker),
@@ -112,7 +126,7 @@ impl Inbox {
     pub async fn next(&mut self) -> Option<InboxMessage> {
         loop {
             let message = self.0.next().await?;
-            match decode(&message.payload) {
+            match decode(&message.payload, message.headers.as_ref()) {
                 Some(decoded) => return Some(decoded),
                 None => tracing::warn!(subject = %message.subject, "a live message could not be read"),
             }
@@ -182,7 +196,11 @@ impl Bus {
     /// # Errors
     /// A sentence, when the connection is closed.
     pub async fn send_live(&self, user: &UserId, event: &LiveEvent, link: Seq) -> Result<(), String> {
-        let sent = self.shared.client.publish(subjects::inbox(user), encode_event(event, link)).await;
+        let (client, inbox, payload) = (&self.shared.client, subjects::inbox(user), encode_event(event, link));
+        let sent = match &event.trace {
+            Some(trace) => client.publish_with_headers(inbox, spans::header(trace), payload).await,
+            None => client.publish(inbox, payload).await,
+        };
         sent.map_err(|error| error.to_string())
     }
 
@@ -201,15 +219,17 @@ mod tests {
     #[test]
     fn events_come_back() {
         let json = Bytes::from_static(b"{\"text\":\"one\\ntwo\"}");
-        let event = LiveEvent { partition: Partition(3), seq: 9, json };
-        let arrival = Arrival { event: event.clone(), link: 7 };
-        assert_eq!(decode(&encode_event(&event, 7)), Some(InboxMessage::Event(arrival)));
+        for stored_at in [None, Some(1_700_000_000_000)] {
+            let event = LiveEvent { partition: Partition(3), seq: 9, json: json.clone(), stored_at, trace: None };
+            let arrival = Arrival { event: event.clone(), link: 7 };
+            assert_eq!(decode(&encode_event(&event, 7), None), Some(InboxMessage::Event(arrival)));
+        }
     }
 
     proptest! {
         #[test]
         fn mangled_messages_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
-            let _ = decode(&bytes.into());
+            let _ = decode(&bytes.into(), None);
         }
     }
 }

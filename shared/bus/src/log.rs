@@ -3,8 +3,9 @@
 use async_nats::jetstream;
 use natter_ids::{ConversationId, Partition, Seq};
 use natter_protocol::Entry;
+use natter_telemetry::Trace;
 
-use crate::subjects;
+use crate::{spans, subjects};
 
 /// An entry that cannot be read. It keeps its number, and the shard goes on without it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -27,6 +28,8 @@ pub struct LogRecord {
     pub stored_at: u64,
     /// The conversation and entry, unless it cannot be read.
     pub body: Result<(ConversationId, Entry), Poison>,
+    /// The span that it belongs to now, when its way is recorded.
+    pub trace: Option<Trace>,
 }
 
 impl LogRecord {
@@ -59,5 +62,6 @@ pub(crate) fn record(partition: Partition, message: &jetstream::Message) -> Resu
     let info = message.info().map_err(|error| error.to_string())?;
     let stored_at = u64::try_from(info.published.unix_timestamp_nanos() / 1_000_000).unwrap_or(0);
     let body = decode(&message.subject, &message.payload);
-    Ok((LogRecord { partition, seq: info.stream_sequence, stored_at, body }, info.consumer_sequence))
+    let trace = message.headers.as_ref().and_then(spans::sent_by);
+    Ok((LogRecord { partition, seq: info.stream_sequence, stored_at, body, trace }, info.consumer_sequence))
 }

@@ -5,10 +5,12 @@ use std::{collections::BTreeMap, future::Future, sync::Arc, time::Duration};
 use async_nats::jetstream::kv;
 use futures_util::StreamExt;
 use natter_ids::{GatewayId, Partition, Seq};
+use natter_telemetry::metrics;
 use tokio::{task::JoinHandle, time::Instant};
 use tokio_util::sync::{CancellationToken, DropGuard};
+use tracing::Instrument;
 
-use crate::{Bus, LeaseAction, LeaseTable, LogRecord, Service, reader::PartitionReader, subjects};
+use crate::{Bus, LeaseAction, LeaseTable, LogRecord, Service, reader::PartitionReader, spans::BatchSpans, subjects};
 
 /// Why a batch is not done.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -188,8 +190,8 @@ impl<W: PartitionWorker> Owner<W> {
                 _ => {}
             }
         }
-        let gauge = metrics::gauge!("natter_bus_partitions_owned", "service" => self.service.name());
-        gauge.set(u32::try_from(self.running.len()).unwrap_or(0));
+        let owned = u32::try_from(self.running.len()).unwrap_or(0);
+        metrics::PARTITIONS_OWNED.set(owned.into(), [self.service.name().into()]);
     }
 
     fn start(&mut self, partition: Partition) {
@@ -197,6 +199,7 @@ impl<W: PartitionWorker> Owner<W> {
         let cancel = CancellationToken::new();
         let stop = cancel.clone();
         tracing::info!(service = service.name(), %partition, "owns the partition");
+        metrics::PARTITION_TAKEOVERS.add(1, [service.name().into()]);
         #[allow(clippy::disallowed_methods, reason = "kept in `running`, which stops and joins it")]
         let task = tokio::spawn(async move {
             let worked = stop.run_until_cancelled(work(&bus, service, partition, &*worker)).await;
@@ -255,9 +258,16 @@ async fn work<W: PartitionWorker>(bus: &Bus, service: Service, partition: Partit
     let mut reader = PartitionReader::open(bus, service, partition, after).await?;
     worker.began(partition, reader.last()).await;
     loop {
-        let batch = reader.next_batch(worker.gather()).await?;
-        retrying(partition, || worker.process(partition, &batch.records)).await?;
+        let mut batch = reader.next_batch(worker.gather()).await?;
+        let spans = BatchSpans::begin(service, partition, &mut batch.records);
+        let work = retrying(partition, || worker.process(partition, &batch.records));
+        work.instrument(spans.batch()).await?;
         batch.ack().await?;
+        let now = bus.now_ms();
+        for record in &batch.records {
+            let age = Duration::from_millis(now.saturating_sub(record.stored_at));
+            metrics::MESSAGE_ACKNOWLEDGED.took(age, [service.name().into()]);
+        }
     }
 }
 

@@ -51,7 +51,7 @@ impl Bus {
             Ok(message) => {
                 let stored_at = u64::try_from(message.time.unix_timestamp_nanos() / 1_000_000).unwrap_or(0);
                 let body = log::decode(&message.subject, &message.payload);
-                Ok(Some(LogRecord { partition, seq, stored_at, body }))
+                Ok(Some(LogRecord { partition, seq, stored_at, body, trace: None }))
             }
             Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
             Err(error) => Err(lookup(error)),

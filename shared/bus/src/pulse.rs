@@ -20,6 +20,7 @@ use std::{
 use async_nats::{Client, ReconnectToServer, Server, ServerAddr, Subscriber, connection::State};
 use bytes::Bytes;
 use futures_util::StreamExt;
+use natter_telemetry::metrics;
 use rand::seq::IteratorRandom;
 use tokio::{
     sync::broadcast,
@@ -135,12 +136,14 @@ impl Alone {
 }
 
 async fn returns(client: &Client, own: &str, echoes: &mut Subscriber) -> bool {
+    let began = Instant::now();
     let sent = time::timeout(WAIT, client.publish(own.to_owned(), Bytes::new())).await;
     if matches!(sent, Ok(Err(_))) {
         return false;
     }
     for _ in 0..WAITS {
         if let Ok(echo) = time::timeout(WAIT, echoes.next()).await {
+            metrics::NATS_ROUND_TRIP.took(began.elapsed(), []);
             return echo.is_some();
         }
     }

@@ -14,6 +14,7 @@ use async_nats::jetstream::{
 };
 use futures_util::{FutureExt, StreamExt};
 use natter_ids::{Partition, Seq};
+use natter_telemetry::metrics;
 
 use crate::{Bus, LogRecord, Service, log, subjects};
 
@@ -134,7 +135,7 @@ impl PartitionReader {
     /// Goes on behind what was handed over. The old pull must be gone before: it would take the
     /// first entries after the reset.
     async fn recover(&mut self) -> Result<pull::Stream, String> {
-        metrics::counter!("natter_bus_consumer_resets_total").increment(1);
+        metrics::CONSUMER_RESETS.add(1, []);
         reset(&mut self.consumer, Some(self.last)).await?;
         self.delivered = 0;
         pull(&self.consumer).await
@@ -156,7 +157,7 @@ async fn make_anew(
     after: Option<Seq>,
 ) -> Result<(jetstream::consumer::Consumer<pull::Config>, Option<Seq>), String> {
     let consumer = crate::definitions::make_consumer(bus, service, partition).await?;
-    metrics::counter!("natter_bus_consumers_made_anew_total", "service" => service.name()).increment(1);
+    metrics::CONSUMERS_MADE_ANEW.add(1, [service.name().into()]);
     tracing::error!(service = service.name(), %partition, "the consumer was gone and is made anew");
     let after = match after {
         Some(after) => after,

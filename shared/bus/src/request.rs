@@ -1,14 +1,16 @@
 //! Typed request/reply with storage.
 
-use std::future::Future;
+use std::{future::Future, time::Instant};
 
 use futures_util::StreamExt;
+use natter_telemetry::{Trace, metrics};
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use crate::{
-    Bus,
+    Bus, spans,
     storage_api::{StorageFault, StorageRequest},
     subjects,
 };
@@ -40,9 +42,19 @@ impl Bus {
     pub async fn ask<R: StorageRequest>(&self, request: &R) -> Result<R::Reply, AskError> {
         let unreachable = |error: String| AskError::Unreachable(error);
         let payload = serde_json::to_vec(request).map_err(|error| unreachable(error.to_string()))?;
-        let asked = self.shared.client.request(subjects::storage_request(R::NAME), payload.into());
+        let span = spans::ask(R::NAME);
+        let subject = subjects::storage_request(R::NAME);
+        let asked = async {
+            match Trace::current() {
+                Some(trace) => {
+                    let headers = spans::header(&trace);
+                    self.shared.client.request_with_headers(subject, headers, payload.into()).await
+                }
+                None => self.shared.client.request(subject, payload.into()).await,
+            }
+        };
         // The client's own limit does not cover waiting for room in its queue.
-        let answer = tokio::time::timeout(self.request_timeout(), asked)
+        let answer = tokio::time::timeout(self.request_timeout(), asked.instrument(span))
             .await
             .map_err(|_| unreachable("no answer in time".to_owned()))?
             .map_err(|error| unreachable(error.to_string()))?;
@@ -102,18 +114,27 @@ impl Bus {
             running.join_next().await;
         }
         while running.try_join_next().is_some() {}
-        let answer = serde_json::from_slice::<R>(&message.payload).map(handler);
+        let span = spans::answer(R::NAME, message.headers.as_ref());
+        let began = Instant::now();
+        let answer = span.in_scope(|| serde_json::from_slice::<R>(&message.payload).map(handler));
         let client = self.shared.client.clone();
-        running.spawn(async move {
+        let answered = async move {
             let reply = match answer {
                 Ok(answer) => answer.await.map_or_else(Reply::Fault, Reply::Ok),
                 Err(_) => Reply::Fault(StorageFault::Malformed),
             };
+            let outcome = match &reply {
+                Reply::Ok(_) => "ok",
+                Reply::Fault(fault) => fault.name(),
+            };
+            metrics::STORAGE_REQUESTS.add(1, [R::NAME.into(), outcome.into()]);
+            metrics::STORAGE_REQUEST.took(began.elapsed(), [R::NAME.into()]);
             if let Ok(bytes) = serde_json::to_vec(&reply)
                 && let Err(error) = client.publish(reply_to, bytes.into()).await
             {
                 tracing::debug!(%error, "an answer could not be sent");
             }
-        });
+        };
+        running.spawn(answered.instrument(span));
     }
 }

@@ -58,6 +58,19 @@ pub enum StorageFault {
     Malformed,
 }
 
+impl StorageFault {
+    /// How metrics call it: as on the wire.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Behind => "behind",
+            Self::NotAMember => "not_a_member",
+            Self::InGap => "in_gap",
+            Self::Database => "database",
+            Self::Malformed => "malformed",
+        }
+    }
+}
+
 /// Everything a user missed: entries of their conversations after `after`, up to and including
 /// `upto`, restricted to the spans of their membership (first and last entry of a span included).
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -103,7 +103,7 @@ pub(crate) fn refusal() -> ErrorBody {
 
 /// At least one example of each frame that clients send.
 pub fn client_examples() -> Vec<ClientFrame> {
-    let request = |id, request| ClientFrame::Request { id, request };
+    let request = |id, request| ClientFrame::Request { id, traceparent: None, request };
     let users = || vec![user("bob"), user("carol")];
     vec![
         ClientFrame::Hello(Hello { device: device(), position: Some(position()), token: None }),

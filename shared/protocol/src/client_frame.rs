@@ -25,6 +25,10 @@ pub enum ClientFrame {
     Request {
         /// Comes back in the answer.
         id: RequestId,
+        /// The client's own trace, which the request becomes a part of (W3C Trace Context). Whether
+        /// it is recorded is decided by the gateway; a text that is none is ignored.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        traceparent: Option<String>,
         /// What is asked.
         #[serde(flatten)]
         request: Request,
@@ -143,4 +147,24 @@ pub enum Request {
         /// A token of the same user.
         token: String,
     },
+}
+
+impl Request {
+    /// Its `type` on the wire.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Send { .. } => "send",
+            Self::OpenDirect { .. } => "open_direct",
+            Self::CreateGroup { .. } => "create_group",
+            Self::AddMember { .. } => "add_member",
+            Self::RemoveMember { .. } => "remove_member",
+            Self::Leave { .. } => "leave",
+            Self::Conversations { .. } => "conversations",
+            Self::Members { .. } => "members",
+            Self::History { .. } => "history",
+            Self::Presence { .. } => "presence",
+            Self::WatchPresence { .. } => "watch_presence",
+            Self::RefreshToken { .. } => "refresh_token",
+        }
+    }
 }

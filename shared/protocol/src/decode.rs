@@ -39,6 +39,7 @@ struct Envelope<'a> {
     #[serde(rename = "type", borrow)]
     kind: Option<Cow<'a, str>>,
     id: Option<serde_json::Value>,
+    traceparent: Option<serde_json::Value>,
 }
 
 #[derive(Deserialize)]
@@ -81,7 +82,9 @@ pub fn decode_client_frame(text: &str) -> Result<ClientFrame, Undecodable> {
             Err(refuse(None, ErrorCode::Malformed, format!("A `{kind}` frame needs an `id`, a whole number.")))
         }
         (_, Some(id)) => {
-            serde_json::from_str(text).map(|request| ClientFrame::Request { id, request }).map_err(malformed)
+            let traceparent = envelope.traceparent.as_ref().and_then(serde_json::Value::as_str).map(str::to_owned);
+            let read = serde_json::from_str(text);
+            read.map(|request| ClientFrame::Request { id, traceparent, request }).map_err(malformed)
         }
     }
 }
@@ -108,8 +111,17 @@ mod tests {
         let frame =
             decode_client_frame(r#"{"type":"leave","id":7,"conversation":"gAAAAAAAAAAAAAAAAAAAAAA","later":1}"#)
                 .unwrap();
-        assert!(matches!(frame, ClientFrame::Request { id: 7, request: Request::Leave { .. } }), "{frame:?}");
+        assert!(matches!(frame, ClientFrame::Request { id: 7, request: Request::Leave { .. }, .. }), "{frame:?}");
         assert_eq!(decode_client_frame(r#"{"type":"ping"}"#).unwrap(), ClientFrame::Ping { id: 0 });
+        // A trace is no reason to refuse anything.
+        for (said, read) in [(r#""00-a-b-01""#, Some("00-a-b-01")), ("17", None), ("null", None), ("{}", None)] {
+            let text = format!(r#"{{"type":"presence","id":7,"users":[],"traceparent":{said}}}"#);
+            let frame = decode_client_frame(&text).unwrap();
+            assert!(
+                matches!(frame, ClientFrame::Request { traceparent, .. } if traceparent.as_deref() == read),
+                "{text}"
+            );
+        }
     }
 
     /// A type missing in the list would be answered as unknown, one too many as malformed.

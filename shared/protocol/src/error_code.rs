@@ -97,6 +97,11 @@ error_codes! {
 }
 
 impl ErrorCode {
+    /// Whether the service is to blame, and not the request.
+    pub fn is_fault(self) -> bool {
+        self.http_status() >= 500
+    }
+
     /// Whether the same request may be repeated unchanged.
     pub fn is_retryable(self) -> bool {
         matches!(self.advice(), After { .. })

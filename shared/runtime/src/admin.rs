@@ -2,8 +2,12 @@
 
 use std::net::SocketAddr;
 
-use axum::{Router, http::StatusCode, routing::get};
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use axum::{
+    Router,
+    http::{StatusCode, header},
+    routing::get,
+};
+use natter_telemetry::metrics;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -28,9 +32,6 @@ pub enum AdminError {
         /// Why.
         source: std::io::Error,
     },
-    /// Another recorder of metrics is installed.
-    #[error("metrics cannot be recorded: {0}")]
-    Metrics(String),
 }
 
 /// Serves health and metrics; returns the address in use.
@@ -46,28 +47,21 @@ pub async fn serve_admin(
     let in_use = |source| AdminError::Listen { address, source };
     let listener = tokio::net::TcpListener::bind(address).await.map_err(in_use)?;
     let bound = listener.local_addr().map_err(in_use)?;
-    let metrics =
-        PrometheusBuilder::new().install_recorder().map_err(|error| AdminError::Metrics(error.to_string()))?;
     let cancel = scope.cancel_token();
-    let upkeep = metrics.clone();
-    let routes = routes(readiness, metrics);
+    let routes = routes(readiness);
     scope.spawn("admin", OnEnd::StopProcess, async move {
         let served = axum::serve(listener, routes).with_graceful_shutdown(cancel.cancelled_owned()).await;
         if let Err(error) = served {
             tracing::error!(%error, "the admin listener failed");
         }
     });
-    let cancel = scope.cancel_token();
-    scope.spawn("metrics-upkeep", OnEnd::StopProcess, async move {
-        let mut tick = tokio::time::interval(std::time::Duration::from_secs(5));
-        while cancel.run_until_cancelled(tick.tick()).await.is_some() {
-            upkeep.run_upkeep();
-        }
-    });
     Ok(Some(bound))
 }
 
-fn routes(readiness: Readiness, metrics: PrometheusHandle) -> Router {
+/// Prometheus' text format (prometheus.io, "Exposition formats").
+const TEXT: [(header::HeaderName, &str); 1] = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
+
+fn routes(readiness: Readiness) -> Router {
     let ready = move || {
         let waiting = readiness.waiting_for();
         async move {
@@ -81,5 +75,5 @@ fn routes(readiness: Readiness, metrics: PrometheusHandle) -> Router {
     Router::new()
         .route("/health/live", get(|| async { "live\n" }))
         .route("/health/ready", get(ready))
-        .route("/metrics", get(move || async move { metrics.render() }))
+        .route("/metrics", get(|| async { (TEXT, metrics::exposition()) }))
 }

@@ -15,7 +15,7 @@ pub enum Format {
 
 /// Settings of logs and traces. The standard `OTEL_*` variables of the environment set what is
 /// not set here, such as `OTEL_EXPORTER_OTLP_HEADERS` or `OTEL_TRACES_SAMPLER`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Which log lines are written: a level, or levels by target such as
@@ -25,14 +25,23 @@ pub struct Config {
     pub format: Format,
     /// The name that traces carry; absent: `OTEL_SERVICE_NAME`, then `natter` and what runs.
     pub service_name: Option<String>,
-    /// Where traces go over OTLP/HTTP, such as `http://collector:4318`; absent:
+    /// Where traces and metrics go over OTLP/HTTP, such as `http://collector:4318`; absent:
     /// `OTEL_EXPORTER_OTLP_ENDPOINT`, then nowhere.
     pub otlp_endpoint: Option<String>,
+    /// Which share of the clients' requests is traced, from 0 to 1; `OTEL_TRACES_SAMPLER` and its
+    /// argument go before it.
+    pub trace_ratio: f64,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { log: "info".to_owned(), format: Format::Text, service_name: None, otlp_endpoint: None }
+        Self {
+            log: "info".to_owned(),
+            format: Format::Text,
+            service_name: None,
+            otlp_endpoint: None,
+            trace_ratio: 0.01,
+        }
     }
 }
 
@@ -61,6 +70,9 @@ impl Config {
             Self { otlp_endpoint: Some(url), .. } if !url.starts_with("http://") && !url.starts_with("https://") => {
                 fail("otlp_endpoint", "must begin with http:// or https://")
             }
+            Self { trace_ratio, .. } if !(0.0..=1.0).contains(trace_ratio) => {
+                fail("trace_ratio", "must be a number from 0 to 1")
+            }
             _ => Ok(()),
         }
     }
@@ -77,6 +89,8 @@ mod tests {
         assert_eq!(key(Config { log: "info,natter_bus=loud".into(), ..Config::default() }), Err("log"));
         assert_eq!(key(Config { log: "warn,natter_bus=trace".into(), ..Config::default() }), Ok(()));
         assert_eq!(key(Config { service_name: Some(String::new()), ..Config::default() }), Err("service_name"));
+        assert_eq!(key(Config { trace_ratio: 1.5, ..Config::default() }), Err("trace_ratio"));
+        assert_eq!(key(Config { trace_ratio: f64::NAN, ..Config::default() }), Err("trace_ratio"));
         let endpoint = |url: &str| key(Config { otlp_endpoint: Some(url.into()), ..Config::default() });
         assert_eq!(endpoint("collector:4318"), Err("otlp_endpoint"));
         assert_eq!(endpoint("http://collector:4318"), Ok(()));

@@ -1,13 +1,15 @@
-//! Logs on stderr, traces over OpenTelemetry, and the trace context that travels with messages.
+//! Logs on stderr, metrics, traces, and how the two leave over OpenTelemetry's protocol.
 
 mod config;
-mod context;
 mod init;
+pub mod metrics;
+mod sampling;
+mod trace;
 
 pub use config::{Config, Format, InvalidConfig};
-pub use context::{TraceContext, current, extract, follow, inject};
-pub use init::{Guard, InitError, init};
-pub use opentelemetry::propagation::{Extractor, Injector};
+pub use init::{Guard, InitError, LogLevel, init};
+pub use sampling::InvalidSampler;
+pub use trace::{Ingress, TRACEPARENT, Trace};
 
 use tracing_subscriber::EnvFilter;
 

@@ -6,6 +6,7 @@
 
 pub mod archive;
 mod clock;
+mod collector;
 mod disk;
 mod lock;
 mod nats;
@@ -17,6 +18,7 @@ mod wait;
 mod watchdog;
 
 pub use clock::shifted_clock;
+pub use collector::{Collector, ReceivedSpan};
 pub use disk::SmallDisk;
 pub use lock::ArchiveLock;
 pub use nats::NatsServer;

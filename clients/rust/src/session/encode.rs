@@ -61,7 +61,7 @@ mod tests {
             ];
             for sent in requests {
                 let read = decode_client_frame(&request(id, &sent)).unwrap();
-                prop_assert_eq!(read, ClientFrame::Request { id, request: sent });
+                prop_assert_eq!(read, ClientFrame::Request { id, traceparent: None, request: sent });
             }
         }
     }

@@ -1,11 +1,11 @@
 //! Answers the requests of a session.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use natter_ids::{ConversationId, UserId};
 use natter_protocol::{ErrorBody, ErrorCode, PresenceView, Request, RequestId, ServerFrame};
 
-use crate::{posting::Accepted, server::Shared};
+use crate::{observe, posting::Accepted, server::Shared};
 
 /// An answer, and what it changes in the session.
 pub(crate) struct Answer {
@@ -36,10 +36,12 @@ pub(crate) fn lane(request: &Request) -> Option<ConversationId> {
 }
 
 pub(crate) async fn answer(shared: Arc<Shared>, user: UserId, id: RequestId, request: Request) -> Answer {
+    let (name, began) = (request.name(), Instant::now());
     let answered = match shared.rates.request(&user) {
         Ok(()) => shared.answer(&user, id, request).await,
         Err(refused) => Err(refused),
     };
+    observe::answered(name, began, answered.as_ref().err().map(|error| error.code));
     match answered {
         Ok((frame, effect)) => Answer { frame: Some(frame), effect },
         Err(error) => Answer { frame: Some(ServerFrame::Error { id: Some(id), error }), effect: None },

@@ -16,6 +16,7 @@ use std::{sync::Arc, time::Duration};
 use futures_util::future::BoxFuture;
 use natter_ids::SessionId;
 use natter_protocol::{CloseCode, ServerFrame};
+use natter_telemetry::metrics;
 use tokio::net::TcpStream;
 
 use crate::{admission::Admitted, gate::Identity, server::Shared};
@@ -45,7 +46,7 @@ pub(crate) async fn serve(shared: &Arc<Shared>, opened: BoxFuture<'static, Optio
     };
     // What the client has not taken is its backlog; what it asked for it asks again.
     let Some(code) = ended else { return };
-    metrics::counter!("natter_connection_closes_total", "code" => code.reason()).increment(1);
+    metrics::CONNECTION_CLOSES.add(1, [code.reason().into()]);
     Box::pin(socket.close(code)).await;
 }
 

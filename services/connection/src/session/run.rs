@@ -15,6 +15,7 @@ use natter_ids::{Position, SessionId, UserId};
 use natter_protocol::{ClientFrame, CloseCode, ErrorBody, ErrorCode, ServerFrame, decode_client_frame, event_frame};
 use tokio::{sync::watch, time::Instant};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
+use tracing::Instrument;
 
 use super::{
     REFUSED_IN_A_ROW_MAX,
@@ -24,7 +25,15 @@ use super::{
     seam::{Deliver, Seam},
     socket::{Incoming, Socket},
 };
-use crate::{doubt::Doubt, gate::Identity, members::stranded, presence::Joined, server::Shared, watches::Watch};
+use crate::{
+    doubt::Doubt,
+    gate::Identity,
+    members::stranded,
+    observe::{Behind, OnItsWay, Transport, request_span},
+    presence::Joined,
+    server::Shared,
+    watches::Watch,
+};
 
 /// Live messages taken in before the socket is looked at again.
 const INBOX_AT_ONCE: usize = 128;
@@ -44,6 +53,7 @@ pub(super) struct Session<'a> {
     asked_round: u32,
     lanes: Lanes<Answer>,
     page: Option<Page>,
+    behind: Option<Behind>,
     /// What the client was told it waits for.
     delayed: Option<&'static str>,
     watch: Option<Arc<Watch>>,
@@ -74,6 +84,7 @@ impl<'a> Session<'a> {
             asked_round: 0,
             lanes: Lanes::new(),
             page: None,
+            behind: None,
             delayed: None,
             watch: None,
             watched: Vec::new(),
@@ -148,7 +159,13 @@ impl<'a> Session<'a> {
         if self.page.is_none() && self.when.archive.is_due(now) && self.has_room(socket) {
             self.page = self.seam.wants_backlog().map(|upto| self.ask_page(upto));
         }
+        if self.behind.is_none() && self.seam.is_behind() {
+            self.behind = Some(Behind::new());
+        }
         if self.seam.newly_caught_up() {
+            if let Some(behind) = self.behind.take() {
+                behind.caught_up();
+            }
             self.delayed = None;
             socket.push(&ServerFrame::CaughtUp { position: self.seam.position().clone() });
         }
@@ -202,10 +219,11 @@ impl<'a> Session<'a> {
 
     fn on_text(&mut self, text: &Utf8Bytes, socket: &mut Socket) -> Result<(), Option<CloseCode>> {
         match decode_client_frame(text) {
-            Ok(ClientFrame::Request { id, request }) => {
+            Ok(ClientFrame::Request { id, traceparent, request }) => {
                 let lane = answer::lane(&request);
+                let span = request_span(Transport::WebSocket, request.name(), traceparent.as_deref());
                 let shared = Arc::clone(self.shared);
-                self.lanes.add(lane, answer::answer(shared, self.user.clone(), id, request));
+                self.lanes.add(lane, answer::answer(shared, self.user.clone(), id, request).instrument(span));
             }
             Ok(ClientFrame::Ping { id }) => socket.push(&ServerFrame::Pong { id }),
             Ok(ClientFrame::Hello(_)) => {
@@ -231,7 +249,7 @@ impl<'a> Session<'a> {
             match next {
                 Some(InboxMessage::Event(arrival)) => {
                     if let Some(event) = self.seam.on_event(arrival) {
-                        socket.push_live(self.event_text(&event)?);
+                        socket.push_live(self.event_text(&event)?, self.on_its_way(&event));
                     }
                 }
                 // The inbox is shared by all devices of the user.
@@ -256,6 +274,10 @@ impl<'a> Session<'a> {
             self.watch_again();
         }
         Ok(event_frame(&event.position, json))
+    }
+
+    fn on_its_way(&self, event: &Deliver) -> OnItsWay {
+        OnItsWay::new(self.shared, event.stored_at, event.trace.as_ref())
     }
 
     /// Somebody left: perhaps a watched user shares no conversation any more (G8).
@@ -302,16 +324,18 @@ impl<'a> Session<'a> {
             }
         };
         self.when.archive.reset();
-        metrics::counter!("natter_connection_backlog_events_total").increment(reply.events.len() as u64);
+        if let Some(behind) = &mut self.behind {
+            behind.read(reply.events.len());
+        }
         for event in reply.events {
             let json = String::from(Box::<str>::from(event.event)).into_bytes().into();
-            let event = LiveEvent { partition: event.partition, seq: event.seq, json };
+            let event = LiveEvent { partition: event.partition, seq: event.seq, json, stored_at: None, trace: None };
             if let Some(event) = self.seam.on_archived(event) {
-                socket.push_text(self.event_text(&event)?);
+                socket.push_text(self.event_text(&event)?, OnItsWay::default());
             }
         }
         for event in self.seam.on_archived_upto(&reply.position) {
-            socket.push_text(self.event_text(&event)?);
+            socket.push_text(self.event_text(&event)?, self.on_its_way(&event));
         }
         Ok(())
     }

@@ -11,12 +11,15 @@
 
 use natter_bus::{Arrival, LiveEvent, Marker, Reached};
 use natter_ids::{Partition, Position, Seq};
+use natter_telemetry::Trace;
 
 /// An event for the client, and where the device is with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Deliver {
     pub(crate) position: Position,
     pub(crate) json: bytes::Bytes,
+    pub(crate) stored_at: Option<u64>,
+    pub(crate) trace: Option<Trace>,
 }
 
 #[derive(Debug)]
@@ -84,6 +87,11 @@ impl Seam {
             }
         }
         (upto != self.position).then_some(upto)
+    }
+
+    /// Whether the client lacks something, or may.
+    pub(crate) fn is_behind(&self) -> bool {
+        !self.told
     }
 
     /// Whether the client must now be told that it has caught up; says so once.
@@ -198,7 +206,8 @@ impl Seam {
 
     fn deliver(&mut self, event: LiveEvent) -> Deliver {
         self.position.advance(event.partition, event.seq);
-        Deliver { position: self.position.clone(), json: event.json }
+        let LiveEvent { json, stored_at, trace, .. } = event;
+        Deliver { position: self.position.clone(), json, stored_at, trace }
     }
 }
 

@@ -11,7 +11,8 @@ use super::*;
 const PARTITIONS: u16 = 2;
 
 fn event(partition: u16, seq: Seq) -> LiveEvent {
-    LiveEvent { partition: Partition(partition), seq, json: format!("{partition}:{seq}").into_bytes().into() }
+    let json = format!("{partition}:{seq}").into_bytes().into();
+    LiveEvent { partition: Partition(partition), seq, json, stored_at: None, trace: None }
 }
 
 fn arrival(partition: u16, seq: Seq, link: Seq) -> Arrival {

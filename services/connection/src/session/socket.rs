@@ -12,6 +12,7 @@ use std::{
 
 use futures_util::{Sink, SinkExt, Stream};
 use natter_protocol::{CloseCode, ServerFrame};
+use natter_telemetry::metrics;
 use tokio::net::TcpStream;
 use tokio_tungstenite::{
     WebSocketStream,
@@ -20,6 +21,8 @@ use tokio_tungstenite::{
         protocol::{CloseFrame, Role, WebSocketConfig, frame::coding::CloseCode as RawCloseCode},
     },
 };
+
+use crate::observe::OnItsWay;
 
 /// Read from the kernel at once; allocated per connection. The buffer keeps its size through
 /// many frames only from 1 KiB on (`bytes` forgets smaller ones); a longer frame gets its own.
@@ -46,6 +49,7 @@ struct Queued {
     message: Message,
     /// Came without being asked for.
     live: bool,
+    event: OnItsWay,
 }
 
 /// The socket of one session.
@@ -81,29 +85,30 @@ impl Socket {
     /// Queues a frame.
     pub(crate) fn push(&mut self, frame: &ServerFrame) {
         match serde_json::to_string(frame) {
-            Ok(text) => self.push_text(text),
+            Ok(text) => self.push_text(text, OnItsWay::default()),
             Err(error) => tracing::error!(%error, "a frame could not be written"),
         }
     }
 
     /// Queues an event or answer that this session has asked for, when there was room for it.
-    pub(crate) fn push_text(&mut self, text: String) {
-        self.queue(text.into(), false);
+    pub(crate) fn push_text(&mut self, text: String, event: OnItsWay) {
+        self.queue(text.into(), false, event);
     }
 
     /// Queues an event that happens now, whether there is room or not.
-    pub(crate) fn push_live(&mut self, text: String) {
-        self.queue(text.into(), true);
+    pub(crate) fn push_live(&mut self, text: String, event: OnItsWay) {
+        self.queue(text.into(), true, event);
     }
 
     pub(crate) fn push_ping(&mut self) {
-        self.queue.push_back(Queued { message: Message::Ping(Bytes::new()), live: false });
+        self.queue.push_back(Queued { message: Message::Ping(Bytes::new()), live: false, event: OnItsWay::default() });
     }
 
-    fn queue(&mut self, text: Utf8Bytes, live: bool) {
+    fn queue(&mut self, text: Utf8Bytes, live: bool, event: OnItsWay) {
         self.queued_bytes += text.len();
+        metrics::CONNECTION_QUEUE.add(signed(text.len()));
         self.live_bytes += if live { text.len() } else { 0 };
-        self.queue.push_back(Queued { message: Message::Text(text), live });
+        self.queue.push_back(Queued { message: Message::Text(text), live, event });
     }
 
     /// Bytes that wait for the client.
@@ -154,12 +159,14 @@ impl Socket {
                 Poll::Ready(ready) => ready?,
                 Poll::Pending => return Ok(()),
             }
-            let Some(Queued { message, live }) = self.queue.pop_front() else { break };
+            let Some(Queued { message, live, event }) = self.queue.pop_front() else { break };
             if let Message::Text(text) = &message {
                 self.queued_bytes -= text.len();
+                metrics::CONNECTION_QUEUE.add(-signed(text.len()));
                 self.live_bytes -= if live { text.len() } else { 0 };
             }
             Pin::new(&mut self.stream).start_send(message)?;
+            event.written();
             self.took_at = Instant::now();
             self.unflushed = true;
         }
@@ -189,4 +196,15 @@ impl Socket {
         // Whoever does not take it is cut off: they resume all the same.
         let _ = tokio::time::timeout(CLOSE_WAIT, goodbye).await;
     }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        metrics::CONNECTION_QUEUE.add(-signed(self.queued_bytes));
+    }
+}
+
+/// A length is far below where it would not fit.
+fn signed(length: usize) -> i64 {
+    i64::try_from(length).unwrap_or(i64::MAX)
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use natter_config::{ConfigError, DurabilityConfig, WhenWeaker};
+use natter_telemetry::metrics;
 use serde::Deserialize;
 
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -72,8 +73,8 @@ pub async fn report(monitor_url: &str, most_ms: u32) -> anyhow::Result<Option<St
     let asked = ask(monitor_url).await;
     let found = asked.with_context(|| format!("{monitor_url} does not tell how nats-server stores messages"))?;
     let found_ms = if found.sync_always { 0 } else { found.sync_interval / 1_000_000 };
-    metrics::gauge!("natter_nats_sync_interval_seconds", "server" => monitor_url.to_owned())
-        .set(Duration::from_millis(found_ms).as_secs_f64());
+    let server = monitor_url.to_owned().into();
+    metrics::NATS_SYNC_INTERVAL.set(Duration::from_millis(found_ms).as_secs_f64(), [server]);
     if found_ms <= u64::from(most_ms) {
         tracing::info!(monitor_url, sync_interval_ms = found_ms, "acknowledged messages reach the disk as configured");
         return Ok(None);

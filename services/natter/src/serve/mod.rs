@@ -16,6 +16,7 @@ use natter_bus::{Bus, definitions};
 use natter_config::Config;
 use natter_ids::GatewayId;
 use natter_runtime::{AdminError, OnEnd, Readiness, Scope, serve_admin, wait_for_stop};
+use natter_telemetry::metrics;
 
 use crate::{cli::ServeArgs, exit, output, tokens};
 use data_dir::DataDir;
@@ -79,6 +80,7 @@ struct Up {
 pub async fn run(args: &ServeArgs, mut config: Config) -> anyhow::Result<ExitCode> {
     let services = Services::chosen(&args.services);
     let telemetry = natter_telemetry::init(&config.telemetry, &services.label())?;
+    metrics::BUILD_INFO.set(1.0, [env!("CARGO_PKG_VERSION").into(), services.label().into()]);
     services.check(&config)?;
     // Held to the end, when nothing writes into the directory any more.
     let data_dir = config.nats.url.is_none().then(|| DataDir::lock(&config.data_dir)).transpose()?;
@@ -130,10 +132,9 @@ async fn start(
 ) -> anyhow::Result<Up> {
     let readiness = Readiness::default();
     let nats = readiness.latch("nats");
-    let admin = serve_admin(&config.admin, readiness.clone(), &scopes.admin).await.map_err(|error| match error {
-        AdminError::Listen { address, source } => unusable("admin.listen", address, &source).into(),
-        other => anyhow::Error::from(other),
-    })?;
+    let admin = serve_admin(&config.admin, readiness.clone(), &scopes.admin)
+        .await
+        .map_err(|AdminError::Listen { address, source }| unusable("admin.listen", address, &source))?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), services = services.label(), ?admin, "starting");
     if let Some(data_dir) = data_dir {
         embed(config, data_dir, scopes).await?;

@@ -108,6 +108,9 @@ async fn the_checked_in_table_is_the_generated_one() {
     let generated = run(&["config", "--format", "markdown"], &[]).await.out;
     let checked_in = std::fs::read_to_string(page).unwrap();
     assert_eq!(checked_in.trim_end(), generated, "run `./justw generate`");
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/operate/metrics.md");
+    let checked_in = std::fs::read_to_string(page).unwrap();
+    assert_eq!(checked_in.trim_end(), run(&["metrics"], &[]).await.out, "run `./justw generate`");
     let schema = run(&["config", "--format", "json"], &[]).await.out;
     let schema: serde_json::Value = serde_json::from_str(&schema).unwrap();
     assert!(schema["properties"]["connection"].is_object());

@@ -22,7 +22,8 @@ async fn events_and_markers_arrive_in_the_order_sent_and_nowhere_else() {
     let session = SessionId::random();
     let mut sent = Vec::new();
     for seq in 1..=1_000_u64 {
-        let event = LiveEvent { partition: Partition(0), seq, json: Bytes::from(format!("{{\"n\":{seq}}}")) };
+        let json = Bytes::from(format!("{{\"n\":{seq}}}"));
+        let event = LiveEvent { partition: Partition(0), seq, json, stored_at: Some(seq), trace: None };
         delivery.send_live(&odd, &event, seq - 1).await.unwrap();
         sent.push(InboxMessage::Event(Arrival { event, link: seq - 1 }));
         if seq % 100 == 0 {
@@ -85,7 +86,8 @@ async fn an_inbox_works_again_after_a_restart_which_is_told() {
         assert_eq!(tokio::time::timeout(SOON, events.recv()).await.unwrap().unwrap(), expected);
     }
     let delivery = world.connect("delivery").await;
-    let event = LiveEvent { partition: Partition(0), seq: 1, json: Bytes::from_static(b"{}") };
+    let event =
+        LiveEvent { partition: Partition(0), seq: 1, json: Bytes::from_static(b"{}"), stored_at: None, trace: None };
     wait_until("an event after the restart", async || {
         delivery.send_live(&user("a"), &event, 0).await.unwrap();
         tokio::time::timeout(Duration::from_millis(200), inbox.next()).await.is_ok()

@@ -21,7 +21,7 @@ fn session() -> Vec<Golden<ClientFrame>> {
 }
 
 fn conversations() -> Vec<Golden<ClientFrame>> {
-    let frame = |request| ClientFrame::Request { id: 7, request };
+    let frame = |request| ClientFrame::Request { id: 7, traceparent: None, request };
     vec![
         (
             frame(Request::Send { conversation: direct(), client_id: client_id(), text: "hi \"bob\"\n".to_owned() }),
@@ -48,7 +48,7 @@ fn conversations() -> Vec<Golden<ClientFrame>> {
 }
 
 fn reads() -> Vec<Golden<ClientFrame>> {
-    let frame = |request| ClientFrame::Request { id: 7, request };
+    let frame = |request| ClientFrame::Request { id: 7, traceparent: None, request };
     vec![
         (frame(Request::Conversations { after: None, limit: None }), r#"{"id":7,"type":"conversations"}"#),
         (

@@ -106,7 +106,8 @@ pub fn client_frame() -> impl Strategy<Value = ClientFrame> {
         1 => (device(), option::of(position()), option::of(text()))
             .prop_map(|(device, position, token)| ClientFrame::Hello(Hello { device, position, token })),
         1 => any::<u64>().prop_map(|id| ClientFrame::Ping { id }),
-        8 => (any::<u64>(), request()).prop_map(|(id, request)| ClientFrame::Request { id, request }),
+        8 => (any::<u64>(), option::of(text()), request())
+            .prop_map(|(id, traceparent, request)| ClientFrame::Request { id, traceparent, request }),
     ]
 }
 

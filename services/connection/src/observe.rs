@@ -1,0 +1,170 @@
+//! What operators see of requests: how many, how they end, how long they take, and their traces.
+
+use std::{sync::Arc, time::Instant};
+
+use axum::{
+    extract::{MatchedPath, Request},
+    http::Method,
+    middleware::Next,
+    response::Response,
+};
+use natter_protocol::ErrorCode;
+use natter_telemetry::{Ingress, TRACEPARENT, Trace, metrics};
+use tracing::{Instrument, Span, field::Empty, info_span};
+
+use crate::server::Shared;
+
+/// How a request came.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Transport {
+    WebSocket,
+    Http,
+}
+
+impl Transport {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::WebSocket => "websocket",
+            Self::Http => "http",
+        }
+    }
+}
+
+/// Begins the span of a request, with what the client says of its trace.
+pub(crate) fn request_span(transport: Transport, request: &'static str, traceparent: Option<&str>) -> Span {
+    Ingress::decide(traceparent).span(|| {
+        info_span!(
+            parent: None,
+            "request",
+            trace_id = Empty,
+            otel.name = request,
+            otel.kind = "server",
+            otel.status_code = Empty,
+            error.r#type = Empty,
+            natter.request = request,
+            network.protocol.name = transport.name(),
+        )
+    })
+}
+
+/// Counts an answered request, and tells its span how it ended. To be called inside of the span.
+pub(crate) fn answered(request: &'static str, began: Instant, refusal: Option<ErrorCode>) {
+    let outcome = refusal.map_or("ok", ErrorCode::as_str);
+    metrics::CONNECTION_REQUESTS.add(1, [request.into(), outcome.into()]);
+    metrics::CONNECTION_REQUEST.took(began.elapsed(), [request.into()]);
+    if let Some(code) = refusal {
+        let span = Span::current();
+        span.record("error.type", code.as_str());
+        if code.is_fault() {
+            span.record("otel.status_code", "ERROR");
+        }
+    }
+}
+
+/// The way of an event to one device: from the inbox until it is written to the socket.
+pub(crate) fn push_span(trace: Option<&Trace>) -> Option<Span> {
+    let trace = trace?;
+    let span = info_span!(
+        parent: None,
+        "push",
+        trace_id = Empty,
+        otel.name = "process user.{user}.inbox",
+        otel.kind = "consumer",
+        messaging.system = "nats",
+        messaging.operation.name = "process",
+        messaging.operation.type = "process",
+        messaging.destination.template = "user.{user}.inbox",
+        network.protocol.name = Transport::WebSocket.name(),
+    );
+    trace.adopt(&span);
+    Some(span)
+}
+
+/// A refusal leaves its code with the answer, for [`observe`].
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RefusedWith(pub(crate) ErrorCode);
+
+/// Counts and traces HTTP requests, except those that become a WebSocket.
+pub(crate) async fn observe(request: Request, next: Next) -> Response {
+    let path = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+    let Some(name) = path.and_then(|path| name_of(request.method(), path)) else { return next.run(request).await };
+    let traceparent = request.headers().get(TRACEPARENT).and_then(|value| value.to_str().ok());
+    let span = request_span(Transport::Http, name, traceparent);
+    let began = Instant::now();
+    async {
+        let response = next.run(request).await;
+        answered(name, began, response.extensions().get::<RefusedWith>().map(|refused| refused.0));
+        response
+    }
+    .instrument(span)
+    .await
+}
+
+/// HTTP requests are called as the frames that ask for the same.
+fn name_of(method: &Method, path: &str) -> Option<&'static str> {
+    let name = match path.rsplit('/').next()? {
+        "tickets" => "ticket",
+        "backlog" => "backlog",
+        "conversations" => "conversations",
+        "members" => "members",
+        "history" => "history",
+        "messages" => "send",
+        "presence" => "presence",
+        _ => return None,
+    };
+    let writes = matches!(name, "send" | "ticket");
+    (*method == if writes { Method::POST } else { Method::GET }).then_some(name)
+}
+
+/// How far a session is behind, from its start or from a hole on; counted while it exists.
+pub(crate) struct Behind {
+    since: Instant,
+    events: u64,
+}
+
+impl Behind {
+    pub(crate) fn new() -> Self {
+        metrics::RESUMES.add(1);
+        Self { since: Instant::now(), events: 0 }
+    }
+
+    /// Takes in what the archive had.
+    pub(crate) fn read(&mut self, events: usize) {
+        self.events += events as u64;
+    }
+
+    /// The device has everything now.
+    #[allow(clippy::cast_precision_loss, reason = "histograms take floating-point numbers")]
+    pub(crate) fn caught_up(self) {
+        metrics::RESUME.took(self.since.elapsed(), []);
+        metrics::RESUME_EVENTS.record(self.events as f64, []);
+    }
+}
+
+impl Drop for Behind {
+    fn drop(&mut self) {
+        metrics::RESUMES.add(-1);
+    }
+}
+
+/// An event on its way to a socket: since when it is accepted, and its span.
+#[derive(Debug, Default)]
+pub(crate) struct OnItsWay {
+    accepted: Option<Instant>,
+    /// Ends when this is dropped.
+    _span: Option<Span>,
+}
+
+impl OnItsWay {
+    pub(crate) fn new(shared: &Arc<Shared>, stored_at: Option<u64>, trace: Option<&Trace>) -> Self {
+        let age = stored_at.map(|at| std::time::Duration::from_millis(shared.bus.now_ms().saturating_sub(at)));
+        Self { accepted: age.and_then(|age| Instant::now().checked_sub(age)), _span: push_span(trace) }
+    }
+
+    /// The socket has taken it.
+    pub(crate) fn written(self) {
+        if let Some(accepted) = self.accepted {
+            metrics::MESSAGE_SOCKET.took(accepted.elapsed(), []);
+        }
+    }
+}
