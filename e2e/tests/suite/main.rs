@@ -22,6 +22,7 @@ macro_rules! on_every_database {
     };
 }
 
+mod canary;
 mod chaos;
 mod clocks;
 mod conversation;

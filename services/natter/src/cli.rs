@@ -60,6 +60,8 @@ pub enum Command {
     Chat(crate::chat::Args),
     /// Replay a channel log through gateways, and check what everybody received.
     Replay(crate::replay::ReplayArgs),
+    /// Measure the whole path with a pair of users, all the time or once.
+    Canary(crate::canary::Args),
     /// Print a token to connect with, for development.
     Token(TokenArgs),
     /// Look after what Natter keeps in NATS.

@@ -1,5 +1,6 @@
 //! `natter`: the services, a terminal client and tools, in one binary.
 
+mod canary;
 mod chat;
 mod cli;
 mod commands;
@@ -56,6 +57,7 @@ async fn dispatch(command: Command, config: Config) -> anyhow::Result<ExitCode> 
         Command::Serve(args) => serve::run(&args, config).await,
         Command::Chat(args) => chat::run(args, &config).await,
         Command::Replay(args) => replay::run(args, &config).await,
+        Command::Canary(args) => canary::run(args, config).await,
         Command::Token(args) => commands::token(&args, &config),
         Command::Nats(args) => commands::nats(&args, &config).await,
         Command::Backup(args) => recovery::backup(&args, config).await,

@@ -1,6 +1,7 @@
 //! The binary, as people and scripts run it: real processes, a real nats-server.
 #![allow(clippy::unwrap_used)]
 
+mod canary;
 mod chat;
 mod command_line;
 mod durability;
