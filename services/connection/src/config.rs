@@ -57,6 +57,9 @@ pub struct Config {
     pub address_connects_per_sec: u32,
     /// New connections from one address at once.
     pub address_connects_burst: u32,
+    /// How long the gateway goes on accepting and serving after it was asked to stop, in
+    /// milliseconds. It says at once that it is not ready; load balancers need this time to notice.
+    pub drain_delay_ms: u32,
     /// Sessions closed per second when the gateway stops.
     pub drain_per_sec: u32,
 }
@@ -85,6 +88,7 @@ impl Default for Config {
             user_requests_burst: 500,
             address_connects_per_sec: 200,
             address_connects_burst: 2_000,
+            drain_delay_ms: 0,
             drain_per_sec: 500,
         }
     }

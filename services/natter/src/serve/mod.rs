@@ -15,10 +15,13 @@ use anyhow::Context;
 use natter_bus::{Bus, definitions};
 use natter_config::Config;
 use natter_ids::GatewayId;
-use natter_runtime::{AdminError, OnEnd, Readiness, Scope, serve_admin, wait_for_stop};
+use natter_runtime::{AdminError, Latch, OnEnd, Readiness, Scope, serve_admin, wait_for_stop};
 use natter_telemetry::metrics;
 
-use crate::{cli::ServeArgs, exit, output, tokens};
+use crate::{
+    cli::{ServeArgs, ServiceName},
+    exit, output, tokens,
+};
 use data_dir::DataDir;
 pub use services::sqlite_url;
 use services::{Services, Workshop, unusable};
@@ -66,8 +69,18 @@ enum End {
     Failed(&'static str),
 }
 
+/// How it ended, and what goes only after everything has stopped.
+struct Ending {
+    end: End,
+    /// The services' threads.
+    _workshop: Option<Workshop>,
+    /// Not ready any more.
+    _stopping: Option<Latch>,
+}
+
 /// What is up once everything is.
 struct Up {
+    readiness: Readiness,
     gateway: Option<SocketAddr>,
     admin: Option<SocketAddr>,
     workshop: Workshop,
@@ -93,7 +106,7 @@ pub async fn run(args: &ServeArgs, mut config: Config) -> anyhow::Result<ExitCod
     scopes.stop(connection_grace(&config)).await;
     tracing::info!("stopped");
     drop(telemetry);
-    match result?.0 {
+    match result?.end {
         End::Asked => Ok(ExitCode::SUCCESS),
         End::Failed(task) => {
             output::complain(&format!("natter: `{task}` has ended, and nothing works without it"));
@@ -102,13 +115,12 @@ pub async fn run(args: &ServeArgs, mut config: Config) -> anyhow::Result<ExitCod
     }
 }
 
-/// Returns the services' threads too: they go after everything has stopped.
 async fn run_parts(
     services: &Services,
     config: &mut Config,
     data_dir: Option<&DataDir>,
     scopes: &Scopes,
-) -> anyhow::Result<(End, Option<Workshop>)> {
+) -> anyhow::Result<Ending> {
     let mut end = std::pin::pin!(async {
         tokio::select! {
             () = wait_for_stop() => End::Asked,
@@ -117,11 +129,28 @@ async fn run_parts(
     });
     let started = tokio::select! {
         biased;
-        end = &mut end => return Ok((end, None)),
+        end = &mut end => return Ok(Ending { end, _workshop: None, _stopping: None }),
         up = start(services, config, data_dir, scopes) => up?,
     };
     announce(&started, config, data_dir.is_some())?;
-    Ok((end.await, Some(started.workshop)))
+    let end = end.await;
+    // Load balancers are told first, and get time to notice: whoever comes meanwhile is served.
+    let stopping = started.readiness.latch("stopping");
+    let end = if services.have(ServiceName::Connection) { linger(end, config, scopes).await } else { end };
+    Ok(Ending { end, _workshop: Some(started.workshop), _stopping: Some(stopping) })
+}
+
+/// Goes on for a while after it was asked to stop; not when something vital fails meanwhile.
+async fn linger(end: End, config: &Config, scopes: &Scopes) -> End {
+    let delay = Duration::from_millis(config.connection.drain_delay_ms.into());
+    if !matches!(end, End::Asked) || delay.is_zero() {
+        return end;
+    }
+    tracing::info!(?delay, "asked to stop: not ready any more, and serving until load balancers have noticed");
+    tokio::select! {
+        () = tokio::time::sleep(delay) => end,
+        task = scopes.process.failed() => End::Failed(task),
+    }
 }
 
 async fn start(
@@ -154,7 +183,7 @@ async fn start(
     scopes.services.spawn("clock", OnEnd::StopProcess, async move { timed.keep_time(cancel).await });
     drop(nats);
     let (gateway, workshop) = services.start(config, &bus, &readiness, scopes).await?;
-    Ok(Up { gateway, admin, workshop })
+    Ok(Up { readiness, gateway, admin, workshop })
 }
 
 /// Starts what is embedded, and fills in how to reach it.
