@@ -2,12 +2,14 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use natter_telemetry::metrics;
+
 use super::stage::{Outcome, Stage};
 
 /// Makes every series exist from the start, so that the first failure is an increase.
 pub fn register() {
     for stage in Stage::ALL {
-        metrics::counter!("natter_canary_failures_total", "stage" => stage.name()).increment(0);
+        metrics::CANARY_FAILURES.add(0, [stage.name().into()]);
     }
 }
 
@@ -23,12 +25,12 @@ impl Teller {
         for outcome in outcomes {
             match outcome {
                 Outcome::Passed { stage, took, .. } => {
-                    metrics::histogram!("natter_canary_seconds", "stage" => stage.name()).record(took.as_secs_f64());
+                    metrics::CANARY.took(*took, [stage.name().into()]);
                 }
                 Outcome::Failed(failure) => {
                     failed = true;
                     let stage = failure.stage;
-                    metrics::counter!("natter_canary_failures_total", "stage" => stage.name()).increment(1);
+                    metrics::CANARY_FAILURES.add(1, [stage.name().into()]);
                     tracing::warn!(
                         stage = stage.name(),
                         user = %failure.user,
@@ -49,6 +51,6 @@ impl Teller {
         }
         tracing::debug!(?took, "the whole path works");
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        metrics::gauge!("natter_canary_last_success_timestamp_seconds").set(now.as_secs_f64());
+        metrics::CANARY_LAST_SUCCESS.set(now.as_secs_f64(), []);
     }
 }

@@ -57,7 +57,7 @@ impl Label {
             Self::Outcome => "`ok`, or the code of a refusal or failure (docs/protocol.md)",
             Self::Event => "`lost`, `restored`, `dropped`",
             Self::State => "`idle`, `used`",
-            Self::Stage => "`connect`, `accepted`, `delivered`, `resumed`",
+            Self::Stage => "`connect`, `accepted`, `delivered`, `resumed`; of failures also `order`, `double`, `lost`",
             Self::Server => "`durability.monitor_urls`",
             Self::Version => "one value",
         }
