@@ -35,6 +35,10 @@ bench *ARGS:
     cargo build --release -p natter -p natter-e2e
     @exec '{{ target }}/release/natter-bench' "$@"
 
+# Checks the Helm chart with Helm 3 and 4, Kubernetes' schemas, policies, and against the binary. `--update` writes what is generated.
+chart *ARGS: _build
+    tools/check-chart '{{ natter }}' "$@"
+
 # Breaks a whole deployment part by part while people talk, and checks that nothing is lost, doubled or out of order. `--list` shows what.
 chaos *ARGS: _build-all
     #!/bin/sh
