@@ -5,9 +5,10 @@ use std::process::ExitCode;
 use natter_bus::{Bus, definitions};
 use natter_config::{Config, ConfigError};
 use natter_ids::GatewayId;
+use natter_runtime::paths;
 
 use crate::{
-    cli::{ConfigArgs, NatsArgs, NatsCommand, TableFormat, TokenArgs},
+    cli::{ConfigArgs, NatsArgs, NatsCommand, ServiceName, TableFormat, TokenArgs},
     output, tokens,
 };
 
@@ -16,7 +17,7 @@ pub fn config(args: &ConfigArgs) -> anyhow::Result<ExitCode> {
     let page = match args.format {
         TableFormat::Text => natter_config::text(),
         TableFormat::Markdown => natter_config::markdown(),
-        TableFormat::Json => serde_json::to_string_pretty(&natter_config::json_schema())?,
+        TableFormat::Json => serde_json::to_string_pretty(&schema())?,
     };
     output::say(page.trim_end());
     Ok(ExitCode::SUCCESS)
@@ -26,6 +27,20 @@ pub fn config(args: &ConfigArgs) -> anyhow::Result<ExitCode> {
 pub fn metrics() -> ExitCode {
     output::say(natter_telemetry::metrics::markdown().trim_end());
     ExitCode::SUCCESS
+}
+
+/// The schema of the file, and under `x-natter` what a deployment must know of the binary besides: Kubernetes manifests are
+/// checked against both.
+fn schema() -> serde_json::Value {
+    let mut schema = natter_config::json_schema();
+    schema["x-natter"] = serde_json::json!({
+        "services": ServiceName::ALL.map(ServiceName::name),
+        "live": paths::LIVE,
+        "ready": paths::READY,
+        "metrics": paths::METRICS,
+        "stop_grace_secs": crate::serve::STOP_GRACE.as_secs(),
+    });
+    schema
 }
 
 /// `natter token`.

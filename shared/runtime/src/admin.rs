@@ -13,6 +13,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::{OnEnd, Readiness, Scope};
 
+/// Paths of operators' endpoints. Deployments probe and scrape them: `natter config --format json` tells them too.
+pub mod paths {
+    /// Whether the process lives.
+    pub const LIVE: &str = "/health/live";
+    /// Whether it may be sent work.
+    pub const READY: &str = "/health/ready";
+    /// Metrics, as Prometheus reads them.
+    pub const METRICS: &str = "/metrics";
+}
+
 /// Where operators' endpoints listen.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -73,7 +83,7 @@ fn routes(readiness: Readiness) -> Router {
         }
     };
     Router::new()
-        .route("/health/live", get(|| async { "live\n" }))
-        .route("/health/ready", get(ready))
-        .route("/metrics", get(|| async { (TEXT, metrics::exposition()) }))
+        .route(paths::LIVE, get(|| async { "live\n" }))
+        .route(paths::READY, get(ready))
+        .route(paths::METRICS, get(|| async { (TEXT, metrics::exposition()) }))
 }

@@ -5,7 +5,7 @@ mod readiness;
 mod scope;
 mod signals;
 
-pub use admin::{AdminConfig, AdminError, serve_admin};
+pub use admin::{AdminConfig, AdminError, paths, serve_admin};
 pub use readiness::{Latch, Readiness};
 pub use scope::{OnEnd, Scope};
 pub use signals::wait_for_stop;

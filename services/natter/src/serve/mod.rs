@@ -27,7 +27,7 @@ pub use services::sqlite_url;
 use services::{Services, Workshop, unusable};
 
 /// How long a part other than the gateway may take to stop.
-const STOP_GRACE: Duration = Duration::from_secs(15);
+pub const STOP_GRACE: Duration = Duration::from_secs(15);
 
 /// The parts, in the order in which they stop.
 struct Scopes {
