@@ -6,10 +6,11 @@ import sys
 import tempfile
 import time
 
+import yaml
+
 from . import binary as binaries
 from . import generated, kubernetes, policies, programs, refusals, rules
 from .charts import CHART, Stage, names
-import yaml
 
 # Renders that are kept, so that a change of a template is seen as what it changes.
 GOLDEN = ("minimal", "everything", "bundled-nats")
@@ -79,7 +80,7 @@ def own_rules(made, binary):
 
 def golden(run, made, version):
     for name in GOLDEN:
-        yield from run.same(CHART / "tests" / "golden" / f"{name}.yaml", made[name, version, False].text)
+        yield from run.same(CHART / "tests" / "golden" / f"{name}.yaml", made[name, version, False].golden)
 
 
 def checked_by_policies(made, version):

@@ -137,7 +137,7 @@ def _drain(binary, rendered, config):
 
 def faults(binary, rendered):
     """Yields what a render asks of the binary that it does not have or do."""
-    text = next(each for each in rendered.of("ConfigMap") if "natter.toml" in each["data"])["data"]["natter.toml"]
+    text = next(each for each in rendered.of("ConfigMap") if "natter.toml" in each.get("data", {}))["data"]["natter.toml"]
     config = tomllib.loads(text)
     for error in binary.validator.iter_errors(config):
         yield f"natter.toml: {'.'.join(map(str, error.absolute_path))}: {error.message}"

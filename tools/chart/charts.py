@@ -39,6 +39,8 @@ class Rendered:
 
     name: str
     text: str
+    # The text without rules and dashboards: they are files of their own, and are shown as those.
+    golden: str
     own: list
     foreign: list
 
@@ -57,6 +59,11 @@ def names():
 
 def load(text):
     return [each for each in yaml.load_all(text, Loader) if each]
+
+
+def _joined(documents):
+    text = "\n---\n".join(documents).strip() + "\n"
+    return text if text.startswith("---\n") else "---\n" + text
 
 
 class Stage:
@@ -98,7 +105,7 @@ class Stage:
         own, foreign = [], []
         for document in done.stdout.split("\n---\n"):
             (foreign if "# Source: natter/charts/" in document else own).append(document)
-        text = "\n---\n".join(own).strip() + "\n"
-        text = text if text.startswith("---\n") else "---\n" + text
+        copies = ("kind: PrometheusRule\n", "app.kubernetes.io/component: dashboards\n")
+        golden = [document for document in own if not any(copy in document for copy in copies)]
         parsed = lambda documents: [each for document in documents for each in load(document)]
-        return Rendered(name, text, parsed(own), parsed(foreign)), ""
+        return Rendered(name, _joined(own), _joined(golden), parsed(own), parsed(foreign)), ""

@@ -1,9 +1,13 @@
 """Rules between the manifests of one render: what one names, another is; what is promised of every pod, every pod has."""
 
 import collections
+import json
 
 import yaml
 
+from .charts import CHART
+
+FILES = CHART / "files"
 WORKLOADS = ("Deployment", "Job", "Pod")
 
 
@@ -41,7 +45,6 @@ def _selectors(rendered):
     for manifest in rendered.of("Service", "PodDisruptionBudget"):
         if not any(_matches(manifest["spec"]["selector"], labels) for labels in pods):
             yield f"{manifest['kind']} {manifest['metadata']['name']} selects no pod"
-    names = {each["metadata"]["name"] for each in rendered.of("Deployment")}
     for manifest in rendered.of("HorizontalPodAutoscaler", "ScaledObject"):
         target = manifest["spec"]["scaleTargetRef"]["name"]
         deployment = next((each for each in rendered.of("Deployment") if each["metadata"]["name"] == target), None)
@@ -55,7 +58,6 @@ def _selectors(rendered):
             for path in rule["http"]["paths"]:
                 if path["backend"]["service"]["name"] not in services:
                     yield f"Ingress {manifest['metadata']['name']} leads to no Service"
-    del names
 
 
 def _policies(rendered):
@@ -125,11 +127,21 @@ def _rolling(rendered):
             yield f"Deployment {deployment['metadata']['name']} rolls by taking pods away first"
 
 
+def _copies(rendered):
+    """Rules and dashboards arrive as the files say, and fit into an object."""
+    rules = [each["spec"]["groups"] for each in rendered.of("PrometheusRule")]
+    if rules:
+        files = sorted((FILES / "rules").glob("*.yaml"))
+        if rules != [yaml.safe_load(path.read_text())["groups"] for path in files]:
+            yield "the PrometheusRules are not what files/rules says"
+    for each in rendered.of("ConfigMap"):
+        for name, text in each.get("data", {}).items():
+            if len(text) > 900_000:
+                yield f"ConfigMap {each['metadata']['name']} is too large for Kubernetes"
+            if name.endswith(".json") and json.loads(text) != json.loads((FILES / "dashboards" / name).read_text()):
+                yield f"ConfigMap {each['metadata']['name']} is not what files/dashboards/{name} says"
+
+
 def faults(rendered):
-    for rule in (_names, _selectors, _policies, _parts, _secure, _rolling):
+    for rule in (_names, _selectors, _policies, _parts, _secure, _rolling, _copies):
         yield from rule(rendered)
-
-
-def texts(manifest):
-    """Every text in a manifest, for searches."""
-    return yaml.safe_dump(manifest)

@@ -10,5 +10,8 @@
 {{- $args = concat $args (list "--token-file" (printf "/etc/natter/tokens/%s" .)) -}}
 {{- end -}}
 {{- end -}}
+{{- with .root.Values.canary.users -}}
+{{- $args = concat $args (list "--pair" (join "," .)) -}}
+{{- end -}}
 {{- toJson $args -}}
 {{- end -}}

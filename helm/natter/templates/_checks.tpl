@@ -75,6 +75,9 @@
 {{- if and .canary.enabled (not .canary.tokens.existingSecret) (not .auth.hs256.existingSecret) -}}
 {{- $wrong = append $wrong "canary.tokens.existingSecret: name a Secret with a token for each of the two users of the canary" -}}
 {{- end -}}
+{{- if eq (len .canary.users) 1 -}}
+{{- $wrong = append $wrong "canary.users: a canary is two users, name both or none" -}}
+{{- end -}}
 {{- end -}}
 {{- toJson $wrong -}}
 {{- end -}}
