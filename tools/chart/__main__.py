@@ -9,7 +9,7 @@ import time
 import yaml
 
 from . import binary as binaries
-from . import generated, kubernetes, policies, programs, refusals, rules
+from . import documents, generated, kubernetes, policies, programs, refusals, rules
 from .charts import CHART, Stage, names
 
 # Renders that are kept, so that a change of a template is seen as what it changes.
@@ -28,6 +28,7 @@ class Run:
         self.faults.extend(faults)
         found = len(self.faults) - before
         print(f"chart: {what}: {'ok' if not found else f'{found} faults'} ({time.monotonic() - began:.1f} s)")
+        return found
 
     def same(self, path, wanted):
         """A file that is made must be as it would be made now."""
@@ -103,14 +104,21 @@ def check(run, binary, helms, folder):
     run.step(f"{len(made)} renders of {len(names())} sets of values with {', '.join(helms)}", faults)
     run.step("lint, strict", lint(stage, helms))
     validator = kubernetes.Validator()
-    run.step(f"schemas of Kubernetes {', '.join(kubernetes.VERSIONS)}", schemas(validator, made))
+    faulty = run.step(f"schemas of Kubernetes {', '.join(kubernetes.VERSIONS)}", schemas(validator, made))
     counts = validator.counts
     print(f"chart: {counts['kubernetes']} manifests by Kubernetes' schemas, {counts['custom']} by tools/chart/crds")
-    if not faults:
+    # What Kubernetes does not take as it is has no parts to hold against each other.
+    if not faults and not faulty:
         run.step("rules between manifests, and with the binary", own_rules(made, binary))
         run.step("golden renders", golden(run, made, newest))
     for version, program in helms.items():
         run.step(f"{len(refusals.cases())} mistakes are refused by {version}", refusals.faults(stage, version, program))
+    kubectl = programs.kubectl()
+    run.step("values and commands in documents", itertools.chain(
+        documents.values(stage, helms[newest]), documents.commands(helms, kubectl)
+    ))
+    if not kubectl:
+        stage.complaints.append("there is no kubectl here: its commands in documents were NOT checked")
     run.step("policies", checked_by_policies(made, newest))
     print(f"chart: policies that are skipped: {policies.skipped()}")
     return stage.complaints

