@@ -58,7 +58,7 @@ def _faults(words, programs, known):
         if word == "--namespace":
             next(rest)
             continue
-        if word.startswith("-") or not re.fullmatch(r"[a-z]+", word) or len(subcommand) == 3:
+        if word.startswith("-") or not re.fullmatch(r"[a-z][a-z-]*", word) or len(subcommand) == 3:
             break
         subcommand.append(word)
     # A name such as that of a release looks like a subcommand; the flags are then those of the first word.
