@@ -2,6 +2,7 @@
 
 mod builder;
 mod disks;
+mod security;
 mod wires;
 
 use std::path::{Path, PathBuf};
@@ -11,6 +12,7 @@ use tokio::sync::SemaphorePermit;
 
 pub use builder::ClusterBuilder;
 use disks::Disks;
+use security::Security;
 use wires::Wires;
 
 use crate::{
@@ -41,6 +43,7 @@ pub struct Cluster {
     nats: Nats,
     launch: Launch,
     disks: Option<Disks>,
+    security: Option<Security>,
     folder: Folder,
     _room: SemaphorePermit<'static>,
 }
@@ -137,6 +140,19 @@ impl Cluster {
     /// Where the archive is, past every proxy.
     pub fn database_url(&self) -> &str {
         self.launch.get("NATTER_STORAGE__URL")
+    }
+
+    /// The certificate that clients are to trust, as PEM, when gateways speak TLS.
+    pub fn ca(&self) -> Option<String> {
+        self.security.as_ref().map(Security::ca)
+    }
+
+    /// Signs the certificate of gateways and nats-servers anew, and puts it in the place of the one before.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub fn renew_certificate(&self) {
+        self.security.as_ref().expect("a secured deployment").renew();
     }
 
     /// The nats-servers.

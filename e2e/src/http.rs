@@ -1,6 +1,6 @@
 //! The HTTP API, and WebSocket handshakes seen as HTTP.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use http_body_util::{BodyExt, Full};
 use hyper::{
@@ -13,7 +13,20 @@ use hyper_util::rt::TokioIo;
 use natter_ids::{ClientId, ConversationId, Position};
 use natter_protocol::{AcceptedView, BacklogPage, ErrorBody, HistoryPage, PresencePage, TicketGrant};
 use serde::de::DeserializeOwned;
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    time::timeout,
+};
+use tokio_rustls::{
+    TlsConnector,
+    client::TlsStream,
+    rustls::{
+        ClientConfig, RootCertStore,
+        crypto::ring::default_provider,
+        pki_types::{CertificateDer, ServerName, pem::PemObject},
+    },
+};
 
 /// How long an answer may take.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -21,10 +34,11 @@ const LIMIT: Duration = Duration::from_secs(30);
 const WEBSOCKET_KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 
 /// An HTTP client of one gateway; a new connection for each request.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Http {
     address: String,
     headers: Vec<(String, String)>,
+    trust: Option<TlsConnector>,
 }
 
 /// An HTTP answer.
@@ -69,7 +83,28 @@ impl Reply {
 impl Http {
     /// A client without a token.
     pub fn new(address: String) -> Self {
-        Self { address, headers: Vec::new() }
+        Self { address, headers: Vec::new(), trust: None }
+    }
+
+    /// The same over TLS, with a server whose certificate leads to this one, as PEM.
+    ///
+    /// # Panics
+    /// When it is no certificate.
+    #[must_use]
+    pub fn trusting(mut self, ca: Option<&str>) -> Self {
+        self.trust = ca.map(connector);
+        self
+    }
+
+    /// The certificate that the server shows now.
+    ///
+    /// # Panics
+    /// When it shows none that is trusted.
+    pub async fn certificate(&self) -> Vec<u8> {
+        let trust = self.trust.as_ref().expect("a client over TLS");
+        let stream = greet(&self.address, trust).await.expect("a handshake");
+        let shown = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
+        shown.expect("a certificate").to_vec()
     }
 
     /// The same with a token in the `Authorization` header.
@@ -115,7 +150,7 @@ impl Http {
         }
         let body = Full::new(Bytes::from(json.unwrap_or_default().to_owned()));
         let request = request.body(body).expect("a request");
-        let reply = timeout(LIMIT, exchange(&self.address, request)).await;
+        let reply = timeout(LIMIT, exchange(&self.address, self.trust.as_ref(), request)).await;
         let reply = reply.unwrap_or_else(|_| panic!("{path} was not answered in {LIMIT:?}"));
         reply.unwrap_or_else(|error| panic!("{path}: {error:#}"))
     }
@@ -182,8 +217,34 @@ impl Http {
     }
 }
 
-async fn exchange(address: &str, request: Request<Full<Bytes>>) -> anyhow::Result<Reply> {
-    let stream = TcpStream::connect(address).await?;
+/// TLS that trusts one certificate alone.
+fn connector(ca: &str) -> TlsConnector {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(ca.as_bytes()) {
+        roots.add(certificate.expect("a certificate")).expect("a root");
+    }
+    let config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("versions of TLS");
+    TlsConnector::from(Arc::new(config.with_root_certificates(roots).with_no_client_auth()))
+}
+
+async fn greet(address: &str, trust: &TlsConnector) -> anyhow::Result<TlsStream<TcpStream>> {
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host).to_owned();
+    Ok(trust.connect(ServerName::try_from(host)?, TcpStream::connect(address).await?).await?)
+}
+
+async fn exchange(address: &str, trust: Option<&TlsConnector>, request: Request<Full<Bytes>>) -> anyhow::Result<Reply> {
+    match trust {
+        Some(trust) => ask(greet(address, trust).await?, request).await,
+        None => ask(TcpStream::connect(address).await?, request).await,
+    }
+}
+
+async fn ask(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    request: Request<Full<Bytes>>,
+) -> anyhow::Result<Reply> {
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     let answer = async {
         let (parts, body) = sender.send_request(request).await?.into_parts();

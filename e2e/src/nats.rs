@@ -1,9 +1,12 @@
 //! The nats-servers of a deployment.
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use async_nats::jetstream::Context;
-use natter_testkit::{NatsCluster, NatsServer, nats_cluster, wait_for};
+use natter_testkit::{NatsCluster, NatsServer, nats_cluster_with, wait_for};
 use tokio::sync::Mutex;
 
 /// How long nodes may take to agree on a leader.
@@ -18,11 +21,17 @@ pub struct Nats {
 }
 
 impl Nats {
-    pub(crate) async fn start(folder: &Path, nodes: usize) -> Self {
+    /// `config` and `in_cluster`: what is set besides, for everything and for inside `cluster`.
+    pub(crate) async fn start(
+        folder: &Path,
+        nodes: usize,
+        (config, in_cluster): (String, String),
+        program: Option<&Path>,
+    ) -> Self {
         let (nodes, between) = match nodes {
-            1 => (vec![NatsServer::start_in(folder).await], None),
+            1 => (vec![NatsServer::start_configured(folder, &config).await], None),
             nodes => {
-                let mut cluster = nats_cluster(folder, nodes).await;
+                let mut cluster = nats_cluster_with(folder, nodes, &config, &in_cluster, program).await;
                 (std::mem::take(&mut cluster.nodes), Some(cluster))
             }
         };
@@ -52,6 +61,28 @@ impl Nats {
     /// How many there are.
     pub fn nodes(&self) -> usize {
         self.nodes.len()
+    }
+
+    /// Asks one node to stop, and starts another program on its ports and data.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub async fn roll_node(&self, number: usize, program: Option<PathBuf>) {
+        let mut node = self.nodes[number].lock().await;
+        node.terminate().await;
+        node.run_from_now_on(program);
+        node.restart().await;
+    }
+
+    /// Every line that a node has said and that holds the text, in any case.
+    pub async fn lines_with(&self, text: &str) -> Vec<String> {
+        let mut lines = Vec::new();
+        for node in &self.nodes {
+            let said = node.lock().await.said();
+            let found = said.lines().filter(|line| line.to_lowercase().contains(&text.to_lowercase()));
+            lines.extend(found.map(str::to_owned));
+        }
+        lines
     }
 
     /// Kills all with SIGKILL.

@@ -49,9 +49,13 @@ impl Cluster {
     pub fn client(&self, name: &str, gateways: &[usize]) -> ClientBuilder {
         let urls: Vec<_> = gateways.iter().map(|number| self.gateway(*number).url()).collect();
         let name = name.to_owned();
-        Client::builder(urls, TokenSource::from_fn(move || Ok(token_for(&name))))
+        let builder = Client::builder(urls, TokenSource::from_fn(move || Ok(token_for(&name))))
             .event_capacity(EVENTS_WAITING)
-            .backoff(BACKOFF.0, BACKOFF.1)
+            .backoff(BACKOFF.0, BACKOFF.1);
+        match self.ca() {
+            Some(ca) => builder.trust_pem(ca.as_bytes()).expect("a certificate to trust"),
+            None => builder,
+        }
     }
 
     /// A new device of a user at one gateway, caught up.
@@ -78,6 +82,6 @@ impl Cluster {
 
     /// The HTTP API of a gateway, as a user sees it.
     pub fn http(&self, name: &str, gateway: usize) -> Http {
-        Http::new(self.gateway(gateway).address()).with_token(token_for(name))
+        Http::new(self.gateway(gateway).address()).trusting(self.ca().as_deref()).with_token(token_for(name))
     }
 }

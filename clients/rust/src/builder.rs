@@ -76,11 +76,22 @@ impl ClientBuilder {
         self
     }
 
+    /// Trusts only gateways whose certificate leads to one of these, in PEM form; without this,
+    /// those that browsers trust.
+    ///
+    /// # Errors
+    /// [`BuildError::Certificates`].
+    #[cfg(feature = "tls")]
+    pub fn trust_pem(mut self, pem: &[u8]) -> Result<Self, BuildError> {
+        self.0.trust = Some(crate::trust::Trust::in_pem(pem)?);
+        Ok(self)
+    }
+
     /// Starts the client. It connects in the background; must be called within a tokio runtime.
     ///
     /// # Errors
     /// [`BuildError`] when no address, or one that is none of a gateway, was given.
-    pub fn connect(self) -> Result<Client, BuildError> {
+    pub fn connect(mut self) -> Result<Client, BuildError> {
         if self.0.urls.is_empty() {
             return Err(BuildError::NoGateway);
         }
@@ -90,6 +101,10 @@ impl ClientBuilder {
         #[cfg(not(feature = "tls"))]
         if let Some(url) = self.0.urls.iter().find(|url| url.starts_with("wss://")) {
             return Err(BuildError::NoTls(url.clone()));
+        }
+        #[cfg(feature = "tls")]
+        if self.0.trust.is_none() && self.0.urls.iter().any(|url| url.starts_with("wss://")) {
+            self.0.trust = Some(crate::trust::Trust::usual()?);
         }
         Ok(Client::start(self.0))
     }

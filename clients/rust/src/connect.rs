@@ -3,7 +3,7 @@
 use natter_protocol::{ErrorBody, SUBPROTOCOL};
 use tokio::net::{TcpSocket, TcpStream, lookup_host};
 use tokio_tungstenite::{
-    MaybeTlsStream, WebSocketStream, client_async_with_config,
+    WebSocketStream, client_async_with_config,
     tungstenite::{
         Error as WsError,
         client::IntoClientRequest,
@@ -16,7 +16,9 @@ use tokio_tungstenite::{
 #[cfg(not(feature = "tls"))]
 use tokio_tungstenite::tungstenite::error::UrlError;
 
-pub(crate) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+use crate::stream::Stream;
+
+pub(crate) type Socket = WebSocketStream<Stream>;
 
 /// The path that gateways serve WebSockets on.
 const PATH: &str = "/v1/ws";
@@ -59,6 +61,9 @@ pub(crate) struct Dial<'a> {
     pub headers: &'a [(String, String)],
     /// Size of the kernel's receive buffer, in bytes.
     pub receive_buffer: Option<u32>,
+    /// How a `wss://` gateway is checked; as browsers do when absent.
+    #[cfg(feature = "tls")]
+    pub trust: Option<&'a crate::trust::Trust>,
 }
 
 impl Dial<'_> {
@@ -68,7 +73,19 @@ impl Dial<'_> {
         let tcp = self.tcp(request.uri()).await.map_err(|error| ConnectError::Failed(error.to_string()))?;
         // Small requests are answered before the next one is sent: waiting to fill a packet only delays them.
         tcp.set_nodelay(true).map_err(|error| ConnectError::Failed(error.to_string()))?;
-        upgrade(request, tcp).await.map_err(refused)
+        self.upgrade(request, tcp).await.map_err(refused)
+    }
+
+    async fn upgrade(&self, request: Request, tcp: TcpStream) -> Result<(Socket, Response), WsError> {
+        if request.uri().scheme_str() == Some("wss") {
+            // Boxed: a client that speaks no TLS keeps no room for it.
+            #[cfg(feature = "tls")]
+            return Box::pin(over_tls(request, tcp, self.trust.cloned())).await;
+            // Going on in the clear would give the token away.
+            #[cfg(not(feature = "tls"))]
+            return Err(WsError::Url(UrlError::TlsFeatureNotEnabled));
+        }
+        client_async_with_config(request, Stream::Plain(tcp), Some(config())).await
     }
 
     fn request(&self) -> Result<Request, ConnectError> {
@@ -117,15 +134,22 @@ fn config() -> WebSocketConfig {
         .max_frame_size(Some(INCOMING_BYTES_MAX))
 }
 
-async fn upgrade(request: Request, tcp: TcpStream) -> Result<(Socket, Response), WsError> {
-    if request.uri().scheme_str() == Some("wss") {
-        #[cfg(feature = "tls")]
-        return Box::pin(tokio_tungstenite::client_async_tls_with_config(request, tcp, Some(config()), None)).await;
-        // Going on in the clear would give the token away.
-        #[cfg(not(feature = "tls"))]
-        return Err(WsError::Url(UrlError::TlsFeatureNotEnabled));
-    }
-    client_async_with_config(request, MaybeTlsStream::Plain(tcp), Some(config())).await
+#[cfg(feature = "tls")]
+async fn over_tls(
+    request: Request,
+    tcp: TcpStream,
+    trust: Option<crate::trust::Trust>,
+) -> Result<(Socket, Response), WsError> {
+    use rustls::pki_types::ServerName;
+    let refused = |error: &dyn std::fmt::Display| WsError::Io(std::io::Error::other(error.to_string()));
+    let trust = match trust {
+        Some(trust) => trust,
+        None => crate::trust::Trust::usual().map_err(|error| refused(&error))?,
+    };
+    let host = request.uri().host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
+    let name = ServerName::try_from(host).map_err(|error| refused(&error))?;
+    let stream = tokio_rustls::TlsConnector::from(trust.0).connect(name, tcp).await?;
+    client_async_with_config(request, Stream::Tls(Box::new(stream)), Some(config())).await
 }
 
 fn refused(error: WsError) -> ConnectError {

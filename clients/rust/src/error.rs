@@ -15,6 +15,9 @@ pub enum BuildError {
     /// An address is a `wss://` URL, and this build leaves TLS out.
     #[error("`{0}` needs TLS: build natter-client with its feature `tls`")]
     NoTls(String),
+    /// The certificates to trust cannot be read.
+    #[error("the certificates to trust cannot be used: {0}")]
+    Certificates(String),
 }
 
 /// Why a client gave up: nothing changes without the application or its user.

@@ -40,7 +40,10 @@ mod raw;
 mod requests;
 mod session;
 mod shared;
+mod stream;
 mod token;
+#[cfg(feature = "tls")]
+mod trust;
 mod unknown;
 
 pub use builder::ClientBuilder;

@@ -23,6 +23,9 @@ pub(crate) struct Options {
     pub write_timeout: Duration,
     pub backoff_min: Duration,
     pub backoff_max: Duration,
+    /// How gateways are checked; made at the first use of a `wss://` address when not set.
+    #[cfg(feature = "tls")]
+    pub trust: Option<crate::trust::Trust>,
 }
 
 impl Options {
@@ -41,6 +44,8 @@ impl Options {
             write_timeout: Duration::from_secs(10),
             backoff_min: Duration::from_millis(100),
             backoff_max: Duration::from_secs(5),
+            #[cfg(feature = "tls")]
+            trust: None,
         }
     }
 }

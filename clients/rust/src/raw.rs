@@ -51,6 +51,8 @@ impl RawConnection {
             subprotocols: options.subprotocols.as_deref(),
             headers: &options.headers,
             receive_buffer: options.receive_buffer,
+            #[cfg(feature = "tls")]
+            trust: options.trust.as_ref(),
         };
         let opened = timeout(options.timeout, Box::pin(dial.open())).await;
         let (socket, response) = opened.map_err(|_| RawError::Timeout)??;

@@ -1,11 +1,11 @@
 //! Starts a deployment.
 
-use std::{sync::LazyLock, time::Duration};
+use std::{path::PathBuf, sync::LazyLock, time::Duration};
 
 use natter_testkit::{postgres, wait_for};
 use tokio::{sync::Semaphore, time::timeout};
 
-use super::{Cluster, Db, Disks, Wires};
+use super::{Cluster, Db, Disks, Wires, security::Security};
 use crate::{
     folder::Folder,
     nats::Nats,
@@ -40,6 +40,8 @@ pub struct ClusterBuilder {
     nats_nodes: usize,
     proxied: bool,
     small_disks: bool,
+    secured: bool,
+    nats_program: Option<PathBuf>,
     release: Release,
     shifted: Vec<(String, i64)>,
     database: Db,
@@ -57,6 +59,8 @@ impl Default for ClusterBuilder {
             nats_nodes: 1,
             proxied: false,
             small_disks: false,
+            secured: false,
+            nats_program: None,
             release: Release::This,
             shifted: Vec::new(),
             database: Db::Sqlite,
@@ -116,6 +120,19 @@ impl ClusterBuilder {
         self
     }
 
+    /// An nkey with no more rights than it needs for each service, and TLS on every wire: to NATS and
+    /// between its nodes with certificates on both sides.
+    pub fn secured(mut self) -> Self {
+        self.secured = true;
+        self
+    }
+
+    /// What nats-servers, of which there are several, run at first.
+    pub fn nats_program(mut self, program: PathBuf) -> Self {
+        self.nats_program = Some(program);
+        self
+    }
+
     /// What every process runs at first.
     pub fn release(mut self, release: Release) -> Self {
         self.release = release;
@@ -148,15 +165,22 @@ impl ClusterBuilder {
         let room = ROOM.acquire().await.expect("the semaphore is never closed");
         let folder = Folder::new();
         let disks = self.small_disks.then(|| Disks::mount(&folder));
-        let nats = Nats::start(&folder.path().join("nats"), self.nats_nodes).await;
+        let security = self.secured.then(|| Security::make(folder.path(), &self.launch(&folder, "", "")));
+        let of_servers = security.as_ref().map(Security::of_servers).unwrap_or_default();
+        let program = self.nats_program.as_deref();
+        let nats = Nats::start(&folder.path().join("nats"), self.nats_nodes, of_servers, program).await;
         let database = self.database_url(&folder).await;
-        let launch = self.launch(&folder, &nats, &database);
+        let launch = self.launch(&folder, nats.url(), &database);
+        let launch = security.as_ref().map_or_else(|| launch.clone(), |security| security.as_user(&launch, "admin"));
         apply(&launch).await;
         let wires = if self.proxied { Some(Wires::start(&folder, &nats, &database).await) } else { None };
         let replicas = |kind: &str, serves: &[&str], count: usize| -> Vec<Service> {
             let replica = |number: usize| {
                 let name = format!("{kind}-{number}");
-                let launch = self.launch_of(&name, &launch, wires.as_ref());
+                let mut launch = self.launch_of(&name, &launch, wires.as_ref());
+                if let Some(security) = &security {
+                    launch = security.as_user(&launch, Security::user_of(&name, self.together));
+                }
                 Service::new(name, serves, launch)
             };
             (0..count).map(replica).collect()
@@ -164,14 +188,21 @@ impl ClusterBuilder {
         let alone = |count| if self.together { 0 } else { count };
         let gateway: &[&str] =
             if self.together { &["connection", "presence", "delivery", "storage"] } else { &["connection"] };
+        let (gateways, deliveries) =
+            (replicas("gateway", gateway, self.gateways), replicas("delivery", &["delivery"], alone(self.deliveries)));
+        let (storages, presences) = (
+            replicas("storage", &["storage"], alone(self.storages)),
+            replicas("presence", &["presence"], alone(self.presences)),
+        );
         let cluster = Cluster {
-            gateways: replicas("gateway", gateway, self.gateways),
-            deliveries: replicas("delivery", &["delivery"], alone(self.deliveries)),
-            storages: replicas("storage", &["storage"], alone(self.storages)),
-            presences: replicas("presence", &["presence"], alone(self.presences)),
+            gateways,
+            deliveries,
+            storages,
+            presences,
             wires,
             nats,
             launch,
+            security,
             disks,
             folder,
             _room: room,
@@ -211,11 +242,11 @@ impl ClusterBuilder {
         }
     }
 
-    fn launch(&self, folder: &Folder, nats: &Nats, database: &str) -> Launch {
+    fn launch(&self, folder: &Folder, nats: &str, database: &str) -> Launch {
         let defaults = SETTINGS.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
         let environment = [
             ("NATTER_AUTH__HS256_SECRET", SECRET.to_owned()),
-            ("NATTER_NATS__URL", nats.url().to_owned()),
+            ("NATTER_NATS__URL", nats.to_owned()),
             ("NATTER_NATS__REPLICAS", self.nats_nodes.to_string()),
             ("NATTER_STORAGE__URL", database.to_owned()),
             ("NATTER_DATA_DIR", folder.path().join("data").display().to_string()),

@@ -39,6 +39,7 @@ mod presence;
 mod reconciler;
 mod restore;
 mod resume;
+mod secured;
 mod slow_reader;
 mod tokens;
 mod traces;

@@ -7,6 +7,7 @@
 mod error;
 mod layers;
 mod schema;
+mod secrets;
 mod table;
 
 use std::{
@@ -135,7 +136,10 @@ impl Config {
         let read = |path: &PathBuf| std::fs::read_to_string(path).map_err(|source| ConfigError::file(path, &source));
         let text = overrides.file.as_ref().map(read).transpose()?;
         let file = overrides.file.as_deref().zip(text.as_deref());
-        Self::from_layers(file, environment, &overrides.values)
+        let mut config = Self::from_layers(file, environment, &overrides.values)?;
+        config.read_secrets()?;
+        config.validate()?;
+        Ok(config)
     }
 
     /// Like [`Config::load`], from what stands in the file, with the name that errors call it by,
@@ -171,7 +175,7 @@ impl Config {
             delivery: _,
             connection,
             auth,
-            admin: _,
+            admin,
             telemetry,
         } = self;
         let fail = |section: &str, key: &str, reason: &str| Err(ConfigError::key(format!("{section}{key}"), reason));
@@ -183,6 +187,11 @@ impl Config {
         presence.validate().or_else(|error| fail("presence.", error.key, error.reason))?;
         connection.validate().or_else(|error| fail("connection.", error.key, error.reason))?;
         auth.validate().or_else(|error| fail("auth.", error.key, error.reason))?;
+        match (&admin.tls_cert_file, &admin.tls_key_file) {
+            (Some(_), None) => fail("admin.", "tls_key_file", "must be set beside `tls_cert_file`")?,
+            (None, Some(_)) => fail("admin.", "tls_cert_file", "must be set beside `tls_key_file`")?,
+            _ => {}
+        }
         telemetry.validate().or_else(|error| fail("telemetry.", error.key, error.reason))
     }
 }

@@ -1,8 +1,9 @@
 //! What can be configured.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use natter_protocol::Limits;
+use natter_runtime::TlsFiles;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +13,11 @@ use serde::{Deserialize, Serialize};
 pub struct Config {
     /// Address of the WebSocket and HTTP listener.
     pub listen: SocketAddr,
+    /// File with the PEM certificate of the listener, and those that lead to its root; absent: no
+    /// TLS, which then has to be in front of it. A renewed one is taken without a restart.
+    pub tls_cert_file: Option<PathBuf>,
+    /// File with the PEM key of `tls_cert_file`.
+    pub tls_key_file: Option<PathBuf>,
     /// Origins of pages that may connect, such as `https://chat.example.com`; `*` allows all.
     /// Clients that send no origin (all but browsers) are not concerned.
     pub origins: Vec<String>,
@@ -68,6 +74,8 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            tls_cert_file: None,
+            tls_key_file: None,
             origins: Vec::new(),
             limits: Limits::default(),
             connections_max: 100_000,
@@ -130,6 +138,12 @@ impl Config {
             return fail(key, "must be at least 1");
         }
         match self {
+            Self { tls_cert_file: Some(_), tls_key_file: None, .. } => {
+                fail("tls_key_file", "must be set beside `tls_cert_file`")
+            }
+            Self { tls_cert_file: None, tls_key_file: Some(_), .. } => {
+                fail("tls_cert_file", "must be set beside `tls_key_file`")
+            }
             Self { ping_interval_ms, .. } if *ping_interval_ms < 1_000 => {
                 fail("ping_interval_ms", "must be at least 1000")
             }
@@ -150,6 +164,11 @@ impl Config {
             }
             _ => Ok(()),
         }
+    }
+
+    /// What the listener shows, if it speaks TLS.
+    pub fn tls(&self) -> Option<TlsFiles> {
+        TlsFiles::of(self.tls_cert_file.as_ref(), self.tls_key_file.as_ref())
     }
 
     pub(crate) fn handshake_timeout(&self) -> Duration {

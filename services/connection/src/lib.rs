@@ -25,7 +25,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use natter_auth::Verifier;
 use natter_bus::Bus;
-use natter_runtime::{OnEnd, Scope};
+use natter_runtime::{OnEnd, Scope, Tls, TlsError};
 
 pub use config::{Config, InvalidConfig};
 
@@ -40,6 +40,9 @@ pub enum StartError {
         /// Why.
         source: std::io::Error,
     },
+    /// The certificate cannot be used.
+    #[error("`connection.tls_cert_file`: {0}")]
+    Tls(#[from] TlsError),
     /// NATS or the token verifier cannot be used.
     #[error("the gateway cannot start: {0}")]
     Unavailable(String),
@@ -61,6 +64,7 @@ pub async fn start(config: Config, auth: natter_auth::Config, bus: Bus, scope: S
     let listen = |source| StartError::Listen { address: config.listen, source };
     let listener = tokio::net::TcpListener::bind(config.listen).await.map_err(listen)?;
     let address = listener.local_addr().map_err(listen)?;
+    let tls = config.tls().map(|files| Tls::start(files, &scope)).transpose()?;
     let verifier = Verifier::new(auth).map_err(StartError::Unavailable)?;
     let reporter = presence::Reporter::start(bus.clone(), &scope).await.map_err(StartError::Unavailable)?;
     let watches = watches::Watches::start(&bus, &scope).await.map_err(StartError::Unavailable)?;
@@ -69,6 +73,6 @@ pub async fn start(config: Config, auth: natter_auth::Config, bus: Bus, scope: S
     scope.spawn("connection-archived", OnEnd::StopProcess, async move { follow.follow_archived(cancel).await });
     let parts = server::Parts { bus, verifier, reporter, watches, doubts };
     let shared = Arc::new(server::Shared::new(config, parts, &scope));
-    server::start(listener, shared, &scope);
+    server::start(listener, tls, shared, &scope);
     Ok(Gateway { address })
 }

@@ -15,7 +15,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use natter_auth::Verifier;
 use natter_bus::Bus;
 use natter_protocol::{ErrorBody, ErrorCode};
-use natter_runtime::{OnEnd, Scope};
+use natter_runtime::{OnEnd, Scope, Tls, Wire};
 use natter_telemetry::metrics;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -140,7 +140,7 @@ impl Place {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Peer(pub(crate) IpAddr);
 
-pub(crate) fn start(listener: TcpListener, shared: Arc<Shared>, scope: &Scope) {
+pub(crate) fn start(listener: TcpListener, tls: Option<Tls>, shared: Arc<Shared>, scope: &Scope) {
     let tidied = Arc::clone(&shared);
     scope.spawn("connection-tidy", OnEnd::StopProcess, async move {
         let mut tick = tokio::time::interval(rates::TIDY);
@@ -149,10 +149,10 @@ pub(crate) fn start(listener: TcpListener, shared: Arc<Shared>, scope: &Scope) {
         }
     });
     // The listener is closed first when the gateway stops; sessions end one by one.
-    scope.spawn("connection-accept", OnEnd::StopProcess, accept(listener, shared));
+    scope.spawn("connection-accept", OnEnd::StopProcess, accept(listener, tls, shared));
 }
 
-async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+async fn accept(listener: TcpListener, tls: Option<Tls>, shared: Arc<Shared>) {
     let router = http_api::router(Arc::clone(&shared));
     loop {
         let accepted = match shared.drain.run_until_cancelled(listener.accept()).await {
@@ -177,19 +177,33 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
                 let place = Place(Arc::new(Mutex::new(Some(admitted))));
                 let (router, peer, shared) = (router.clone(), Peer(address.ip()), Arc::clone(&shared));
                 let scope = shared.scope.clone();
-                scope.spawn("connection-http", OnEnd::Log, serve_http(tcp, router, place, peer, shared));
+                scope.spawn("connection-http", OnEnd::Log, serve_http(tcp, tls.clone(), router, place, peer, shared));
             }
-            Err(error) => refuse(&shared, tcp, &error),
+            Err(error) => refuse(&shared, tcp, tls.clone(), &error),
         }
     }
 }
 
+/// The connection, once TLS is agreed on where that is spoken.
+async fn greet(tcp: TcpStream, tls: Option<Tls>) -> std::io::Result<Wire> {
+    match tls {
+        Some(tls) => tls.accept(tcp).await,
+        None => Ok(Wire::Left(tcp)),
+    }
+}
+
 /// Speaks HTTP until the connection ends or becomes a WebSocket.
-async fn serve_http(tcp: TcpStream, router: Router, place: Place, peer: Peer, shared: Arc<Shared>) {
+async fn serve_http(tcp: TcpStream, tls: Option<Tls>, router: Router, place: Place, peer: Peer, shared: Arc<Shared>) {
     // Small frames are answered before more is written: waiting to fill a packet only delays them.
     if tcp.set_nodelay(true).is_err() {
         return;
     }
+    let greeted = shared.drain.run_until_cancelled(timeout(shared.config.handshake_timeout(), greet(tcp, tls))).await;
+    let wire = match greeted {
+        Some(Ok(Ok(wire))) => wire,
+        Some(Ok(Err(error))) => return tracing::debug!(%error, "no TLS with a client"),
+        Some(Err(_)) | None => return,
+    };
     let service = hyper::service::service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
         let mut request: Request = request.map(axum::body::Body::new);
         request.extensions_mut().insert(place.clone());
@@ -200,7 +214,7 @@ async fn serve_http(tcp: TcpStream, router: Router, place: Place, peer: Peer, sh
         .timer(TokioTimer::new())
         .header_read_timeout(shared.config.handshake_timeout())
         .max_buf_size(shared.config.handshake_bytes_max as usize)
-        .serve_connection(TokioIo::new(tcp), service)
+        .serve_connection(TokioIo::new(wire), service)
         .with_upgrades();
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
@@ -216,7 +230,7 @@ async fn serve_http(tcp: TcpStream, router: Router, place: Place, peer: Peer, sh
 }
 
 /// Tells a connection that there is no room for why, without understanding what it wants.
-fn refuse(shared: &Arc<Shared>, mut tcp: TcpStream, error: &ErrorBody) {
+fn refuse(shared: &Arc<Shared>, tcp: TcpStream, tls: Option<Tls>, error: &ErrorBody) {
     let Ok(permit) = Arc::clone(&shared.refusals).try_acquire_owned() else { return };
     let body = serde_json::to_string(error).unwrap_or_default();
     let status = if error.code == ErrorCode::RateLimited { "429 Too Many Requests" } else { "503 Service Unavailable" };
@@ -227,7 +241,7 @@ fn refuse(shared: &Arc<Shared>, mut tcp: TcpStream, error: &ErrorBody) {
     );
     shared.scope.spawn("connection-refusal", OnEnd::Log, async move {
         let told = async {
-            let mut rest = [0; 1024];
+            let (mut tcp, mut rest) = (greet(tcp, tls).await?, [0; 1024]);
             // Many HTTP clients take an answer that comes before they have asked for a fault.
             if tcp.read(&mut rest).await? == 0 {
                 return Ok(());

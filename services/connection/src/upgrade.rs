@@ -12,8 +12,8 @@ use futures_util::FutureExt;
 use hyper_util::rt::TokioIo;
 use natter_auth::{Credential, SubprotocolOffer, bearer_of_authorization, parse_subprotocols};
 use natter_protocol::{BEARER_SUBPROTOCOL_PREFIX, ErrorBody, ErrorCode, SUBPROTOCOL, TICKET_SUBPROTOCOL_PREFIX};
-use natter_runtime::OnEnd;
-use tokio::{net::TcpStream, time::timeout};
+use natter_runtime::{OnEnd, Wire};
+use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use crate::{
@@ -67,8 +67,8 @@ async fn opened(
     admitted: Admitted,
 ) -> Option<Opened> {
     let upgraded = timeout(limit, upgraded).await.ok()?.ok()?;
-    let parts = upgraded.downcast::<TokioIo<TcpStream>>().ok()?;
-    Some(Opened { tcp: parts.io.into_inner(), already_read: parts.read_buf.to_vec(), identity, admitted })
+    let parts = upgraded.downcast::<TokioIo<Wire>>().ok()?;
+    Some(Opened { wire: parts.io.into_inner(), already_read: parts.read_buf.to_vec(), identity, admitted })
 }
 
 fn check_upgrade(headers: &HeaderMap) -> Result<HeaderValue, Refused> {

@@ -180,6 +180,22 @@ A change that would lose stored messages is refused with exit code 65.")]
         /// Change nothing; exit code 1 when something differs.
         #[arg(long)]
         check: bool,
+        /// How long servers may take until they have a leader.
+        #[arg(long, value_name = "TIME", default_value = "60s", value_parser = humantime::parse_duration)]
+        wait: Duration,
+    },
+    /// Make a user of NATS for each service, with no more rights than it needs.
+    #[command(after_long_help = "\
+Examples:
+  natter nats users --out nats-users
+  natter nats users --out nats-users --set nats.partitions=8
+
+Writes one key per user, for `nats.nkey_file`, and `accounts.conf` with `users.conf`, for the servers
+to include. Keys that are there stay. The number of partitions must be the one that services run with.")]
+    Users {
+        /// Folder to write to; it is made when it is missing.
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
     },
 }
 

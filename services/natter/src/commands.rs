@@ -51,13 +51,16 @@ pub fn token(args: &TokenArgs, config: &Config) -> anyhow::Result<ExitCode> {
 
 /// `natter nats`.
 pub async fn nats(args: &NatsArgs, config: &Config) -> anyhow::Result<ExitCode> {
-    let NatsCommand::Apply { check } = args.command;
+    let (check, wait) = match &args.command {
+        NatsCommand::Apply { check, wait } => (*check, *wait),
+        NatsCommand::Users { out } => return crate::nats_users::write(out, config.nats.partitions),
+    };
     if config.nats.url.is_none() {
         let reason = "must name the servers; `natter serve` looks after a server of its own by itself";
         return Err(ConfigError::key("nats.url", reason).into());
     }
     let bus = Bus::connect(&config.nats, GatewayId::random()).await?;
-    let changes = definitions::apply(&bus, check).await?;
+    let changes = definitions::apply_patiently(&bus, check, wait).await?;
     for change in &changes {
         output::say(&format!("{} {}{}", change.what, change.difference, if check { "" } else { ": done" }));
     }

@@ -5,6 +5,7 @@ mod chat;
 mod cli;
 mod commands;
 mod exit;
+mod nats_users;
 mod output;
 mod recovery;
 mod replay;

@@ -11,6 +11,7 @@ use std::{
 
 use anyhow::{Context, bail};
 use natter_auth::{MintRequest, Secret};
+use natter_client::ClientBuilder;
 use natter_config::Config;
 use natter_ids::UserId;
 use rand::{Rng, distr::Alphanumeric};
@@ -90,16 +91,27 @@ pub(crate) fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
 /// directory, or of the configured listener, as seen from this machine.
 pub fn default_gateway(config: &Config) -> String {
     let running = std::fs::read_to_string(gateway_path(config)).ok();
-    let running = running.map(|text| text.trim().to_owned()).filter(|text| text.starts_with("ws://"));
-    running.unwrap_or_else(|| gateway_url(config.connection.listen))
+    let running = running.map(|text| text.trim().to_owned()).filter(|text| text.starts_with("ws"));
+    running.unwrap_or_else(|| gateway_url(config, config.connection.listen))
+}
+
+/// A client that trusts only gateways with certificates of those in the file, if one is named.
+///
+/// # Errors
+/// A sentence, when the file cannot be used.
+pub fn trusting(builder: ClientBuilder, ca_file: Option<&Path>) -> anyhow::Result<ClientBuilder> {
+    let Some(path) = ca_file else { return Ok(builder) };
+    let pem = std::fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?;
+    builder.trust_pem(&pem).with_context(|| format!("{} cannot be used", path.display()))
 }
 
 /// The WebSocket address of a listener, as seen from this machine.
-pub fn gateway_url(listen: SocketAddr) -> String {
+pub fn gateway_url(config: &Config, listen: SocketAddr) -> String {
     let ip = match listen.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
         IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
         ip => ip,
     };
-    format!("ws://{}/v1/ws", SocketAddr::new(ip, listen.port()))
+    let scheme = if config.connection.tls().is_some() { "wss" } else { "ws" };
+    format!("{scheme}://{}/v1/ws", SocketAddr::new(ip, listen.port()))
 }

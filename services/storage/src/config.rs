@@ -1,6 +1,6 @@
 //! What can be configured.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -12,6 +12,10 @@ pub struct Config {
     /// `postgres://user:password@host/database` or `sqlite:///path/file.db`; absent: a SQLite
     /// file in the data directory.
     pub url: Option<String>,
+    /// File with that URL, instead.
+    pub url_file: Option<PathBuf>,
+    /// File with the password of the URL's user, which then has none in it.
+    pub password_file: Option<PathBuf>,
     /// Most connections to the database.
     pub connections_max: u32,
     /// How long a connection may be waited for, in milliseconds.
@@ -47,6 +51,8 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             url: None,
+            url_file: None,
+            password_file: None,
             connections_max: 16,
             acquire_timeout_ms: 3_000,
             statement_timeout_ms: 10_000,

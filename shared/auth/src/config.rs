@@ -35,6 +35,8 @@ impl From<KeyAlgorithm> for Algorithm {
 pub struct Config {
     /// Secret of HS256 tokens, at least 32 bytes; for development.
     pub hs256_secret: Option<Secret>,
+    /// File with that secret, instead.
+    pub hs256_secret_file: Option<PathBuf>,
     /// Address of the issuer's public keys as a JWK set (RFC 7517).
     pub jwks_url: Option<String>,
     /// File with the issuer's public keys as a JWK set.
@@ -57,6 +59,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             hs256_secret: None,
+            hs256_secret_file: None,
             jwks_url: None,
             jwks_file: None,
             algorithms: vec![KeyAlgorithm::RS256, KeyAlgorithm::ES256, KeyAlgorithm::EdDSA],

@@ -12,6 +12,10 @@ use tokio::{
 
 use crate::{Config, clock::Clock, pulse::Pulse, subjects};
 
+/// The oldest server that works: 2.14 brought what delivery and storage read the log with, and 2.14.3 is
+/// the first without known holes.
+const SERVER_MIN: (i64, i64, i64) = (2, 14, 3);
+
 /// What happened to the connection. Whoever depends on live messages must assume that some were
 /// lost, because core NATS keeps none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,13 +41,15 @@ impl LinkEvent {
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    /// The credentials file cannot be read.
-    #[error("the NATS credentials file {path} cannot be read")]
-    Credentials {
+    /// A file with a key or certificate cannot be used.
+    #[error("`nats.{key}`: {path} cannot be used: {reason}")]
+    File {
+        /// The key of the configuration that names it.
+        key: &'static str,
         /// Which file.
         path: String,
         /// Why.
-        source: std::io::Error,
+        reason: String,
     },
     /// The server cannot be reached or refuses.
     #[error("NATS at {url} cannot be reached")]
@@ -185,6 +191,19 @@ impl Bus {
         self.shared.client.connection_state() == async_nats::connection::State::Connected && self.shared.pulse.beats()
     }
 
+    /// What is wrong with the version of the server that this process is connected to, if anything.
+    pub fn server_is_too_old(&self) -> Option<String> {
+        let found = self.shared.client.try_server_info()?.version;
+        let (major, minor, patch) = SERVER_MIN;
+        if self.shared.client.is_server_compatible(major, minor, patch) {
+            return None;
+        }
+        Some(format!(
+            "the NATS server is of version {found}, and Natter needs {major}.{minor}.{patch} or newer: older ones cannot \
+             reset a consumer (ADR-60), without which nothing is delivered or archived; upgrade all servers first"
+        ))
+    }
+
     pub(crate) fn request_timeout(&self) -> Duration {
         Duration::from_millis(self.shared.config.request_timeout_ms.into())
     }
@@ -203,17 +222,8 @@ async fn options(
     pulse: Pulse,
 ) -> Result<async_nats::ConnectOptions, ConnectError> {
     let choice = pulse.clone();
-    let mut options = async_nats::ConnectOptions::new();
-    if let Some(path) = &config.credentials_file {
-        options = options
-            .credentials_file(path)
-            .await
-            .map_err(|source| ConnectError::Credentials { path: path.display().to_string(), source })?;
-    }
-    if let Some(path) = &config.ca_file {
-        options = options.add_root_certificates(path.clone());
-    }
-    Ok(options
+    Ok(crate::access::options(config)
+        .await?
         .name(format!("natter-{instance}"))
         .retry_on_initial_connect()
         .connection_timeout(Duration::from_secs(3))

@@ -4,6 +4,7 @@
 //! [`Bus::run_partitions`] hands a service the partitions it owns, [`Bus::send_live`] pushes to
 //! whoever is online, [`Bus::ask`] and [`Bus::respond`] are typed request/reply.
 
+mod access;
 mod append;
 mod archived;
 mod clock;
@@ -15,6 +16,7 @@ mod live;
 mod log;
 mod lookup;
 mod partitions;
+pub mod permissions;
 pub mod presence;
 mod progress;
 mod pulse;

@@ -1,6 +1,6 @@
 //! The listener for operators: health and metrics. Never exposed to clients.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, path::PathBuf};
 
 use axum::{
     Router,
@@ -11,7 +11,7 @@ use natter_telemetry::metrics;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{OnEnd, Readiness, Scope};
+use crate::{OnEnd, Readiness, Scope, Tls, TlsError, TlsFiles, TlsListener};
 
 /// Paths of operators' endpoints. Deployments probe and scrape them: `natter config --format json` tells them too.
 pub mod paths {
@@ -29,6 +29,18 @@ pub mod paths {
 pub struct AdminConfig {
     /// Address of `/health/live`, `/health/ready` and `/metrics`; absent: they are off.
     pub listen: Option<SocketAddr>,
+    /// File with the PEM certificate of this listener, and those that lead to its root; absent: no
+    /// TLS. A renewed one is taken without a restart.
+    pub tls_cert_file: Option<PathBuf>,
+    /// File with the PEM key of `tls_cert_file`.
+    pub tls_key_file: Option<PathBuf>,
+}
+
+impl AdminConfig {
+    /// What its listener shows, if it speaks TLS.
+    pub fn tls(&self) -> Option<TlsFiles> {
+        TlsFiles::of(self.tls_cert_file.as_ref(), self.tls_key_file.as_ref())
+    }
 }
 
 /// Why the listener did not start.
@@ -42,6 +54,9 @@ pub enum AdminError {
         /// Why.
         source: std::io::Error,
     },
+    /// The certificate cannot be used.
+    #[error("`admin.tls_cert_file`: {0}")]
+    Tls(#[from] TlsError),
 }
 
 /// Serves health and metrics; returns the address in use.
@@ -57,10 +72,15 @@ pub async fn serve_admin(
     let in_use = |source| AdminError::Listen { address, source };
     let listener = tokio::net::TcpListener::bind(address).await.map_err(in_use)?;
     let bound = listener.local_addr().map_err(in_use)?;
+    let tls = config.tls().map(|files| Tls::start(files, scope)).transpose()?;
     let cancel = scope.cancel_token();
     let routes = routes(readiness);
     scope.spawn("admin", OnEnd::StopProcess, async move {
-        let served = axum::serve(listener, routes).with_graceful_shutdown(cancel.cancelled_owned()).await;
+        let stop = cancel.cancelled_owned();
+        let served = match tls {
+            Some(tls) => axum::serve(TlsListener::new(listener, tls), routes).with_graceful_shutdown(stop).await,
+            None => axum::serve(listener, routes).with_graceful_shutdown(stop).await,
+        };
         if let Err(error) = served {
             tracing::error!(%error, "the admin listener failed");
         }

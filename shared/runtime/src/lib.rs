@@ -4,8 +4,10 @@ mod admin;
 mod readiness;
 mod scope;
 mod signals;
+mod tls;
 
 pub use admin::{AdminConfig, AdminError, paths, serve_admin};
 pub use readiness::{Latch, Readiness};
 pub use scope::{OnEnd, Scope};
 pub use signals::wait_for_stop;
+pub use tls::{Tls, TlsError, TlsFiles, TlsListener, Wire};

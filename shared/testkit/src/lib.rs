@@ -5,6 +5,7 @@
 //! with what to do when a program is missing or does not start: a test has no better answer.
 
 pub mod archive;
+mod certs;
 mod clock;
 mod collector;
 mod disk;
@@ -17,12 +18,13 @@ pub mod tools;
 mod wait;
 mod watchdog;
 
+pub use certs::{Authority, CertFiles};
 pub use clock::shifted_clock;
 pub use collector::{Collector, ReceivedSpan};
 pub use disk::SmallDisk;
 pub use lock::ArchiveLock;
 pub use nats::NatsServer;
-pub use nats_cluster::{NatsCluster, nats_cluster};
+pub use nats_cluster::{NatsCluster, nats_cluster, nats_cluster_with};
 pub use proxy::{Flow, Proxy};
 pub use wait::wait_for;
 pub use watchdog::Watchdog;

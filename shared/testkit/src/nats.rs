@@ -25,6 +25,8 @@ pub struct NatsServer {
     port: u16,
     /// What it is started with besides.
     arguments: Vec<String>,
+    /// What it runs from its next start on; the one to test with when `None`.
+    program: Option<PathBuf>,
     process: Option<Child>,
     // Fields are dropped in this order: the server has ended before its folder goes.
     watchdog: Watchdog,
@@ -39,7 +41,7 @@ impl NatsServer {
     pub async fn start() -> Self {
         let temporary = tempfile::Builder::new().prefix("natter-nats-").tempdir().expect("a temporary folder");
         let folder = temporary.path().to_owned();
-        Self::launch(folder, Some(temporary), 0, Vec::new()).await
+        Self::launch(folder, Some(temporary), 0, Vec::new(), None).await
     }
 
     /// Starts a server that keeps its data in `folder`, which stays.
@@ -47,7 +49,7 @@ impl NatsServer {
     /// # Panics
     /// When it does not start, with its log.
     pub async fn start_in(folder: impl AsRef<Path>) -> Self {
-        Self::start_with(folder.as_ref(), 0, Vec::new()).await
+        Self::start_with(folder.as_ref(), 0, Vec::new(), None).await
     }
 
     /// Starts a server with a temporary folder, its monitoring port open, and this text in its
@@ -60,7 +62,28 @@ impl NatsServer {
         let folder = temporary.path().to_owned();
         let file = folder.join("nats-server.conf");
         std::fs::write(&file, format!("http: \"127.0.0.1:-1\"\n{config}\n")).expect("the server's configuration");
-        Self::launch(folder, Some(temporary), 0, vec!["--config".to_owned(), file.display().to_string()]).await
+        Self::launch(folder, Some(temporary), 0, vec!["--config".to_owned(), file.display().to_string()], None).await
+    }
+
+    /// Starts a server that keeps its data in `folder`, which stays, with this text in its
+    /// configuration.
+    ///
+    /// # Panics
+    /// When it does not start, with its log.
+    pub async fn start_configured(folder: &Path, config: &str) -> Self {
+        let file = folder.join("nats-server.conf");
+        std::fs::create_dir_all(folder).and_then(|()| std::fs::write(&file, config)).expect("a configuration");
+        Self::start_with(folder, 0, vec!["--config".to_owned(), file.display().to_string()], None).await
+    }
+
+    /// Runs another program, such as another version, from its next start on.
+    pub fn run_from_now_on(&mut self, program: Option<PathBuf>) {
+        self.program = program;
+    }
+
+    /// What it has said, over all its runs.
+    pub fn said(&self) -> String {
+        std::fs::read_to_string(self.log()).unwrap_or_default()
     }
 
     /// Where a monitored server tells about itself: `http://127.0.0.1:<port>`.
@@ -78,14 +101,20 @@ impl NatsServer {
     }
 
     /// Starts a server on the given port with more arguments.
-    pub(crate) async fn start_with(folder: &Path, port: u16, arguments: Vec<String>) -> Self {
+    pub(crate) async fn start_with(folder: &Path, port: u16, arguments: Vec<String>, program: Option<&Path>) -> Self {
         std::fs::create_dir_all(folder).expect("the server's folder");
-        Self::launch(folder.to_owned(), None, port, arguments).await
+        Self::launch(folder.to_owned(), None, port, arguments, program.map(Path::to_owned)).await
     }
 
-    async fn launch(folder: PathBuf, temporary: Option<TempDir>, port: u16, arguments: Vec<String>) -> Self {
+    async fn launch(
+        folder: PathBuf,
+        temporary: Option<TempDir>,
+        port: u16,
+        arguments: Vec<String>,
+        program: Option<PathBuf>,
+    ) -> Self {
         let watchdog = Watchdog::start(temporary.as_ref().map(TempDir::path)).expect("the watchdog");
-        let mut server = Self { folder, port, arguments, process: None, watchdog, _temporary: temporary };
+        let mut server = Self { folder, port, arguments, program, process: None, watchdog, _temporary: temporary };
         server.run().await;
         server
     }
@@ -143,7 +172,7 @@ impl NatsServer {
     }
 
     async fn try_run(&mut self) -> anyhow::Result<()> {
-        let program = tools::nats_server();
+        let program = self.program.clone().unwrap_or_else(tools::nats_server);
         // The server picks a free port itself the first time; nobody can take it in between.
         let port = if self.port == 0 { "-1".to_owned() } else { self.port.to_string() };
         let log = File::options().create(true).append(true).open(self.log())?;

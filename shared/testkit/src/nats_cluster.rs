@@ -60,6 +60,21 @@ impl NatsCluster {
 /// # Panics
 /// When one does not start, with its log.
 pub async fn nats_cluster(folder: &Path, nodes: usize) -> NatsCluster {
+    nats_cluster_with(folder, nodes, "", "", None).await
+}
+
+/// Like [`nats_cluster`], each node with this text in its configuration, and this one inside
+/// `cluster`; and running another program than the one to test with.
+///
+/// # Panics
+/// As [`nats_cluster`].
+pub async fn nats_cluster_with(
+    folder: &Path,
+    nodes: usize,
+    config: &str,
+    in_cluster: &str,
+    program: Option<&Path>,
+) -> NatsCluster {
     let ports: Vec<_> = std::iter::repeat_with(free_port).take(2 * nodes).collect();
     let (clients, routes) = ports.split_at(nodes);
     let mut cluster = NatsCluster { nodes: Vec::new(), wires: Vec::new() };
@@ -75,14 +90,14 @@ pub async fn nats_cluster(folder: &Path, nodes: usize) -> NatsCluster {
         let others: Vec<_> = others.map(|wire| format!("nats://{}", wire.proxy.address())).collect();
         // Nodes tell each other where the others are: nowhere, so that no way leads past the wires.
         let config = format!(
-            "server_name: {name}\ncluster {{\nname: natter\nlisten: \"127.0.0.1:{}\"\nadvertise: \"{NOWHERE}\"\n\
-             routes: {others:?}\n{ROUTES}\n}}\n",
+            "server_name: {name}\nserver_tags: [\"disk:{number}\"]\n{config}\ncluster {{\nname: natter\n\
+             listen: \"127.0.0.1:{}\"\nadvertise: \"{NOWHERE}\"\nroutes: {others:?}\n{ROUTES}\n{in_cluster}}}\n",
             routes[number]
         );
         let file = folder.join(format!("{name}.conf"));
         fs::create_dir_all(folder).and_then(|()| fs::write(&file, config)).expect("the configuration of a node");
         let arguments = vec!["--config".to_owned(), file.display().to_string()];
-        cluster.nodes.push(NatsServer::start_with(&folder.join(name), *port, arguments).await);
+        cluster.nodes.push(NatsServer::start_with(&folder.join(name), *port, arguments, program).await);
     }
     cluster
 }

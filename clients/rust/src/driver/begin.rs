@@ -29,7 +29,13 @@ pub(super) struct Welcome {
 
 /// Connects, says `hello`, and waits for `welcome`.
 pub(super) async fn begin(state: &State, url: &str) -> Result<(Wire, Welcome), Ending> {
-    let dial = Dial { url, token: state.token.as_deref(), ..Dial::default() };
+    let dial = Dial {
+        url,
+        token: state.token.as_deref(),
+        #[cfg(feature = "tls")]
+        trust: state.options.trust.as_ref(),
+        ..Dial::default()
+    };
     let (socket, _) = dial.open().await.map_err(unopened)?;
     let mut wire = Wire::new(socket);
     let hello = Hello { device: state.options.device.clone(), position: state.position.clone(), token: None };

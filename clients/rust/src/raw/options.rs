@@ -15,6 +15,9 @@ pub struct RawOptions {
     pub headers: Vec<(String, String)>,
     /// Size of the kernel's receive buffer, in bytes: a small one makes a slow reader.
     pub receive_buffer: Option<u32>,
+    /// How a `wss://` gateway is checked; as browsers do when absent.
+    #[cfg(feature = "tls")]
+    pub(crate) trust: Option<crate::trust::Trust>,
     /// How long opening, and each write, may take.
     pub timeout: Duration,
 }
@@ -23,7 +26,26 @@ impl RawOptions {
     /// An address, no token, 10 seconds.
     pub fn new(url: impl Into<String>) -> Self {
         let timeout = Duration::from_secs(10);
-        Self { url: url.into(), token: None, subprotocols: None, headers: Vec::new(), receive_buffer: None, timeout }
+        Self {
+            url: url.into(),
+            token: None,
+            subprotocols: None,
+            headers: Vec::new(),
+            receive_buffer: None,
+            #[cfg(feature = "tls")]
+            trust: None,
+            timeout,
+        }
+    }
+
+    /// Trusts only a gateway whose certificate leads to one of these, in PEM form.
+    ///
+    /// # Errors
+    /// [`BuildError::Certificates`](crate::BuildError::Certificates).
+    #[cfg(feature = "tls")]
+    pub fn trust_pem(mut self, pem: &[u8]) -> Result<Self, crate::BuildError> {
+        self.trust = Some(crate::trust::Trust::in_pem(pem)?);
+        Ok(self)
     }
 
     /// With a token in the `Authorization` header.

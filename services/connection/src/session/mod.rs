@@ -16,8 +16,8 @@ use std::{sync::Arc, time::Duration};
 use futures_util::future::BoxFuture;
 use natter_ids::SessionId;
 use natter_protocol::{CloseCode, ServerFrame};
+use natter_runtime::Wire;
 use natter_telemetry::metrics;
-use tokio::net::TcpStream;
 
 use crate::{admission::Admitted, gate::Identity, server::Shared};
 use socket::Socket;
@@ -27,7 +27,7 @@ const REFUSED_IN_A_ROW_MAX: u32 = 10;
 
 /// A WebSocket that was just opened.
 pub(crate) struct Opened {
-    pub(crate) tcp: TcpStream,
+    pub(crate) wire: Wire,
     /// What came behind the HTTP request.
     pub(crate) already_read: Vec<u8>,
     /// When a credential came with the HTTP request.
@@ -54,8 +54,8 @@ async fn open(
     shared: &Arc<Shared>,
     opened: BoxFuture<'static, Option<Opened>>,
 ) -> Option<(Socket, Admitted, Option<Identity>)> {
-    let Opened { tcp, already_read, identity, admitted } = opened.await?;
-    let socket = Socket::new(tcp, already_read, shared.config.limits.frame_bytes_max).await;
+    let Opened { wire, already_read, identity, admitted } = opened.await?;
+    let socket = Socket::new(wire, already_read, shared.config.limits.frame_bytes_max).await;
     Some((socket, admitted, identity))
 }
 

@@ -12,8 +12,8 @@ use std::{
 
 use futures_util::{Sink, SinkExt, Stream};
 use natter_protocol::{CloseCode, ServerFrame};
+use natter_runtime::Wire;
 use natter_telemetry::metrics;
-use tokio::net::TcpStream;
 use tokio_tungstenite::{
     WebSocketStream,
     tungstenite::{
@@ -54,7 +54,7 @@ struct Queued {
 
 /// The socket of one session.
 pub(crate) struct Socket {
-    stream: WebSocketStream<TcpStream>,
+    stream: WebSocketStream<Wire>,
     queue: VecDeque<Queued>,
     queued_bytes: usize,
     live_bytes: usize,
@@ -65,13 +65,13 @@ pub(crate) struct Socket {
 }
 
 impl Socket {
-    pub(crate) async fn new(tcp: TcpStream, already_read: Vec<u8>, frame_bytes_max: u32) -> Self {
+    pub(crate) async fn new(wire: Wire, already_read: Vec<u8>, frame_bytes_max: u32) -> Self {
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BYTES)
             .write_buffer_size(WRITE_BYTES)
             .max_message_size(Some(frame_bytes_max as usize))
             .max_frame_size(Some(frame_bytes_max as usize));
-        let stream = WebSocketStream::from_partially_read(tcp, already_read, Role::Server, Some(config)).await;
+        let stream = WebSocketStream::from_partially_read(wire, already_read, Role::Server, Some(config)).await;
         Self {
             stream,
             queue: VecDeque::new(),

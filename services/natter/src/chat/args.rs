@@ -33,6 +33,9 @@ pub struct Args {
     /// A gateway; may be repeated. Without one, the one that `natter serve` runs here.
     #[arg(long, value_name = "URL")]
     pub gateway: Vec<String>,
+    /// Trust only gateways with certificates of these, in a PEM file; without it, as browsers do.
+    #[arg(long, value_name = "FILE")]
+    pub ca_file: Option<std::path::PathBuf>,
     /// A token; without one, one is made as by `natter token`.
     #[arg(long, env = "NATTER_TOKEN", hide_env_values = true, value_name = "TOKEN")]
     pub token: Option<String>,

@@ -45,8 +45,8 @@ pub async fn run(args: Args, config: &Config) -> anyhow::Result<ExitCode> {
     let place = Place::open(&config.data_dir, &args.user)?;
     let token = token_source(&args, config)?;
     let gateways = if args.gateway.is_empty() { vec![tokens::default_gateway(config)] } else { args.gateway };
-    let client =
-        Client::builder(gateways.clone(), token).device(place.device()).position(place.position()).connect()?;
+    let builder = Client::builder(gateways.clone(), token).device(place.device()).position(place.position());
+    let client = tokens::trusting(builder, args.ca_file.as_deref())?.connect()?;
     let style = Style { colour: output::in_colour(), me: args.user.clone(), zone: TimeZone::system() };
     let target = match (args.to, args.room) {
         (Some(user), _) => Target::User(user),

@@ -71,6 +71,9 @@ pub struct ReplayArgs {
     /// directory when none is named.
     #[arg(long, value_name = "URL", value_delimiter = ',')]
     gateways: Vec<String>,
+    /// Trust only gateways with certificates of these, in a PEM file; without it, as browsers do.
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
     /// How much faster than the log; as fast as possible when absent.
     #[arg(long, value_name = "FACTOR", value_parser = speed)]
     speed: Option<f64>,
@@ -152,7 +155,7 @@ fn prepare(args: &ReplayArgs, config: &Config, log: &Log) -> anyhow::Result<Stag
         let (config, subject) = (Arc::clone(&config), user.clone());
         let token =
             move || tokens::dev_token(&config, &subject, TOKEN_TTL).map_err(|error| TokenError(format!("{error:#}")));
-        Speaker::new(user.clone(), gateways, TokenSource::from_fn(token))
+        Speaker::new(user.clone(), gateways, args.ca_file.clone(), TokenSource::from_fn(token))
     };
     let speakers = log.speakers.iter().enumerate().map(speaker).collect();
     let request = ClientId::now();

@@ -68,6 +68,7 @@ pub(super) struct Speaker {
     pub tally: Tally,
     /// In the order in which this speaker tries them.
     gateways: Vec<String>,
+    ca_file: Option<std::path::PathBuf>,
     token: TokenSource,
     position: Option<Position>,
     online: Option<Online>,
@@ -82,10 +83,10 @@ struct Online {
 }
 
 impl Speaker {
-    pub fn new(user: UserId, gateways: Vec<String>, token: TokenSource) -> Self {
+    pub fn new(user: UserId, gateways: Vec<String>, ca_file: Option<std::path::PathBuf>, token: TokenSource) -> Self {
         let (reached, _) = watch::channel(Reached::default());
         let device = DeviceId::random();
-        Self { user, device, tally: Tally::default(), gateways, token, position: None, online: None, reached }
+        Self { user, device, tally: Tally::default(), gateways, ca_file, token, position: None, online: None, reached }
     }
 
     /// The client, while the speaker is here.
@@ -104,6 +105,7 @@ impl Speaker {
         self.reached.send_modify(|reached| reached.caught_up = false);
         let builder = Client::builder(self.gateways.clone(), self.token.clone());
         let builder = builder.device(self.device.clone()).position(self.position.clone());
+        let builder = crate::tokens::trusting(builder, self.ca_file.as_deref())?;
         let client = Arc::new(builder.connect()?);
         let listener = Listener {
             client: Arc::clone(&client),

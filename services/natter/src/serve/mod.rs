@@ -161,9 +161,10 @@ async fn start(
 ) -> anyhow::Result<Up> {
     let readiness = Readiness::default();
     let nats = readiness.latch("nats");
-    let admin = serve_admin(&config.admin, readiness.clone(), &scopes.admin)
-        .await
-        .map_err(|AdminError::Listen { address, source }| unusable("admin.listen", address, &source))?;
+    let admin = serve_admin(&config.admin, readiness.clone(), &scopes.admin).await.map_err(|error| match error {
+        AdminError::Listen { address, source } => unusable("admin.listen", address, &source).into(),
+        other @ AdminError::Tls(_) => anyhow::Error::from(other),
+    })?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), services = services.label(), ?admin, "starting");
     if let Some(data_dir) = data_dir {
         embed(config, data_dir, scopes).await?;
@@ -203,12 +204,13 @@ async fn embed(config: &mut Config, data_dir: &DataDir, scopes: &Scopes) -> anyh
 
 /// Tells, on standard output, what is up. Programs read the first lines, up to `ready`.
 fn announce(up: &Up, config: &Config, embedded: bool) -> anyhow::Result<()> {
-    let gateway = up.gateway.map(tokens::gateway_url);
+    let gateway = up.gateway.map(|address| tokens::gateway_url(config, address));
     if let Some(url) = &gateway {
         output::say(&format!("connection {url}"));
     }
     if let Some(address) = up.admin {
-        output::say(&format!("admin http://{address}"));
+        let scheme = if config.admin.tls().is_some() { "https" } else { "http" };
+        output::say(&format!("admin {scheme}://{address}"));
     }
     if embedded && let Some(url) = &gateway {
         let path = tokens::gateway_path(config);

@@ -19,7 +19,7 @@ const REMIND: u32 = 30;
 /// [`ApplyError`], when no waiting helps.
 pub async fn wait_for(bus: &Bus) -> Result<(), ApplyError> {
     for attempt in 0_u32.. {
-        let said = match definitions::apply(bus, true).await {
+        let said = match definitions::look(bus).await {
             Ok(changes) => match missing(&changes) {
                 None => {
                     report(&changes);

@@ -88,8 +88,15 @@ pub(super) fn read(config: &Config) -> Result<Definitions, ApplyError> {
     toml::from_str(&filled).map_err(|error| ApplyError::Definitions(error.to_string()))
 }
 
+/// Which servers may keep what is made.
+fn placement(config: &Config) -> Option<stream::Placement> {
+    let (cluster, tags) = (config.placement_cluster.clone(), config.placement_tags.clone());
+    (cluster.is_some() || !tags.is_empty()).then_some(stream::Placement { cluster, tags })
+}
+
 impl LogDefinition {
-    pub(super) fn stream(&self, partition: Partition, partitions: u16) -> stream::Config {
+    pub(super) fn stream(&self, partition: Partition, config: &Config) -> stream::Config {
+        let partitions = config.partitions;
         let bytes = i64::from(self.max_mib) * 1024 * 1024 / i64::from(partitions.max(1));
         stream::Config {
             name: subjects::stream(partition),
@@ -108,6 +115,7 @@ impl LogDefinition {
             max_message_size: -1,
             max_consumers: -1,
             duplicate_window: Duration::from_secs(self.duplicate_window_secs.into()),
+            placement: placement(config),
             allow_direct: true,
             deny_delete: true,
             ..stream::Config::default()
@@ -131,14 +139,15 @@ impl ConsumerDefinition {
 }
 
 impl BucketDefinition {
-    pub(super) fn bucket(&self, replicas: usize) -> kv::Config {
+    pub(super) fn bucket(&self, config: &Config) -> kv::Config {
         kv::Config {
             bucket: self.name.clone(),
             description: self.description.clone(),
             history: 1,
             max_age: Duration::from_secs(self.ttl_secs.into()),
             storage: self.storage.into(),
-            num_replicas: replicas,
+            num_replicas: config.replicas.into(),
+            placement: placement(config),
             ..kv::Config::default()
         }
     }

@@ -8,15 +8,14 @@ use natter_ids::{Partition, Seq};
 use super::{ApplyError, server};
 use crate::{Bus, Service, subjects};
 
-/// Refuses what would lose or strand entries of the log.
-pub(super) async fn refuse(
-    bus: &Bus,
-    partition: Partition,
-    found: &stream::Info,
-    wanted: &stream::Config,
-) -> Result<(), ApplyError> {
+fn destructive(what: &str, reason: String) -> Result<(), ApplyError> {
+    Err(ApplyError::Destructive { what: what.to_owned(), reason })
+}
+
+/// Refuses what would lose or strand entries of the log, as far as the stream itself tells.
+pub(super) fn refuse(found: &stream::Info, wanted: &stream::Config) -> Result<(), ApplyError> {
     let what = format!("stream {}", wanted.name);
-    let destructive = |reason: String| Err(ApplyError::Destructive { what: what.clone(), reason });
+    let destructive = |reason: String| destructive(&what, reason);
     if found.config.storage != wanted.storage {
         return destructive("the kind of storage cannot be changed".to_owned());
     }
@@ -30,14 +29,26 @@ pub(super) async fn refuse(
     if wanted.max_bytes >= 0 && state.bytes > u64::try_from(wanted.max_bytes).unwrap_or(0) {
         return destructive(format!("it holds {} bytes, more than the new `nats.log_mib_max` allows", state.bytes));
     }
+    Ok(())
+}
+
+/// Refuses what would drop entries that a service has not read yet.
+pub(super) async fn refuse_unread(
+    bus: &Bus,
+    partition: Partition,
+    found: &stream::Info,
+    wanted: &stream::Config,
+) -> Result<(), ApplyError> {
+    let what = format!("stream {}", wanted.name);
     let is_shorter =
         !wanted.max_age.is_zero() && (found.config.max_age.is_zero() || wanted.max_age < found.config.max_age);
-    if is_shorter && state.messages > 0 {
+    if is_shorter && found.state.messages > 0 {
         let next = read_by_all(bus, partition).await.map_err(|error| server(&what, error))? + 1;
         if is_older(bus, partition, next, wanted.max_age).await.map_err(|error| server(&what, error))? {
-            return destructive(format!(
+            let reason = format!(
                 "a service has not read entry {next} yet, which is older than the new `nats.log_retention_hours`"
-            ));
+            );
+            return destructive(&what, reason);
         }
     }
     Ok(())

@@ -2,8 +2,10 @@
 //!
 //! Everything is looked at before anything is changed, so a refusal leaves the server as it was.
 
+mod drift;
 mod file;
 mod loss;
+mod patience;
 
 use async_nats::jetstream::{
     ErrorCode,
@@ -14,12 +16,17 @@ use natter_ids::Partition;
 
 use crate::{Bus, subjects};
 
+pub use patience::apply_patiently;
+
 /// Why the definitions were not applied.
 #[derive(Debug, thiserror::Error)]
 pub enum ApplyError {
     /// The built-in definitions cannot be read: a fault of the build.
     #[error("nats/definitions.toml cannot be read: {0}")]
     Definitions(String),
+    /// The server is of a version that Natter does not work with.
+    #[error("{0}")]
+    TooOld(String),
     /// The server refuses or cannot be reached.
     #[error("{what}: {reason}")]
     Server {
@@ -54,7 +61,22 @@ enum Step {
     Bucket(Box<kv::Config>),
 }
 
-type Plan = Vec<(Change, Step)>;
+struct Plan {
+    steps: Vec<(Change, Step)>,
+    /// Whether entries of the log may be read to see what a change would lose.
+    reads_log: bool,
+}
+
+impl Plan {
+    fn push(&mut self, step: (Change, Step)) {
+        self.steps.push(step);
+    }
+}
+
+/// Several differences in one text; `None`: there is none.
+fn told(differences: Vec<String>) -> Option<String> {
+    (!differences.is_empty()).then(|| differences.join(", "))
+}
 
 /// Brings the server's streams, consumers and buckets in line with the definitions, or only says
 /// what differs. Repeating it changes nothing.
@@ -62,10 +84,29 @@ type Plan = Vec<(Change, Step)>;
 /// # Errors
 /// [`ApplyError`]; a destructive difference stops before anything is changed.
 pub async fn apply(bus: &Bus, check_only: bool) -> Result<Vec<Change>, ApplyError> {
+    let mut changes = Vec::new();
+    for (change, step) in plan(bus, true).await?.steps {
+        if !check_only {
+            carry_out(bus, step).await.map_err(|reason| server(&change.what, reason))?;
+        }
+        changes.push(change);
+    }
+    Ok(changes)
+}
+
+/// What differs from the definitions, for a service: it need not have the right to read the log.
+///
+/// # Errors
+/// [`ApplyError`]; `Destructive` when the server was set up for another configuration than this one.
+pub async fn look(bus: &Bus) -> Result<Vec<Change>, ApplyError> {
+    Ok(plan(bus, false).await?.steps.into_iter().map(|(change, _)| change).collect())
+}
+
+async fn plan(bus: &Bus, reads_log: bool) -> Result<Plan, ApplyError> {
     let definitions = file::read(bus.config())?;
-    let mut plan = Plan::new();
+    let mut plan = Plan { steps: Vec::new(), reads_log };
     for partition in Partition::all(bus.partitions()) {
-        let wanted = definitions.log.stream(partition, bus.partitions());
+        let wanted = definitions.log.stream(partition, bus.config());
         plan_stream(bus, partition, wanted, &mut plan).await?;
     }
     for partition in Partition::all(bus.partitions()) {
@@ -76,14 +117,10 @@ pub async fn apply(bus: &Bus, check_only: bool) -> Result<Vec<Change>, ApplyErro
     for bucket in &definitions.bucket {
         plan_bucket(bus, bucket, &mut plan).await?;
     }
-    let mut changes = Vec::new();
-    for (change, step) in plan {
-        if !check_only {
-            carry_out(bus, step).await.map_err(|reason| server(&change.what, reason))?;
-        }
-        changes.push(change);
+    if let Some(fault) = bus.server_is_too_old() {
+        return Err(ApplyError::TooOld(fault));
     }
-    Ok(changes)
+    Ok(plan)
 }
 
 /// Makes a service's consumer on a partition's stream, as defined.
@@ -142,39 +179,18 @@ async fn plan_stream(
     let difference = match found {
         None => "is missing".to_owned(),
         Some(found) => {
-            loss::refuse(bus, partition, &found, &wanted).await?;
-            let differences = stream_differences(&found.config, &wanted);
-            if differences.is_empty() {
-                return Ok(());
+            loss::refuse(&found, &wanted)?;
+            if plan.reads_log {
+                loss::refuse_unread(bus, partition, &found, &wanted).await?;
             }
-            differences.join(", ")
+            match told(drift::of_stream(&found.config, &wanted)) {
+                Some(difference) => difference,
+                None => return Ok(()),
+            }
         }
     };
     plan.push((Change { what, difference }, Step::Stream(Box::new(wanted))));
     Ok(())
-}
-
-fn stream_differences(found: &stream::Config, wanted: &stream::Config) -> Vec<String> {
-    fn told(config: &stream::Config) -> [(&'static str, String); 13] {
-        [
-            ("retention", format!("{:?}", config.retention)),
-            ("replicas", config.num_replicas.to_string()),
-            ("max_age", format!("{:?}", config.max_age)),
-            ("max_bytes", config.max_bytes.to_string()),
-            ("max_msgs", config.max_messages.to_string()),
-            ("max_msgs_per_subject", config.max_messages_per_subject.to_string()),
-            ("max_msg_size", config.max_message_size.to_string()),
-            ("duplicate_window", format!("{:?}", config.duplicate_window)),
-            ("discard", format!("{:?}", config.discard)),
-            ("no_ack", config.no_ack.to_string()),
-            ("deny_delete", config.deny_delete.to_string()),
-            ("allow_direct", config.allow_direct.to_string()),
-            ("description", config.description.clone().unwrap_or_default()),
-        ]
-    }
-    let pairs = told(found).into_iter().zip(told(wanted));
-    let differs = pairs.filter(|((_, found), (_, wanted))| found != wanted);
-    differs.map(|((name, found), (_, wanted))| format!("{name} is {found}, not {wanted}")).collect()
 }
 
 async fn plan_consumer(
@@ -192,32 +208,33 @@ async fn plan_consumer(
         Err(error) => return Err(server(&what, error)),
     };
     let difference = match found {
-        None => "is missing",
-        Some(found) if found.ack_policy != wanted.ack_policy => "differs in ack_policy",
-        Some(found) if found.ack_wait != wanted.ack_wait => "differs in ack_wait",
-        Some(found) if found.max_ack_pending != wanted.max_ack_pending => "differs in max_ack_pending",
-        Some(_) => return Ok(()),
+        None => "is missing".to_owned(),
+        Some(found) => match told(drift::of_consumer(&found, &wanted)) {
+            Some(difference) => difference,
+            None => return Ok(()),
+        },
     };
-    let change = Change { what, difference: difference.to_owned() };
+    let change = Change { what, difference };
     plan.push((change, Step::Consumer(partition, Box::new(wanted))));
     Ok(())
 }
 
 async fn plan_bucket(bus: &Bus, definition: &file::BucketDefinition, plan: &mut Plan) -> Result<(), ApplyError> {
     let what = format!("bucket {}", definition.name);
-    let wanted = definition.bucket(bus.config().replicas.into());
+    let wanted = definition.bucket(bus.config());
     let found = found_stream(bus, &format!("KV_{}", definition.name)).await.map_err(|error| server(&what, error))?;
     let difference = match found.map(|found| found.config) {
-        None => "is missing",
+        None => "is missing".to_owned(),
         Some(found) if found.storage != wanted.storage => {
             let reason = "the kind of storage cannot be changed".to_owned();
             return Err(ApplyError::Destructive { what, reason });
         }
-        Some(found) if found.max_age != wanted.max_age => "differs in its ttl",
-        Some(found) if found.num_replicas != wanted.num_replicas => "differs in replicas",
-        Some(_) => return Ok(()),
+        Some(found) => match told(drift::of_bucket(&found, &wanted)) {
+            Some(difference) => difference,
+            None => return Ok(()),
+        },
     };
-    let change = Change { what, difference: difference.to_owned() };
+    let change = Change { what, difference };
     plan.push((change, Step::Bucket(Box::new(wanted))));
     Ok(())
 }

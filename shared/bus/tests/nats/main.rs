@@ -5,6 +5,7 @@ mod append;
 mod definitions;
 mod live;
 mod partitions;
+mod permissions;
 mod presence;
 mod reader;
 mod request;
