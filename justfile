@@ -28,7 +28,11 @@ test *ARGS: _build-all
     exec cargo test --no-fail-fast "$@"
 
 # Format, clippy, documentation, dependencies, layers, sizes, documents: all without warnings.
-lint: _format _clippy _doc _deny _layers _sizes _documents
+lint: _format _clippy _doc _deny _layers _sizes _documents images
+
+# The Dockerfile, the compose files, and that both fit the code. Runs without Docker.
+images: _build
+    tools/check-images '{{ natter }}'
 
 # Measures throughput, latency, drain and memory against the raw floor of NATS, in a release build.
 bench *ARGS:
