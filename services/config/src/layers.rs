@@ -51,14 +51,18 @@ impl Provider for Layer {
 pub(crate) fn environment(variables: &[(String, String)], keys: &Keys) -> Result<Figment, ConfigError> {
     let mut layers = Figment::new();
     for (name, value) in variables {
-        let Some(rest) = name.strip_prefix(PREFIX) else { continue };
-        let key = rest.to_lowercase().replace(LEVELS, ".");
-        if value.is_empty() || !(rest.contains(LEVELS) || keys.kind(&key).is_some()) {
-            continue;
+        if let Some(key) = key_of(name, value, keys) {
+            layers = layers.merge(layer(&key, value, name.clone(), keys)?);
         }
-        layers = layers.merge(layer(&key, value, name.clone(), keys)?);
     }
     Ok(layers)
+}
+
+/// The key that a variable sets, if it is one of ours.
+pub(crate) fn key_of(name: &str, value: &str, keys: &Keys) -> Option<String> {
+    let rest = name.strip_prefix(PREFIX)?;
+    let key = rest.to_lowercase().replace(LEVELS, ".");
+    (!value.is_empty() && (rest.contains(LEVELS) || keys.kind(&key).is_some())).then_some(key)
 }
 
 /// The keys that flags set.

@@ -196,6 +196,12 @@ impl Config {
     }
 }
 
+/// The names of those variables that set a key.
+pub fn variables(environment: &[(String, String)]) -> Vec<String> {
+    let ours = environment.iter().filter(|(name, value)| layers::key_of(name, value, &KEYS).is_some());
+    ours.map(|(name, _)| name.clone()).collect()
+}
+
 /// The JSON Schema of the configuration file.
 pub fn json_schema() -> serde_json::Value {
     schemars::schema_for!(Config).to_value()

@@ -62,6 +62,8 @@ pub enum Command {
     Replay(crate::replay::ReplayArgs),
     /// Measure the whole path with a pair of users, all the time or once.
     Canary(crate::canary::Args),
+    /// Look at everything that Natter needs, and say what to do next.
+    Doctor(crate::doctor::Args),
     /// Print a token to connect with, for development.
     Token(TokenArgs),
     /// Look after what Natter keeps in NATS.

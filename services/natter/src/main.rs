@@ -4,7 +4,9 @@ mod canary;
 mod chat;
 mod cli;
 mod commands;
+mod doctor;
 mod exit;
+mod hidden;
 mod nats_users;
 mod output;
 mod recovery;
@@ -16,6 +18,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use cli::{Cli, Command};
+use doctor::Layers;
 use natter_config::Config;
 
 /// Why this one: `docs/decisions/0010-an-allocator-for-many-threads.md`.
@@ -43,11 +46,23 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let environment: Vec<_> = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect();
-    let config = Config::load(&cli.overrides()?, &environment)?;
+    let overrides = cli.overrides()?;
+    let loaded = Config::load(&overrides, &environment);
     // Every part that speaks TLS uses the same one; nobody installed another before.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let code = runtime.block_on(dispatch(cli.command, config));
+    let code = match cli.command {
+        // What cannot be loaded is its first finding.
+        Command::Doctor(args) => {
+            let layers = Layers {
+                file: overrides.file.as_ref().map(|file| file.display().to_string()),
+                variables: natter_config::variables(&environment),
+                flags: overrides.values.into_iter().map(|(key, _)| key).collect(),
+            };
+            runtime.block_on(doctor::run(&args, loaded, layers))
+        }
+        command => runtime.block_on(dispatch(command, loaded?)),
+    };
     // A thread that waits for the terminal must not keep the process.
     runtime.shutdown_background();
     code
@@ -65,5 +80,6 @@ async fn dispatch(command: Command, config: Config) -> anyhow::Result<ExitCode> 
         Command::Restore(args) => recovery::restore(&args, config).await,
         Command::Config(args) => commands::config(&args),
         Command::Metrics => Ok(commands::metrics()),
+        Command::Doctor(args) => doctor::run(&args, Ok(config), Layers::default()).await,
     }
 }

@@ -11,6 +11,7 @@ mod backlog;
 mod config;
 mod copies;
 mod entries;
+mod examine;
 mod fold;
 mod gaps;
 mod history;
@@ -26,6 +27,7 @@ mod store;
 
 pub use apply::{ApplyError, Record};
 pub use config::{Config, InvalidConfig, SqliteSync};
+pub use examine::{DatabaseReport, MigrationReport, examine};
 pub use gaps::{Found, Gap, Plan};
 pub use reconciler::{Findings, Late, ReconcileError, Reconciler};
 pub use restore::{RestoreError, Restorer, Survey};

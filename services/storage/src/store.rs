@@ -163,7 +163,7 @@ fn postgres_settings(config: &Config) -> String {
 
 /// Texts are ordered by their bytes, as SQLite does by itself; PostgreSQL otherwise follows the
 /// language it was set up with, and the indexes break when the system's tables change.
-fn migrator(sqlite: bool) -> Migrator {
+pub(crate) fn migrator(sqlite: bool) -> Migrator {
     let embedded = sqlx::migrate!("./migrations");
     if sqlite {
         return embedded;

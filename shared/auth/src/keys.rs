@@ -46,6 +46,15 @@ struct Source {
     known: Mutex<Known>,
 }
 
+/// How many keys the source has that can be used; reads it once.
+///
+/// # Errors
+/// Why it cannot be read, in words.
+pub async fn count_public_keys(config: &Config) -> Result<usize, String> {
+    let keys = PublicKeys::new(config.clone())?;
+    keys.source.read().await.map(|keys| keys.len())
+}
+
 /// Why there is no key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NoKey {

@@ -13,6 +13,7 @@ mod verify;
 
 pub use config::{Config, InvalidConfig, KeyAlgorithm};
 pub use credentials::{Credential, SubprotocolOffer, bearer_of_authorization, parse_subprotocols};
+pub use keys::count_public_keys;
 pub use mint::{MintError, MintRequest, mint};
 pub use secret::Secret;
 pub use ticket::{TICKET_TTL_MS, Ticket, new_ticket_id};

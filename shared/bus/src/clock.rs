@@ -44,7 +44,7 @@ impl Bus {
     /// Compares this machine's clock with that of NATS, once. What was known holds on when NATS
     /// does not answer.
     pub async fn compare_clocks(&self) {
-        let Some(ahead) = self.ahead().await else { return };
+        let Some(ahead) = self.clock_offset_ms().await else { return };
         let sign = if ahead < 0 { -1.0 } else { 1.0 };
         metrics::CLOCK_OFFSET.set(Duration::from_millis(ahead.unsigned_abs()).as_secs_f64().copysign(sign), []);
         let matters = Duration::from_millis(ahead.unsigned_abs()) >= MATTERS;
@@ -66,7 +66,9 @@ impl Bus {
         }
     }
 
-    async fn ahead(&self) -> Option<i64> {
+    /// How far the clock of NATS is ahead of this machine's, in milliseconds; `None` when NATS does
+    /// not answer fast enough to tell.
+    pub async fn clock_offset_ms(&self) -> Option<i64> {
         let subject = format!("$JS.API.STREAM.INFO.{}", subjects::stream(Partition(0)));
         let asked_at = std::time::Instant::now();
         let asked = tokio::time::timeout(ROUND_TRIP_MAX, self.shared.client.request(subject, Bytes::new()));

@@ -27,6 +27,7 @@ mod snapshot;
 mod spans;
 pub mod storage_api;
 mod subjects;
+mod survey;
 mod tickets;
 
 pub use append::{Append, AppendError, Fence, Stored, Target};
@@ -42,3 +43,4 @@ pub use request::AskError;
 pub use restore::{LogExtent, LogRange};
 pub use snapshot::{SnapshotError, StreamCopy};
 pub use subjects::Service;
+pub use survey::{AccountReport, ConsumerReport, OwnerReport, ServerReport, StreamReport};

@@ -122,7 +122,7 @@ impl Bus {
     /// # Errors
     /// [`LookupError`] when NATS cannot be reached.
     pub async fn who_runs(&self) -> Result<Vec<String>, LookupError> {
-        let (replicas, gateways) = tokio::try_join!(self.living_replicas(), self.living_gateways())?;
+        let (replicas, gateways) = tokio::try_join!(self.living_replicas(), self.gateways())?;
         let presence = self.ask_presence(&[]).await.is_ok();
         Ok(replicas.into_iter().chain(gateways).chain(presence.then(|| "presence".to_owned())).collect())
     }
@@ -158,7 +158,11 @@ impl Bus {
         Ok(living)
     }
 
-    async fn living_gateways(&self) -> Result<Vec<String>, LookupError> {
+    /// The gateways that use this NATS now, as `gateway <name>`. Waits a moment for their answers.
+    ///
+    /// # Errors
+    /// [`LookupError`] when NATS cannot be reached.
+    pub async fn gateways(&self) -> Result<Vec<String>, LookupError> {
         let mut reports = self.gateway_reports().await.map_err(LookupError)?;
         self.request_presence_refresh().await.map_err(LookupError)?;
         let mut living = Vec::new();

@@ -34,6 +34,24 @@ struct JetStreamConfig {
 /// # Errors
 /// A sentence, when it is weaker and that is to be refused.
 pub async fn check(wanted: &DurabilityConfig, replicas: u8) -> anyhow::Result<()> {
+    let weaker = weaker(wanted, replicas).await;
+    if weaker.is_empty() {
+        return Ok(());
+    }
+    let what = weaker.join("; ");
+    match wanted.when_weaker {
+        WhenWeaker::Refuse => {
+            Err(ConfigError::key("durability.when_weaker", format!("is `refuse`, and {what}")).into())
+        }
+        WhenWeaker::Warn => {
+            tracing::warn!("an accepted message may not survive a power failure: {what}");
+            Ok(())
+        }
+    }
+}
+
+/// What an external NATS promises less of than is wanted, in words.
+pub async fn weaker(wanted: &DurabilityConfig, replicas: u8) -> Vec<String> {
     let mut weaker = Vec::new();
     if replicas < wanted.replicas_min {
         let few = format!("`nats.replicas` is {replicas}, and `durability.replicas_min` is {}", wanted.replicas_min);
@@ -49,19 +67,7 @@ pub async fn check(wanted: &DurabilityConfig, replicas: u8) -> anyhow::Result<()
             Err(error) => weaker.push(format!("{error:#}")),
         }
     }
-    if weaker.is_empty() {
-        return Ok(());
-    }
-    let what = weaker.join("; ");
-    match wanted.when_weaker {
-        WhenWeaker::Refuse => {
-            Err(ConfigError::key("durability.when_weaker", format!("is `refuse`, and {what}")).into())
-        }
-        WhenWeaker::Warn => {
-            tracing::warn!("an accepted message may not survive a power failure: {what}");
-            Ok(())
-        }
-    }
+    weaker
 }
 
 /// Asks a server when it syncs; 0 milliseconds: before each acknowledgement. Returns what is weaker

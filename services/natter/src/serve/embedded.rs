@@ -75,6 +75,13 @@ struct Ports {
     monitoring: Vec<String>,
 }
 
+/// Where the server of a data directory listens, if it runs.
+pub fn running_url(data_dir: &Path) -> Option<String> {
+    let files = Files::new(data_dir);
+    // It is removed when the server stops.
+    files.pid().is_file().then(|| read_ports(&files))??.nats.into_iter().next()
+}
+
 /// Starts the server; the scope supervises it, and its unexpected end stops the process.
 ///
 /// # Errors

@@ -2,7 +2,7 @@
 
 mod binary;
 pub mod data_dir;
-mod durability;
+pub mod durability;
 pub mod embedded;
 mod leftover;
 mod services;

@@ -4,6 +4,7 @@
 mod canary;
 mod chat;
 mod command_line;
+mod doctor;
 mod durability;
 mod nats;
 mod process;
