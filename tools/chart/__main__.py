@@ -9,7 +9,7 @@ import time
 import yaml
 
 from . import binary as binaries
-from . import documents, generated, kubernetes, policies, programs, refusals, rules
+from . import documents, exercise, generated, kubernetes, policies, programs, refusals, rules
 from .charts import CHART, Stage, names
 
 # Renders that are kept, so that a change of a template is seen as what it changes.
@@ -113,6 +113,7 @@ def check(run, binary, helms, folder):
         run.step("golden renders", golden(run, made, newest))
     for version, program in helms.items():
         run.step(f"{len(refusals.cases())} mistakes are refused by {version}", refusals.faults(stage, version, program))
+    run.step("what it renders, run", exercise.faults(stage, binary.program, helms[newest], folder))
     kubectl = programs.kubectl()
     run.step("values and commands in documents", itertools.chain(
         documents.values(stage, helms[newest]), documents.commands(helms, kubectl)
