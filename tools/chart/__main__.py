@@ -84,6 +84,16 @@ def golden(run, made, version):
         yield from run.same(CHART / "tests" / "golden" / f"{name}.yaml", made[name, version, False].golden)
 
 
+def notes(run, stage, version, program):
+    """What somebody who installs is told; Helm 3 would ask a cluster first."""
+    if not version.startswith("v4."):
+        stage.complaints.append("only Helm 4 shows NOTES.txt without a cluster: it was NOT checked")
+        return
+    for name in GOLDEN:
+        text = stage.notes(program, [CHART / "ci" / f"{name}.yaml"])
+        yield from run.same(CHART / "tests" / "golden" / f"{name}.txt", text)
+
+
 def checked_by_policies(made, version):
     with tempfile.TemporaryDirectory() as folder:
         for (name, which, upgrade), rendered in made.items():
@@ -110,7 +120,7 @@ def check(run, binary, helms, folder):
     # What Kubernetes does not take as it is has no parts to hold against each other.
     if not faults and not faulty:
         run.step("rules between manifests, and with the binary", own_rules(made, binary))
-        run.step("golden renders", golden(run, made, newest))
+        run.step("golden renders", itertools.chain(golden(run, made, newest), notes(run, stage, newest, helms[newest])))
     for version, program in helms.items():
         run.step(f"{len(refusals.cases())} mistakes are refused by {version}", refusals.faults(stage, version, program))
     run.step("what it renders, run", exercise.faults(stage, binary.program, helms[newest], folder))

@@ -10,7 +10,7 @@ import tomllib
 
 import jsonschema
 
-from .charts import CHART
+from .charts import CHART, ROOT
 from .rules import WORKLOADS, natter, pod_of
 
 # Variables that others than Natter define; see the specification of OpenTelemetry's environment variables.
@@ -152,10 +152,19 @@ def faults(binary, rendered):
         yield from _container(binary, name, container, config)
         yield from _files(name, spec, config)
     yield from _drain(binary, rendered, config)
+    yield from metrics(rendered)
     for monitor in rendered.of("PodMonitor", "ServiceMonitor"):
         for endpoint in monitor["spec"].get("podMetricsEndpoints", []) + monitor["spec"].get("endpoints", []):
             if endpoint["path"] != binary.facts["metrics"]:
                 yield f"{monitor['kind']}: looks at {endpoint['path']}, the binary answers {binary.facts['metrics']}"
+
+
+def metrics(rendered):
+    """Yields metrics that something scales by and that no process has; docs/operate/metrics.md is made from the code."""
+    known = set(re.findall(r"`(natter_\w+)`", (ROOT / "docs" / "operate" / "metrics.md").read_text()))
+    for manifest in rendered.of("HorizontalPodAutoscaler", "ScaledObject"):
+        for metric in sorted(set(re.findall(r"\bnatter_\w+", json.dumps(manifest["spec"]))) - known):
+            yield f"{manifest['kind']} {manifest['metadata']['name']} scales by {metric}, which nothing measures"
 
 
 def repeats(binary, values):

@@ -95,6 +95,12 @@ class Stage:
     def helm(self, program, *arguments):
         return subprocess.run([program, *arguments], capture_output=True, text=True, cwd=self.folder)
 
+    def notes(self, program, files):
+        """What somebody who installs is told."""
+        flags = [flag for file in files for flag in ("--values", str(file))]
+        done = self.helm(program, "install", RELEASE, str(self.chart), "--namespace", NAMESPACE, "--dry-run=client", *flags)
+        return done.stdout.partition("\nNOTES:\n")[2]
+
     def render(self, program, name, files, upgrade=False):
         """Renders; the text is what Helm said instead when it refused."""
         flags = [flag for file in files for flag in ("--values", str(file))]
