@@ -27,8 +27,8 @@ test *ARGS: _build-all
     [ $# -gt 0 ] || set -- --workspace
     exec cargo test --no-fail-fast "$@"
 
-# Format, clippy, documentation, dependencies, layers, sizes, documents: all without warnings.
-lint: _format _clippy _doc _deny _layers _sizes _documents images
+# Format, clippy, documentation, dependencies, layers, sizes, documents, images, the Helm chart: all without warnings.
+lint: _format _clippy _doc _deny _layers _sizes _documents images chart
 
 # The Dockerfile, the compose files, and that both fit the code. Runs without Docker.
 images: _build
