@@ -180,6 +180,10 @@
 {{- $wrong = append $wrong "connection.tls.certManager.dnsNames: name the hosts that clients connect to" -}}
 {{- end -}}
 {{- end -}}
+{{- $sends := or .canary.enabled (and .tests.enabled (or .canary.tokens.existingSecret .auth.hs256.existingSecret)) -}}
+{{- if and .connection.tls.enabled $sends (not .canary.urls) -}}
+{{- $wrong = append $wrong "canary.urls: gateways speak TLS, so the canary and `helm test` must call them as their certificate does, such as wss://chat.example.com" -}}
+{{- end -}}
 {{- $seconds := divf (.config.connection.ping_interval_ms | default 25000) 1000 | ceil | int -}}
 {{- if and .ingress.enabled (le (int .ingress.timeoutSeconds) $seconds) -}}
 {{- $wrong = append $wrong (printf "ingress.timeoutSeconds: %d s would cut idle WebSockets between two pings, which come every %d s" (int .ingress.timeoutSeconds) $seconds) -}}
