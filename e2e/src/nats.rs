@@ -74,6 +74,21 @@ impl Nats {
         node.restart().await;
     }
 
+    /// Asks one node to stop, and starts a program on its data that cannot read them; returns what it said
+    /// until it has ended. The next start is of the usual one.
+    ///
+    /// # Panics
+    /// When it goes on.
+    pub async fn roll_node_in_vain(&self, number: usize, program: PathBuf) -> String {
+        let mut node = self.nodes[number].lock().await;
+        node.terminate().await;
+        let before = node.said().len();
+        node.run_from_now_on(Some(program));
+        node.restart_in_vain().await;
+        node.run_from_now_on(None);
+        node.said().split_off(before)
+    }
+
     /// Every line that a node has said and that holds the text, in any case.
     pub async fn lines_with(&self, text: &str) -> Vec<String> {
         let mut lines = Vec::new();

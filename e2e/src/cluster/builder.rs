@@ -1,9 +1,9 @@
 //! Starts a deployment.
 
-use std::{path::PathBuf, sync::LazyLock, time::Duration};
+use std::{path::PathBuf, sync::LazyLock};
 
-use natter_testkit::{postgres, wait_for};
-use tokio::{sync::Semaphore, time::timeout};
+use natter_testkit::postgres;
+use tokio::sync::Semaphore;
 
 use super::{Cluster, Db, Disks, Wires, security::Security};
 use crate::{
@@ -16,9 +16,6 @@ use crate::{
 /// Deployments that run at once in one test process: each is some seven processes.
 static ROOM: LazyLock<Semaphore> =
     LazyLock::new(|| Semaphore::new(std::thread::available_parallelism().map_or(2, usize::from).max(2)));
-
-/// How long nodes of NATS may take until they keep streams together.
-const APPLY_LIMIT: Duration = Duration::from_secs(60);
 
 /// Short leases, so that a takeover takes seconds.
 const SETTINGS: [(&str, &str); 4] = [
@@ -260,18 +257,12 @@ impl ClusterBuilder {
     }
 }
 
-/// `natter nats apply`, as an operator runs it before the first start: again and again while the
-/// nodes elect their leaders.
+/// `natter nats apply`, as an operator runs it before the first start: it waits for the nodes to elect
+/// their leaders.
 pub(super) async fn apply(launch: &Launch) {
-    let mut said = String::new();
-    let applied = async || {
-        let mut command = launch.command();
-        let run = tokio::task::spawn_blocking(move || command.args(["nats", "apply"]).output());
-        let output = run.await.expect("the thread that waits").expect("`natter` can be run");
-        said = String::from_utf8_lossy(&output.stderr).into_owned();
-        output.status.success().then_some(())
-    };
-    if timeout(APPLY_LIMIT, wait_for("`natter nats apply`", APPLY_LIMIT * 2, applied)).await.is_err() {
-        panic!("`natter nats apply` failed: {said}");
-    }
+    let mut command = launch.command();
+    let run = tokio::task::spawn_blocking(move || command.args(["nats", "apply"]).output());
+    let output = run.await.expect("the thread that waits").expect("`natter` can be run");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "`natter nats apply` failed: {said}");
 }

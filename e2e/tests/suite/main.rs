@@ -43,3 +43,4 @@ mod secured;
 mod slow_reader;
 mod tokens;
 mod traces;
+mod upgrade;

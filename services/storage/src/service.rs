@@ -30,7 +30,7 @@ pub async fn start(config: Config, bus: Bus, scope: Scope) -> Result<(), StartEr
     match Store::connect(&config, bus.partitions()).await {
         Ok(store) => serve(&config, bus, store, &scope),
         Err(error) if error.may_pass() => {
-            tracing::warn!(%error, "the database cannot be reached; storage waits for it");
+            tracing::warn!(reason = in_full(&error), "the database cannot be reached; storage waits for it");
             let tasks = scope.clone();
             scope.spawn("storage-open", OnEnd::Log, async move { open_later(config, bus, tasks).await });
         }
@@ -44,9 +44,15 @@ async fn open_later(config: Config, bus: Bus, scope: Scope) {
     while cancel.run_until_cancelled(tokio::time::sleep(RETRY)).await.is_some() {
         match Store::connect(&config, bus.partitions()).await {
             Ok(store) => return serve(&config, bus, store, &scope),
-            Err(error) => tracing::warn!(%error, "the database still cannot be used"),
+            Err(error) => tracing::warn!(reason = in_full(&error), "the database still cannot be used"),
         }
     }
+}
+
+/// With what is behind it: that TLS is not trusted, say.
+fn in_full(error: &StoreError) -> String {
+    let chain = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
+    chain.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 fn serve(config: &Config, bus: Bus, store: Store, scope: &Scope) {

@@ -164,6 +164,21 @@ impl NatsServer {
         self.watchdog.forget();
     }
 
+    /// Starts it like [`NatsServer::restart`], and waits until it has ended by itself.
+    ///
+    /// # Panics
+    /// When it does not end.
+    pub async fn restart_in_vain(&mut self) {
+        self.kill();
+        // It may or may not greet before it ends.
+        let _ = self.try_run().await;
+        let Some(process) = &mut self.process else { return };
+        let ended = async || process.try_wait().expect("a child can be waited for");
+        wait_for("nats-server to end by itself", START_LIMIT, ended).await;
+        self.process = None;
+        self.watchdog.forget();
+    }
+
     async fn run(&mut self) {
         if let Err(error) = self.try_run().await {
             let log = std::fs::read_to_string(self.log()).unwrap_or_default();

@@ -15,7 +15,7 @@ use anyhow::{Context, bail, ensure};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use tokio::sync::OnceCell;
 
-use crate::{tools, watchdog::Watchdog};
+use crate::{Authority, tools, watchdog::Watchdog};
 
 /// How long a question to a local server may take: it creates a database in a tenth of a second,
 /// and a busy machine stretches that.
@@ -57,6 +57,52 @@ fn escaped(folder: &Path) -> String {
     folder.display().to_string().replace('/', "%2F")
 }
 
+/// A server that listens on TCP, and there takes nothing but TLS and a password. It goes with the
+/// test process.
+#[derive(Debug, Clone)]
+pub struct Secured {
+    /// `127.0.0.1:<port>`; the user is `natter`, the database `postgres`.
+    pub address: String,
+    /// The user's password, with letters that mean something in a URL.
+    pub password: &'static str,
+}
+
+/// Starts a server with a certificate of the authority.
+///
+/// # Panics
+/// When it does not start, with its log.
+pub async fn secured(authority: &Authority) -> Secured {
+    const PASSWORD: &str = "p@ss/w:rd%";
+    let certificate = authority.issue("postgres");
+    // Taken at once, so nobody else is likely to.
+    let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+    let port = free.expect("a free port").port();
+    let prepare = move |folder: &Path, user: Option<(u32, u32)>| -> anyhow::Result<Vec<String>> {
+        let mut arguments = vec!["listen_addresses=127.0.0.1".to_owned(), format!("port={port}"), "ssl=on".to_owned()];
+        for (key, from) in [("ssl_cert_file", &certificate.cert), ("ssl_key_file", &certificate.key)] {
+            let to = folder.join(key);
+            std::fs::copy(from, &to)?;
+            if let Some((user, group)) = user {
+                std::os::unix::fs::chown(&to, Some(user), Some(group))?;
+            }
+            arguments.push(format!("{key}={}", to.display()));
+        }
+        let rules = "local all all trust\nhostssl all all 127.0.0.1/32 scram-sha-256\n";
+        std::fs::write(folder.join("data/pg_hba.conf"), rules)?;
+        Ok(arguments)
+    };
+    let launched = tokio::task::spawn_blocking(move || Server::launch_with(prepare)).await.expect("a thread");
+    let mut server = launched.unwrap_or_else(|error| panic!("{error:#}"));
+    server.port = port;
+    server.answers().await.unwrap_or_else(|error| panic!("{error:#}"));
+    let mut connection = PgConnection::connect(&server.url("postgres")).await.expect("a connection");
+    let alter = format!("ALTER USER natter PASSWORD '{PASSWORD}'");
+    connection.execute(AssertSqlSafe(alter)).await.expect("a password");
+    // Its end is that of the test process.
+    std::mem::forget(server);
+    Secured { address: format!("127.0.0.1:{port}"), password: PASSWORD }
+}
+
 /// Kills the server, every process of it, as a machine that fails does. Only for programs that run
 /// one deployment at a time: everybody's database is on it.
 ///
@@ -83,6 +129,8 @@ struct Server {
     folder: PathBuf,
     user: Option<(u32, u32)>,
     process: Mutex<(Child, Watchdog)>,
+    /// What its socket is named after.
+    port: u16,
 }
 
 impl Server {
@@ -108,6 +156,13 @@ impl Server {
     }
 
     fn launch() -> anyhow::Result<Self> {
+        Self::launch_with(|_, _| Ok(Vec::new()))
+    }
+
+    /// `prepare` changes what `initdb` made, and says what is set besides.
+    fn launch_with(
+        prepare: impl FnOnce(&Path, Option<(u32, u32)>) -> anyhow::Result<Vec<String>>,
+    ) -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new().prefix("natter-postgres-").tempdir()?.keep();
         let mut watchdog = Watchdog::start(Some(&folder))?;
         let user = unprivileged(&folder)?;
@@ -118,15 +173,15 @@ impl Server {
             .context("`initdb` cannot be run")?;
         let told = || std::fs::read_to_string(folder.join("log")).unwrap_or_default();
         ensure!(created.success(), "`initdb` (PostgreSQL 15 or newer is needed) failed: {}", told());
-        let process = serve(&folder, user)?;
+        let process = serve(&folder, user, &prepare(&folder, user)?)?;
         // An immediate shutdown: nothing is kept.
         watchdog.watch(&process, "QUIT");
-        Ok(Self { folder, user, process: Mutex::new((process, watchdog)) })
+        Ok(Self { folder, user, process: Mutex::new((process, watchdog)), port: 5432 })
     }
 
     fn run(&self) -> anyhow::Result<()> {
         let mut state = self.process.lock().unwrap_or_else(PoisonError::into_inner);
-        state.0 = serve(&self.folder, self.user)?;
+        state.0 = serve(&self.folder, self.user, &[])?;
         let (process, watchdog) = &mut *state;
         watchdog.watch(process, "QUIT");
         Ok(())
@@ -139,7 +194,7 @@ impl Server {
     }
 
     fn url(&self, database: &str) -> String {
-        format!("postgres://natter@localhost/{database}?host={}", escaped(&self.folder))
+        format!("postgres://natter@localhost:{}/{database}?host={}", self.port, escaped(&self.folder))
     }
 
     fn still_runs(&self) -> anyhow::Result<()> {
@@ -171,11 +226,12 @@ fn command(folder: &Path, user: Option<(u32, u32)>, program: &str) -> anyhow::Re
     Ok(command)
 }
 
-fn serve(folder: &Path, user: Option<(u32, u32)>) -> anyhow::Result<Child> {
+fn serve(folder: &Path, user: Option<(u32, u32)>, set: &[String]) -> anyhow::Result<Child> {
     command(folder, user, "postgres")?
         .arg("-k")
         .arg(folder)
         .args(["-c", "listen_addresses=", "-c", "fsync=off", "-c", "max_connections=400"])
+        .args(set.iter().flat_map(|each| ["-c", each.as_str()]))
         .spawn()
         .context("`postgres` cannot be run")
 }

@@ -22,6 +22,16 @@ pub fn nats_server() -> PathBuf {
         .expect("no nats-server: `./justw tools` fetches it, or NATTER_NATS_SERVER names one")
 }
 
+/// An older `nats-server`, such as 2.14.6.
+///
+/// # Panics
+/// When it is not there, saying how to get it.
+pub fn previous_nats_server(version: &str) -> PathBuf {
+    let path = workspace().join(format!(".tools/nats-server-{version}/nats-server"));
+    assert!(path.is_file(), "{} is missing: `./justw previous-nats` fetches it", path.display());
+    path
+}
+
 /// The folder with PostgreSQL's `initdb` and `postgres`: what `NATTER_POSTGRES_BIN` names, else
 /// what `pg_config --bindir` says, else the newest of `/usr/lib/postgresql/*/bin`, else where
 /// `PATH` has them.

@@ -8,4 +8,5 @@ mod doctor;
 mod durability;
 mod nats;
 mod process;
+mod secrets;
 mod serve;

@@ -117,6 +117,14 @@ impl Natter {
         .await
     }
 
+    /// Like [`Natter::logs`], and shows what came instead.
+    pub async fn complains(&self, text: &str) {
+        let found = || self.err.all().into_iter().find(|line| line.contains(text));
+        if timeout(LIMIT / 4, wait_for("a line", LIMIT, async || found())).await.is_err() {
+            panic!("`{text}` never came, but:\n{}", self.err.text());
+        }
+    }
+
     /// Everything on standard output so far.
     pub fn lines(&self) -> Vec<String> {
         self.out.all()

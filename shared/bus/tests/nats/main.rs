@@ -11,5 +11,6 @@ mod reader;
 mod request;
 mod restore;
 mod tickets;
+mod upgrade;
 mod worker;
 mod world;
