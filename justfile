@@ -28,7 +28,7 @@ test *ARGS: previous-nats _build-all
     exec cargo test --no-fail-fast "$@"
 
 # Format, clippy, documentation, dependencies, layers, sizes, documents, images, the Helm chart: all without warnings.
-lint: _format _clippy _doc _deny _layers _sizes _documents images chart
+lint: _format _clippy _doc _deny _workflows _layers _sizes _documents images chart
 
 # The Dockerfile, the compose files, and that both fit the code. Runs without Docker.
 images: _build
@@ -97,7 +97,7 @@ tools:
     @'{{ just_executable() }}' --version
     @"${NATTER_NATS_SERVER:-nats-server}" --version
     @echo "PostgreSQL: $(tools/find-postgres)"
-    @cargo deny --version 2>/dev/null || echo 'cargo-deny: not installed (cargo install --locked cargo-deny)'
+    @test ! -x .tools/lint/cargo-deny || .tools/lint/cargo-deny --version
 
 # Deletes the data of `up`: messages, archive, the development secret.
 [confirm('Delete .natter/ with every message in it?')]
@@ -121,21 +121,27 @@ _clippy:
 _doc:
     RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --quiet
 
-# cargo-deny is no part of the Rust toolchain, and its advisories need a network: what cannot be
-# checked is told, not passed over in silence.
-_deny:
+# Licences, bans and sources are always checked. Advisories come from a repository that not every network
+# reaches: that they were not checked is told, not passed over in silence.
+_deny: _lint-programs
     #!/bin/sh
     set -eu
-    if ! cargo deny --version >/dev/null 2>&1; then
-        echo 'lint: cargo-deny is not installed (cargo install --locked cargo-deny): licences, bans and advisories were NOT checked'
+    deny='{{ justfile_directory() }}/.tools/lint/cargo-deny'
+    "$deny" --workspace check --hide-inclusion-graph bans licenses sources
+    if "$deny" fetch db >/dev/null 2>&1; then
+        "$deny" --workspace check advisories --disable-fetch
+    elif [ -n "${NATTER_ADVISORIES_REQUIRED:-}" ]; then
+        echo 'lint: the advisory database is out of reach' >&2
+        exit 1
     else
-        cargo deny --workspace check --hide-inclusion-graph bans licenses sources
-        if cargo deny fetch db >/dev/null 2>&1; then
-            cargo deny --workspace check advisories --disable-fetch
-        else
-            echo 'lint: the advisory database is out of reach: advisories were NOT checked'
-        fi
+        echo 'lint: the advisory database is out of reach: advisories were NOT checked'
     fi
+
+_workflows: _lint-programs
+    .tools/lint/zizmor --offline --quiet --no-progress --config .github/zizmor.yml .github/workflows
+
+_lint-programs:
+    @python3 tools/fetch-programs tools/requirements/lint.txt .tools/lint
 
 _layers:
     tools/check-layers
