@@ -120,6 +120,21 @@ def _secure(rendered):
         yield from (f"{name} is without: {what}" for what, held in wanted.items() if not held)
 
 
+def _foreign(rendered):
+    """What comes along with the release keeps to the same standard."""
+    for workload in rendered.foreign:
+        if workload["kind"] not in (*WORKLOADS, "StatefulSet"):
+            continue
+        _, spec = pod_of(workload)
+        pod = spec.get("securityContext", {})
+        restricted = pod.get("runAsNonRoot") is True and "seccompProfile" in pod
+        for container in spec["containers"]:
+            own = container.get("securityContext", {})
+            restricted &= own.get("allowPrivilegeEscalation") is False and own.get("capabilities", {}).get("drop") == ["ALL"]
+        if not restricted:
+            yield f"{workload['kind']} {workload['metadata']['name']} would not run under the restricted standard"
+
+
 def _rolling(rendered):
     for deployment in rendered.of("Deployment"):
         strategy = deployment["spec"]["strategy"]
@@ -143,5 +158,5 @@ def _copies(rendered):
 
 
 def faults(rendered):
-    for rule in (_names, _selectors, _policies, _parts, _secure, _rolling, _copies):
+    for rule in (_names, _selectors, _policies, _parts, _secure, _foreign, _rolling, _copies):
         yield from rule(rendered)

@@ -121,8 +121,10 @@ checksum/config: {{ include "natter.config.checksum" .root }}
 - {name: POD_NAME, valueFrom: {fieldRef: {fieldPath: metadata.name}}}
 - {name: NODE_NAME, valueFrom: {fieldRef: {fieldPath: spec.nodeName}}}
 - {name: OTEL_EXPORTER_OTLP_ENDPOINT, value: {{ $values.otel.endpoint | quote }}}
+{{- if $values.otel.sampler }}
 - {name: OTEL_TRACES_SAMPLER, value: {{ $values.otel.sampler | quote }}}
 - {name: OTEL_TRACES_SAMPLER_ARG, value: {{ $values.otel.samplerArg | quote }}}
+{{- end }}
 - name: OTEL_RESOURCE_ATTRIBUTES
   value: "service.namespace={{ .root.Release.Name }},service.instance.id=$(POD_NAME),k8s.pod.name=$(POD_NAME),k8s.node.name=$(NODE_NAME),k8s.namespace.name={{ .root.Release.Namespace }}{{ range $key, $value := $values.otel.resourceAttributes }},{{ $key }}={{ $value }}{{ end }}"
 {{- with $values.otel.headersSecret }}
