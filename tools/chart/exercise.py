@@ -152,8 +152,7 @@ def _steps(cluster, nats):
     nats.end()
     time.sleep(2)
     rest = pods[2:]
-    if not all(pod.probe("livenessProbe") == 200 for pod in rest):
-        raise Failed("a pod does not live without NATS")
+    _until("the rest lives without NATS", lambda: all(pod.probe("livenessProbe") == 200 for pod in rest), rest)
     _stops(cluster, rest)
 
 
