@@ -198,6 +198,9 @@ to include. Keys that are there stay. The number of partitions must be the one t
         /// Folder to write to; it is made when it is missing.
         #[arg(long, value_name = "DIR")]
         out: PathBuf,
+        /// Make a key for leaf nodes too, which may do everything in Natter's account.
+        #[arg(long)]
+        leaf: bool,
     },
 }
 

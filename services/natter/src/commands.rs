@@ -53,7 +53,7 @@ pub fn token(args: &TokenArgs, config: &Config) -> anyhow::Result<ExitCode> {
 pub async fn nats(args: &NatsArgs, config: &Config) -> anyhow::Result<ExitCode> {
     let (check, wait) = match &args.command {
         NatsCommand::Apply { check, wait } => (*check, *wait),
-        NatsCommand::Users { out } => return crate::nats_users::write(out, config.nats.partitions),
+        NatsCommand::Users { out, leaf } => return crate::nats_users::write(out, config.nats.partitions, *leaf),
     };
     if config.nats.url.is_none() {
         let reason = "must name the servers; `natter serve` looks after a server of its own by itself";

@@ -9,12 +9,14 @@ use crate::{output, tokens::write_private};
 
 /// The user of the account that JetStream and the servers report to; Natter does not use it.
 const SYSTEM: &str = "system";
+/// What a leaf node connects with. It passes on what others do, whose rights its own server checks.
+const LEAF: &str = "leaf";
 
 /// Writes `<user>.nk` for each user that has none yet, `users.conf` and `accounts.conf`.
 ///
 /// # Errors
 /// A sentence with the file that cannot be read or written.
-pub fn write(folder: &Path, partitions: u16) -> anyhow::Result<ExitCode> {
+pub fn write(folder: &Path, partitions: u16, leaf: bool) -> anyhow::Result<ExitCode> {
     std::fs::create_dir_all(folder).with_context(|| format!("{} cannot be made", folder.display()))?;
     let mut keys = BTreeMap::new();
     for user in permissions::users()? {
@@ -22,8 +24,9 @@ pub fn write(folder: &Path, partitions: u16) -> anyhow::Result<ExitCode> {
         keys.insert(user.name, key);
     }
     let system = key_of(folder, SYSTEM, "the servers' own account, for the `nats` program")?;
+    let leaf = leaf.then(|| key_of(folder, LEAF, "leaf nodes, which may do everything in the account")).transpose()?;
     file(folder, "users.conf", &users(&keys, partitions)?)?;
-    file(folder, "accounts.conf", &accounts(&system))?;
+    file(folder, "accounts.conf", &accounts(&system, leaf.as_deref()))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -61,10 +64,18 @@ fn users(keys: &BTreeMap<String, String>, partitions: u16) -> anyhow::Result<Str
     ))
 }
 
-fn accounts(system: &str) -> String {
+fn accounts(system: &str, leaf: Option<&str>) -> String {
+    let leaf = leaf.map(|key| {
+        format!(
+            "leafnodes {{\n  authorization {{\n    nkey: {key}\n    account: NATTER\n  }}\n}}\n\
+             # Natter asks JetStream without naming a domain, also behind a leaf node.\n\
+             default_js_domain: {{ NATTER: \"\" }}\n"
+        )
+    });
     format!(
         "# Written by `natter nats users`. Natter has an account of its own: nobody outside it sees its subjects.\n\
          accounts {{\n  NATTER {{\n    jetstream: enabled\n    include ./users.conf\n  }}\n  \
-         SYS {{\n    users: [ {{ nkey: {system} }} ]\n  }}\n}}\nsystem_account: SYS\n"
+         SYS {{\n    users: [ {{ nkey: {system} }} ]\n  }}\n}}\nsystem_account: SYS\n{}",
+        leaf.unwrap_or_default()
     )
 }

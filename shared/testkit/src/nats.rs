@@ -27,6 +27,8 @@ pub struct NatsServer {
     arguments: Vec<String>,
     /// What it runs from its next start on; the one to test with when `None`.
     program: Option<PathBuf>,
+    /// Whether it has JetStream.
+    streams: bool,
     process: Option<Child>,
     // Fields are dropped in this order: the server has ended before its folder goes.
     watchdog: Watchdog,
@@ -76,6 +78,27 @@ impl NatsServer {
         Self::start_with(folder, 0, vec!["--config".to_owned(), file.display().to_string()], None).await
     }
 
+    /// Like [`NatsServer::start_configured`], and keeps no streams of its own.
+    ///
+    /// # Panics
+    /// When it does not start, with its log.
+    pub async fn start_leaf(folder: &Path, config: &str) -> Self {
+        let file = folder.join("nats-server.conf");
+        std::fs::create_dir_all(folder).and_then(|()| std::fs::write(&file, config)).expect("a configuration");
+        let mut server = Self {
+            folder: folder.to_owned(),
+            port: 0,
+            arguments: vec!["--config".to_owned(), file.display().to_string()],
+            program: None,
+            streams: false,
+            process: None,
+            watchdog: Watchdog::start(None).expect("the watchdog"),
+            _temporary: None,
+        };
+        server.run().await;
+        server
+    }
+
     /// Runs another program, such as another version, from its next start on.
     pub fn run_from_now_on(&mut self, program: Option<PathBuf>) {
         self.program = program;
@@ -114,7 +137,8 @@ impl NatsServer {
         program: Option<PathBuf>,
     ) -> Self {
         let watchdog = Watchdog::start(temporary.as_ref().map(TempDir::path)).expect("the watchdog");
-        let mut server = Self { folder, port, arguments, program, process: None, watchdog, _temporary: temporary };
+        let mut server =
+            Self { folder, port, arguments, program, streams: true, process: None, watchdog, _temporary: temporary };
         server.run().await;
         server
     }
@@ -191,10 +215,12 @@ impl NatsServer {
         // The server picks a free port itself the first time; nobody can take it in between.
         let port = if self.port == 0 { "-1".to_owned() } else { self.port.to_string() };
         let log = File::options().create(true).append(true).open(self.log())?;
-        let process = Command::new(&program)
-            .args(["--addr", "127.0.0.1", "--port", &port, "--jetstream"])
-            .arg("--store_dir")
-            .arg(self.folder.join("jetstream"))
+        let mut command = Command::new(&program);
+        if self.streams {
+            command.arg("--jetstream").arg("--store_dir").arg(self.folder.join("jetstream"));
+        }
+        let process = command
+            .args(["--addr", "127.0.0.1", "--port", &port])
             .arg("--ports_file_dir")
             .arg(&self.folder)
             .args(&self.arguments)

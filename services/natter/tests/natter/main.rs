@@ -6,6 +6,7 @@ mod chat;
 mod command_line;
 mod doctor;
 mod durability;
+mod leaf;
 mod nats;
 mod process;
 mod secrets;
