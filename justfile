@@ -30,8 +30,12 @@ test *ARGS: previous-nats _build-all
 # Format, clippy, documentation, dependencies, layers, sizes, documents, images, the Helm chart: all without warnings.
 lint: _format _clippy _doc _deny _workflows _layers _sizes _documents images chart
 
+# Dashboards, alerts and runbooks; every expression is asked of a live deployment. Needs Prometheus' programs.
+monitoring: _build-all
+    tools/check-monitoring '{{ natter }}' --live
+
 # The Dockerfile, the compose files, and that both fit the code. Runs without Docker.
-images: _build
+images: _build-all
     tools/check-images '{{ natter }}'
 
 # Measures throughput, latency, drain and memory against the raw floor of NATS, in a release build.
