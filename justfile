@@ -44,7 +44,7 @@ bench *ARGS:
     @exec '{{ target }}/release/natter-bench' "$@"
 
 # Checks the Helm chart with Helm 3 and 4, Kubernetes' schemas, policies, and against the binary. `--update` writes what is generated.
-chart *ARGS: _build
+chart *ARGS: _build-all
     tools/check-chart '{{ natter }}' "$@"
 
 # Breaks a whole deployment part by part while people talk, and checks that nothing is lost, doubled or out of order. `--list` shows what.
