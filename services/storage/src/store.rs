@@ -16,6 +16,10 @@ use crate::{Config, Gap, SqliteSync};
 /// A connection that was used this recently is taken to be alive.
 const IDLE_TRUSTED: Duration = Duration::from_secs(1);
 
+/// How long a migration waits for a lock on PostgreSQL, and how often it tries.
+const LOCK_LIMIT_MS: u32 = 1_000;
+const LOCK_TRIES: u32 = 60;
+
 /// The database cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -85,8 +89,8 @@ impl Store {
             }
         }
         let settings = if sqlite { sqlite_settings(config) } else { postgres_settings(config) };
+        migrate(config, &url, sqlite).await?;
         let pool = pool_options(config, settings.clone()).connect(&url).await?;
-        migrate(&pool, sqlite).await?;
         let writing = match sqlite {
             true => pool_options(config, settings).max_connections(1).connect(&url).await?,
             false => pool.clone(),
@@ -181,23 +185,38 @@ pub(crate) fn migrator(sqlite: bool) -> Migrator {
     Migrator::with_migrations(embedded.iter().map(by_bytes).collect())
 }
 
-/// PostgreSQL locks while tables are brought up to date; SQLite has nothing for this, so a loser
-/// looks again.
-async fn migrate(pool: &AnyPool, sqlite: bool) -> Result<(), StoreError> {
+/// Brings the tables up to date. PostgreSQL locks meanwhile, so that of several replicas one does it;
+/// SQLite has nothing for this, so a loser looks again. On PostgreSQL a wait for a lock is cut short and
+/// begun anew: whoever waits for a table stands in the way of everybody behind.
+async fn migrate(config: &Config, url: &str, sqlite: bool) -> Result<(), StoreError> {
     let mut migrator = migrator(sqlite);
     // The release after this one may have added to the tables before this one starts again: a
     // migration only ever adds, and what the release before uses goes one release later.
     migrator.set_ignore_missing(true);
-    let mut tries = if sqlite { 20 } else { 0 };
+    let settings = match sqlite {
+        true => sqlite_settings(config),
+        false => format!("{}; SET lock_timeout = {LOCK_LIMIT_MS}", postgres_settings(config)),
+    };
+    let (mut tries, pause) = if sqlite { (20, 100) } else { (LOCK_TRIES, 500) };
     loop {
-        match migrator.run(pool).await {
+        let pool = pool_options(config, settings.clone()).max_connections(1).connect(url).await?;
+        let done = migrator.run(&pool).await;
+        // After an error its connection may still hold the migrations' lock.
+        pool.close().await;
+        match done {
             Ok(()) => return Ok(()),
-            Err(error @ (MigrateError::Execute(_) | MigrateError::ExecuteMigration(..))) if tries > 0 => {
-                tracing::debug!(%error, "tables are being brought up to date elsewhere");
+            Err(error) if tries > 0 && is_locked(&error, sqlite) => {
+                tracing::debug!(%error, "tables are being brought up to date elsewhere, or are in use");
                 tries -= 1;
-                tokio::time::sleep(Duration::from_millis(100)).await;
+                tokio::time::sleep(Duration::from_millis(pause)).await;
             }
             Err(error) => return Err(error.into()),
         }
     }
+}
+
+/// Whether somebody else was in the way: on PostgreSQL by a lock (SQLSTATE 55P03), on SQLite somehow.
+fn is_locked(error: &MigrateError, sqlite: bool) -> bool {
+    let (MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)) = error else { return false };
+    sqlite || error.as_database_error().is_some_and(|error| error.code().as_deref() == Some("55P03"))
 }
