@@ -6,6 +6,7 @@
 
 mod error;
 mod layers;
+mod reload;
 mod schema;
 mod secrets;
 mod table;
@@ -24,6 +25,7 @@ use serde::{Deserialize, Serialize};
 
 pub use error::ConfigError;
 pub use layers::Overrides;
+pub use reload::{Source, is_taken_over};
 pub use table::{markdown, text};
 
 static KEYS: LazyLock<schema::Keys> = LazyLock::new(schema::Keys::new);
@@ -55,6 +57,18 @@ pub struct Config {
     pub admin: natter_runtime::AdminConfig,
     /// Logs and traces.
     pub telemetry: natter_telemetry::Config,
+    /// What operators did.
+    pub audit: AuditConfig,
+}
+
+/// A line for each action of an operator: who did what, when, and how it ended.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct AuditConfig {
+    /// File that a JSON line is appended to for each `natter nats apply`, `backup`, `restore` and
+    /// `token`, and for each reload and stop of a service; `-`: standard error. Absent: services
+    /// log it under the target `natter::audit`, and commands write nothing.
+    pub file: Option<PathBuf>,
 }
 
 /// The NATS server that `natter serve` starts by itself.
@@ -123,6 +137,7 @@ impl Default for Config {
             auth: natter_auth::Config::default(),
             admin: natter_runtime::AdminConfig::default(),
             telemetry: natter_telemetry::Config::default(),
+            audit: AuditConfig::default(),
         }
     }
 }
@@ -177,6 +192,7 @@ impl Config {
             auth,
             admin,
             telemetry,
+            audit: _,
         } = self;
         let fail = |section: &str, key: &str, reason: &str| Err(ConfigError::key(format!("{section}{key}"), reason));
         if data_dir.as_os_str().is_empty() {

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use serde_json::Value;
 
 use crate::{
-    KEYS,
+    KEYS, is_taken_over,
     schema::{Key, Kind, Section},
 };
 
@@ -25,6 +25,9 @@ Four layers, each over the one before:
 Lists are written `[\"a\", \"b\"]` in a file, and `a,b` in variables and flags. A key that does not
 exist, or a value that cannot work, stops the start with exit code 64 and one sentence that names
 the key. Passwords belong in the environment or the file: flags are visible to other users.
+
+A running service takes over changes of keys marked ↻ without a restart, when the file changes and
+on SIGHUP ([operate/lifecycle.md](operate/lifecycle.md#reload)).
 ";
 
 /// The page `docs/configuration.md`.
@@ -36,7 +39,8 @@ pub fn markdown() -> String {
         page.push_str("| key | type | default | meaning |\n|---|---|---|---|\n");
         for key in &section.keys {
             let (path, kind, meaning) = (&key.path, kind_name(&key.kind), key.meaning.replace('|', "\\|"));
-            let _ = writeln!(page, "| `{path}` | {kind} | {} | {meaning} |", markdown_default(key));
+            let mark = if is_taken_over(path) { " ↻" } else { "" };
+            let _ = writeln!(page, "| `{path}` | {kind} | {}{mark} | {meaning} |", markdown_default(key));
         }
     }
     page
@@ -48,7 +52,8 @@ pub fn text() -> String {
     for section in KEYS.sections.iter().filter(|section| !section.keys.is_empty()) {
         let _ = writeln!(page, "[{}] {}", title(section), section.meaning);
         for key in &section.keys {
-            let _ = writeln!(page, "  {}  ({}, default {})", key.path, kind_name(&key.kind), default(key));
+            let mark = if is_taken_over(&key.path) { "  ↻" } else { "" };
+            let _ = writeln!(page, "  {}  ({}, default {}){mark}", key.path, kind_name(&key.kind), default(key));
             for line in wrapped(&key.meaning, 94) {
                 let _ = writeln!(page, "      {line}");
             }

@@ -23,7 +23,7 @@ impl Shared {
     }
 
     pub(crate) async fn identify_token(&self, token: &str) -> Result<Identity, ErrorBody> {
-        let claims = self.verifier.verify_at(token, self.bus.now_ms()).await.map_err(refusal)?;
+        let claims = self.live.get().verifier.verify_at(token, self.bus.now_ms()).await.map_err(refusal)?;
         identity(&claims.subject, claims.expires_at)
     }
 

@@ -133,7 +133,7 @@ pub(crate) fn check_address(shared: &Shared, request: &Request) -> Result<(), Re
     let address = said.and_then(|value| value.rsplit(',').next()).and_then(|value| value.trim().parse().ok());
     let peer = request.extensions().get::<Peer>().map(|peer| peer.0);
     match address.or(peer) {
-        Some(address) => Ok(shared.rates.connect(address)?),
+        Some(address) => Ok(shared.live.get().rates.connect(address)?),
         None => Ok(()),
     }
 }
@@ -150,7 +150,7 @@ impl FromRequestParts<Arc<Shared>> for Caller {
         if let Some(place) = parts.extensions.get::<Place>() {
             place.authenticated();
         }
-        shared.rates.request(&identity.user)?;
+        shared.live.get().rates.request(&identity.user)?;
         Ok(Self(identity))
     }
 }

@@ -9,6 +9,7 @@ mod config;
 mod doubt;
 mod gate;
 mod http_api;
+mod live;
 mod members;
 mod observe;
 mod pace;
@@ -28,6 +29,7 @@ use natter_bus::Bus;
 use natter_runtime::{OnEnd, Scope, Tls, TlsError};
 
 pub use config::{Config, InvalidConfig};
+pub use live::Settings;
 
 /// Why the gateway did not start.
 #[derive(Debug, thiserror::Error)]
@@ -49,10 +51,12 @@ pub enum StartError {
 }
 
 /// A gateway that runs.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Gateway {
     /// Where it listens.
     pub address: SocketAddr,
+    /// Changes it while it runs.
+    pub settings: Settings,
 }
 
 /// Starts a gateway. When the scope is cancelled it stops accepting, tells every client when to
@@ -73,6 +77,7 @@ pub async fn start(config: Config, auth: natter_auth::Config, bus: Bus, scope: S
     scope.spawn("connection-archived", OnEnd::StopProcess, async move { follow.follow_archived(cancel).await });
     let parts = server::Parts { bus, verifier, reporter, watches, doubts };
     let shared = Arc::new(server::Shared::new(config, parts, &scope));
+    let settings = Settings(Arc::downgrade(&shared));
     server::start(listener, tls, shared, &scope);
-    Ok(Gateway { address })
+    Ok(Gateway { address, settings })
 }

@@ -3,7 +3,7 @@
 use std::{
     sync::{
         OnceLock,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU32, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -13,20 +13,25 @@ use tokio::time::Instant;
 /// Hands out moments to close at, evenly spread from the first request on.
 #[derive(Debug)]
 pub(crate) struct Pace {
-    per_second: u32,
+    per_second: AtomicU32,
     given: AtomicU64,
     began: OnceLock<Instant>,
 }
 
 impl Pace {
     pub(crate) fn new(per_second: u32) -> Self {
-        Self { per_second: per_second.max(1), given: AtomicU64::new(0), began: OnceLock::new() }
+        Self { per_second: AtomicU32::new(per_second.max(1)), given: AtomicU64::new(0), began: OnceLock::new() }
+    }
+
+    pub(crate) fn set(&self, per_second: u32) {
+        self.per_second.store(per_second.max(1), Ordering::Relaxed);
     }
 
     pub(crate) fn next_slot(&self) -> Instant {
         let began = *self.began.get_or_init(Instant::now);
         let turn = self.given.fetch_add(1, Ordering::Relaxed);
-        began + Duration::from_micros(turn.saturating_mul(1_000_000) / u64::from(self.per_second))
+        began
+            + Duration::from_micros(turn.saturating_mul(1_000_000) / u64::from(self.per_second.load(Ordering::Relaxed)))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Appending to conversations: messages, beginnings, changes of members.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use natter_bus::{
     Append, AppendError, FRESH_ID_AGE_MS, FUTURE_ID_MS, Fence, Stored,
@@ -36,7 +36,7 @@ impl Shared {
         client_id: ClientId,
         text: String,
     ) -> Result<Accepted, ErrorBody> {
-        let limits = &self.config.limits;
+        let limits = Arc::clone(&self.live.get().limits);
         if text.len() > limits.message_bytes_max as usize {
             return Err(too_large("message_bytes_max", limits.message_bytes_max, "The text of a message", "bytes"));
         }
@@ -127,7 +127,7 @@ impl Shared {
         name: String,
         mut members: Vec<UserId>,
     ) -> Result<ConversationView, ErrorBody> {
-        let limits = &self.config.limits;
+        let limits = Arc::clone(&self.live.get().limits);
         if name.len() > limits.group_name_bytes_max as usize {
             return Err(too_large("group_name_bytes_max", limits.group_name_bytes_max, "The name of a group", "bytes"));
         }
@@ -190,7 +190,7 @@ impl Shared {
             // Said twice, done once.
             return Ok(Accepted { seq: member.fence.max(1), time: self.bus.now_ms() });
         }
-        if found.members >= self.config.limits.group_members_max {
+        if found.members >= self.live.get().limits.group_members_max {
             return Err(ErrorBody::new(ErrorCode::GroupFull).limit("group_members_max"));
         }
         self.change_members(user, group, Change::MemberAdded { user: added }, None).await

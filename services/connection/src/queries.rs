@@ -19,7 +19,7 @@ use crate::{
 
 impl Shared {
     fn page_limit(&self, asked: Option<u32>) -> Result<u32, ErrorBody> {
-        let max = self.config.limits.page_items_max;
+        let max = self.live.get().limits.page_items_max;
         match asked {
             Some(limit) if limit > max => Err(too_large("page_items_max", max, "A page", "entries")),
             Some(0) => Err(ErrorBody::new(ErrorCode::Malformed).because("`limit` must be at least 1.")),
@@ -129,7 +129,7 @@ impl Shared {
 
     /// Those of the users who share a conversation with the one who asks.
     pub(crate) async fn acquaintances(&self, user: &UserId, others: Vec<UserId>) -> Result<Vec<UserId>, ErrorBody> {
-        let max = self.config.limits.presence_users_max;
+        let max = self.live.get().limits.presence_users_max;
         if others.len() > max as usize {
             return Err(too_large("presence_users_max", max, "A question about presence", "users"));
         }

@@ -31,10 +31,11 @@ use crate::{
     admission::{Admission, Admitted},
     doubt::Doubt,
     http_api,
+    live::Current,
     members::Members,
     pace::Pace,
     presence::Reporter,
-    rates::{self, Rates},
+    rates,
     watches::Watches,
 };
 
@@ -48,10 +49,10 @@ const REFUSAL_TIME: Duration = Duration::from_secs(1);
 pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) bus: Bus,
-    pub(crate) verifier: Verifier,
+    /// What may change while it runs.
+    pub(crate) live: Current,
     pub(crate) reporter: Reporter,
     pub(crate) members: Members,
-    pub(crate) rates: Rates,
     pub(crate) watches: Watches,
     pub(crate) doubts: watch::Receiver<Doubt>,
     /// Turns to read missed events.
@@ -60,7 +61,7 @@ pub(crate) struct Shared {
     pub(crate) drain: CancellationToken,
     pub(crate) pace: Pace,
     pub(crate) scope: Scope,
-    admission: Admission,
+    pub(crate) admission: Admission,
     refusals: Arc<Semaphore>,
     sessions: AtomicUsize,
 }
@@ -79,7 +80,7 @@ impl Shared {
         let Parts { bus, verifier, reporter, watches, doubts } = parts;
         Self {
             members: Members::new(bus.clone()),
-            rates: Rates::new(&config),
+            live: Current::new(&config, verifier),
             resumes: Semaphore::new(config.resumes_at_once as usize),
             drain: scope.cancel_token(),
             pace: Pace::new(config.drain_per_sec),
@@ -89,7 +90,6 @@ impl Shared {
             sessions: AtomicUsize::new(0),
             config,
             bus,
-            verifier,
             reporter,
             watches,
             doubts,
@@ -145,7 +145,7 @@ pub(crate) fn start(listener: TcpListener, tls: Option<Tls>, shared: Arc<Shared>
     scope.spawn("connection-tidy", OnEnd::StopProcess, async move {
         let mut tick = tokio::time::interval(rates::TIDY);
         while tidied.drain.run_until_cancelled(tick.tick()).await.is_some() {
-            tidied.rates.tidy();
+            tidied.live.get().rates.tidy();
         }
     });
     // The listener is closed first when the gateway stops; sessions end one by one.
@@ -170,7 +170,7 @@ async fn accept(listener: TcpListener, tls: Option<Tls>, shared: Arc<Shared>) {
         };
         let admitted = match shared.config.address_header {
             Some(_) => shared.admission.admit(),
-            None => shared.rates.connect(address.ip()).and_then(|()| shared.admission.admit()),
+            None => shared.live.get().rates.connect(address.ip()).and_then(|()| shared.admission.admit()),
         };
         match admitted {
             Ok(admitted) => {

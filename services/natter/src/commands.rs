@@ -1,13 +1,18 @@
 //! The short commands.
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
-use natter_bus::{Bus, definitions};
+use natter_bus::{
+    Bus,
+    definitions::{self, Change},
+};
 use natter_config::{Config, ConfigError};
 use natter_ids::GatewayId;
 use natter_runtime::paths;
+use serde_json::json;
 
 use crate::{
+    audit::Audit,
     cli::{ConfigArgs, NatsArgs, NatsCommand, ServiceName, TableFormat, TokenArgs},
     output, tokens,
 };
@@ -45,8 +50,17 @@ fn schema() -> serde_json::Value {
 
 /// `natter token`.
 pub fn token(args: &TokenArgs, config: &Config) -> anyhow::Result<ExitCode> {
-    output::say(&tokens::dev_token(config, &args.user, args.ttl)?);
+    let audit = Audit::open(config)?;
+    let token = tokens::dev_token(config, &args.user, args.ttl);
+    let parameters = json!({ "user": args.user.as_str(), "ttl_secs": args.ttl.as_secs() });
+    audit.record_result("token", parameters, &token);
+    output::say(&token?);
     Ok(ExitCode::SUCCESS)
+}
+
+async fn apply(config: &Config, check: bool, wait: Duration) -> anyhow::Result<Vec<Change>> {
+    let bus = Bus::connect(&config.nats, GatewayId::random()).await?;
+    Ok(definitions::apply_patiently(&bus, check, wait).await?)
 }
 
 /// `natter nats`.
@@ -59,8 +73,12 @@ pub async fn nats(args: &NatsArgs, config: &Config) -> anyhow::Result<ExitCode> 
         let reason = "must name the servers; `natter serve` looks after a server of its own by itself";
         return Err(ConfigError::key("nats.url", reason).into());
     }
-    let bus = Bus::connect(&config.nats, GatewayId::random()).await?;
-    let changes = definitions::apply_patiently(&bus, check, wait).await?;
+    let audit = Audit::open(config)?;
+    let applied = apply(config, check, wait).await;
+    let changed: Vec<_> =
+        applied.iter().flatten().map(|change| format!("{} {}", change.what, change.difference)).collect();
+    audit.record_result("nats apply", json!({ "check": check, "differences": changed }), &applied);
+    let changes = applied?;
     for change in &changes {
         output::say(&format!("{} {}{}", change.what, change.difference, if check { "" } else { ": done" }));
     }

@@ -1,5 +1,6 @@
 //! `natter`: the services, a terminal client and tools, in one binary.
 
+mod audit;
 mod canary;
 mod chat;
 mod cli;
@@ -16,10 +17,12 @@ mod tokens;
 
 use std::process::ExitCode;
 
+use audit::Audit;
 use clap::Parser;
 use cli::{Cli, Command};
 use doctor::Layers;
-use natter_config::Config;
+use natter_config::{Config, Source};
+use serde_json::json;
 
 /// Why this one: `docs/decisions/0010-an-allocator-for-many-threads.md`.
 #[global_allocator]
@@ -46,8 +49,8 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let environment: Vec<_> = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect();
-    let overrides = cli.overrides()?;
-    let loaded = Config::load(&overrides, &environment);
+    let source = Source { overrides: cli.overrides()?, environment };
+    let loaded = source.load();
     // Every part that speaks TLS uses the same one; nobody installed another before.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -55,29 +58,40 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         // What cannot be loaded is its first finding.
         Command::Doctor(args) => {
             let layers = Layers {
-                file: overrides.file.as_ref().map(|file| file.display().to_string()),
-                variables: natter_config::variables(&environment),
-                flags: overrides.values.into_iter().map(|(key, _)| key).collect(),
+                file: source.overrides.file.as_ref().map(|file| file.display().to_string()),
+                variables: natter_config::variables(&source.environment),
+                flags: source.overrides.values.into_iter().map(|(key, _)| key).collect(),
             };
             runtime.block_on(doctor::run(&args, loaded, layers))
         }
-        command => runtime.block_on(dispatch(command, loaded?)),
+        command => runtime.block_on(dispatch(command, source, loaded?)),
     };
     // A thread that waits for the terminal must not keep the process.
     runtime.shutdown_background();
     code
 }
 
-async fn dispatch(command: Command, config: Config) -> anyhow::Result<ExitCode> {
+async fn dispatch(command: Command, source: Source, config: Config) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Serve(args) => serve::run(&args, config).await,
+        Command::Serve(args) => serve::run(&args, source, config).await,
         Command::Chat(args) => chat::run(args, &config).await,
         Command::Replay(args) => replay::run(args, &config).await,
         Command::Canary(args) => canary::run(args, config).await,
         Command::Token(args) => commands::token(&args, &config),
         Command::Nats(args) => commands::nats(&args, &config).await,
-        Command::Backup(args) => recovery::backup(&args, config).await,
-        Command::Restore(args) => recovery::restore(&args, config).await,
+        Command::Backup(args) => {
+            let (audit, folder) = (Audit::open(&config)?, json!({ "folder": args.folder }));
+            let result = recovery::backup(&args, config).await;
+            audit.record_result("backup", folder, &result);
+            result
+        }
+        Command::Restore(args) => {
+            let parameters = json!({ "check": args.check, "from": args.from });
+            let audit = Audit::open(&config)?;
+            let result = recovery::restore(&args, config).await;
+            audit.record_result("restore", parameters, &result);
+            result
+        }
         Command::Config(args) => commands::config(&args),
         Command::Metrics => Ok(commands::metrics()),
         Command::Doctor(args) => doctor::run(&args, Ok(config), Layers::default()).await,

@@ -96,6 +96,17 @@ impl PublicKeys {
         self.source.pick(id, algorithm).0
     }
 
+    /// Takes the place of other keys: what they know holds until the source is read, which is tried
+    /// now.
+    pub(crate) async fn follow(&self, before: &Self) {
+        if !self.source.is_configured() {
+            return;
+        }
+        let known = before.source.known.lock().unwrap_or_else(PoisonError::into_inner).keys.clone();
+        self.source.known.lock().unwrap_or_else(PoisonError::into_inner).keys = known;
+        self.source.refresh().await;
+    }
+
     #[allow(clippy::disallowed_methods, reason = "it ends by the timeout, and goes on when the asker hangs up")]
     fn read(&self, turn: OwnedMutexGuard<()>) -> JoinHandle<()> {
         let source = Arc::clone(&self.source);
@@ -131,6 +142,11 @@ impl Source {
             _ => Age::Overdue,
         };
         (found, age)
+    }
+
+    /// Without a source, keys that were known by another configuration are trusted no more.
+    fn is_configured(&self) -> bool {
+        self.config.jwks_url.is_some() || self.config.jwks_file.is_some()
     }
 
     async fn refresh(&self) {

@@ -80,6 +80,17 @@ impl Verifier {
         Ok(Self { keys: PublicKeys::new(config.clone())?, secret, config })
     }
 
+    /// A verifier by another configuration. Public keys are read now; when they cannot be, those
+    /// known here go on working.
+    ///
+    /// # Errors
+    /// A sentence, when no TLS client can be made.
+    pub async fn renewed(&self, config: Config) -> Result<Self, String> {
+        let renewed = Self::new(config)?;
+        renewed.keys.follow(&self.keys).await;
+        Ok(renewed)
+    }
+
     /// Checks a token by this machine's clock.
     ///
     /// # Errors

@@ -37,7 +37,7 @@ pub(crate) fn lane(request: &Request) -> Option<ConversationId> {
 
 pub(crate) async fn answer(shared: Arc<Shared>, user: UserId, id: RequestId, request: Request) -> Answer {
     let (name, began) = (request.name(), Instant::now());
-    let answered = match shared.rates.request(&user) {
+    let answered = match shared.live.get().rates.request(&user) {
         Ok(()) => shared.answer(&user, id, request).await,
         Err(refused) => Err(refused),
     };

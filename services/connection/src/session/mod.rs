@@ -86,7 +86,7 @@ async fn begin<'a>(
         server_time: shared.bus.now_ms(),
         ping_interval_ms: shared.config.ping_interval_ms,
         token_expires_at: identity.expires_at,
-        limits: shared.config.limits.clone(),
+        limits: shared.live.get().limits.as_ref().clone(),
     });
     hello::write_out(socket).await;
     Ok(Box::new(run::Session::new(shared, identity, session, position, inbox, joined)))

@@ -5,6 +5,7 @@ pub mod data_dir;
 pub mod durability;
 pub mod embedded;
 mod leftover;
+mod reload;
 mod services;
 mod streams;
 mod welcome;
@@ -13,16 +14,19 @@ use std::{net::SocketAddr, process::ExitCode, time::Duration};
 
 use anyhow::Context;
 use natter_bus::{Bus, definitions};
-use natter_config::Config;
+use natter_config::{Config, Source};
+use natter_connection::Gateway;
 use natter_ids::GatewayId;
 use natter_runtime::{AdminError, Latch, OnEnd, Readiness, Scope, serve_admin, wait_for_stop};
 use natter_telemetry::metrics;
 
 use crate::{
+    audit::Audit,
     cli::{ServeArgs, ServiceName},
     exit, output, tokens,
 };
 use data_dir::DataDir;
+use reload::{Reloader, Running};
 pub use services::sqlite_url;
 use services::{Services, Workshop, unusable};
 
@@ -81,7 +85,7 @@ struct Ending {
 /// What is up once everything is.
 struct Up {
     readiness: Readiness,
-    gateway: Option<SocketAddr>,
+    gateway: Option<Gateway>,
     admin: Option<SocketAddr>,
     workshop: Workshop,
 }
@@ -90,7 +94,7 @@ struct Up {
 ///
 /// # Errors
 /// A sentence, when it cannot start.
-pub async fn run(args: &ServeArgs, mut config: Config) -> anyhow::Result<ExitCode> {
+pub async fn run(args: &ServeArgs, source: Source, mut config: Config) -> anyhow::Result<ExitCode> {
     let services = Services::chosen(&args.services);
     let telemetry = natter_telemetry::init(&config.telemetry, &services.label())?;
     metrics::BUILD_INFO.set(1.0, [env!("CARGO_PKG_VERSION").into(), services.label().into()]);
@@ -98,13 +102,22 @@ pub async fn run(args: &ServeArgs, mut config: Config) -> anyhow::Result<ExitCod
     // Held to the end, when nothing writes into the directory any more.
     let data_dir = config.nats.url.is_none().then(|| DataDir::lock(&config.data_dir)).transpose()?;
     let scopes = Scopes::new();
-    let result = run_parts(&services, &mut config, data_dir.as_ref(), &scopes).await;
+    let (audit, reloader) = (Audit::open(&config)?, Reloader::new(source, &config, telemetry.log_level())?);
+    let current = reloader.current();
+    let result = run_parts(&services, reloader, &mut config, data_dir.as_ref(), &scopes).await;
     if data_dir.is_some() {
         let _ = std::fs::remove_file(tokens::gateway_path(&config));
     }
     tracing::info!("stopping");
-    scopes.stop(connection_grace(&config)).await;
+    let grace = connection_grace(&current.borrow());
+    scopes.stop(grace).await;
     tracing::info!("stopped");
+    let outcome = match &result {
+        Ok(Ending { end: End::Asked, .. }) => Ok(()),
+        Ok(Ending { end: End::Failed(task), .. }) => Err(format!("`{task}` has ended")),
+        Err(error) => Err(format!("{error:#}")),
+    };
+    audit.record("stop", serde_json::json!({ "services": services.label() }), outcome);
     drop(telemetry);
     match result?.end {
         End::Asked => Ok(ExitCode::SUCCESS),
@@ -117,10 +130,12 @@ pub async fn run(args: &ServeArgs, mut config: Config) -> anyhow::Result<ExitCod
 
 async fn run_parts(
     services: &Services,
+    reloader: Reloader,
     config: &mut Config,
     data_dir: Option<&DataDir>,
     scopes: &Scopes,
 ) -> anyhow::Result<Ending> {
+    let current = reloader.current();
     let mut end = std::pin::pin!(async {
         tokio::select! {
             () = wait_for_stop() => End::Asked,
@@ -132,17 +147,27 @@ async fn run_parts(
         end = &mut end => return Ok(Ending { end, _workshop: None, _stopping: None }),
         up = start(services, config, data_dir, scopes) => up?,
     };
+    let running = Running {
+        settings: started.gateway.as_ref().map(|gateway| gateway.settings.clone()),
+        own_auth: data_dir.map(|_| config.auth.clone()),
+    };
+    let cancel = scopes.admin.cancel_token();
+    scopes.admin.spawn("config-reload", OnEnd::StopProcess, reloader.run(running, cancel));
     announce(&started, config, data_dir.is_some())?;
     let end = end.await;
     // Load balancers are told first, and get time to notice: whoever comes meanwhile is served.
     let stopping = started.readiness.latch("stopping");
-    let end = if services.have(ServiceName::Connection) { linger(end, config, scopes).await } else { end };
+    let end = if services.have(ServiceName::Connection) {
+        linger(end, current.borrow().drain_delay_ms, scopes).await
+    } else {
+        end
+    };
     Ok(Ending { end, _workshop: Some(started.workshop), _stopping: Some(stopping) })
 }
 
 /// Goes on for a while after it was asked to stop; not when something vital fails meanwhile.
-async fn linger(end: End, config: &Config, scopes: &Scopes) -> End {
-    let delay = Duration::from_millis(config.connection.drain_delay_ms.into());
+async fn linger(end: End, delay_ms: u32, scopes: &Scopes) -> End {
+    let delay = Duration::from_millis(delay_ms.into());
     if !matches!(end, End::Asked) || delay.is_zero() {
         return end;
     }
@@ -204,7 +229,7 @@ async fn embed(config: &mut Config, data_dir: &DataDir, scopes: &Scopes) -> anyh
 
 /// Tells, on standard output, what is up. Programs read the first lines, up to `ready`.
 fn announce(up: &Up, config: &Config, embedded: bool) -> anyhow::Result<()> {
-    let gateway = up.gateway.map(|address| tokens::gateway_url(config, address));
+    let gateway = up.gateway.as_ref().map(|gateway| tokens::gateway_url(config, gateway.address));
     if let Some(url) = &gateway {
         output::say(&format!("connection {url}"));
     }
@@ -225,7 +250,6 @@ fn announce(up: &Up, config: &Config, embedded: bool) -> anyhow::Result<()> {
 }
 
 /// The gateway closes its sessions at a configured pace; it may take as long as that takes.
-fn connection_grace(config: &Config) -> Duration {
-    let gateway = &config.connection;
+fn connection_grace(gateway: &natter_connection::Config) -> Duration {
     STOP_GRACE + Duration::from_secs((gateway.connections_max / gateway.drain_per_sec.max(1)).into())
 }

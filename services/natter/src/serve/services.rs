@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::Path, time::Duration};
 use anyhow::Context;
 use natter_bus::{Bus, storage_api::Archived};
 use natter_config::{Config, ConfigError};
-use natter_connection::StartError;
+use natter_connection::{Gateway, StartError};
 use natter_runtime::{Readiness, Scope};
 use tokio::{
     runtime::{Builder, Runtime},
@@ -96,7 +96,7 @@ impl Services {
         std::net::TcpListener::bind(address).map(drop).map_err(|error| unusable("connection.listen", address, &error))
     }
 
-    /// Starts the services, the gateway last; returns its address once all are up.
+    /// Starts the services, the gateway last; returns it once all are up.
     ///
     /// # Errors
     /// [`ConfigError`] for the gateway's address; a sentence for anything else.
@@ -106,7 +106,7 @@ impl Services {
         bus: &Bus,
         readiness: &Readiness,
         scopes: &super::Scopes,
-    ) -> anyhow::Result<(Option<SocketAddr>, Workshop)> {
+    ) -> anyhow::Result<(Option<Gateway>, Workshop)> {
         let _all = readiness.latch("services");
         let workshop = Workshop::open()?;
         // A connection of its own: what sessions append does not hold up what delivery reads.
@@ -128,18 +128,18 @@ impl Services {
             workshop.start(async move { Ok(natter_delivery::start(delivery, bus, scope).await?) }).await?;
         }
         if self.have(ServiceName::Connection) {
-            let address = start_gateway(config, bus, &scopes.connection).await?;
-            return Ok((Some(address), workshop));
+            let gateway = start_gateway(config, bus, &scopes.connection).await?;
+            return Ok((Some(gateway), workshop));
         }
         Ok((None, workshop))
     }
 }
 
-async fn start_gateway(config: &Config, bus: &Bus, scope: &Scope) -> anyhow::Result<SocketAddr> {
+async fn start_gateway(config: &Config, bus: &Bus, scope: &Scope) -> anyhow::Result<Gateway> {
     let started =
         natter_connection::start(config.connection.clone(), config.auth.clone(), bus.clone(), scope.clone()).await;
     match started {
-        Ok(gateway) => Ok(gateway.address),
+        Ok(gateway) => Ok(gateway),
         Err(StartError::Listen { address, source }) => Err(unusable("connection.listen", address, &source).into()),
         Err(error) => Err(error.into()),
     }

@@ -1,6 +1,7 @@
 //! The binary, as people and scripts run it: real processes, a real nats-server.
 #![allow(clippy::unwrap_used)]
 
+mod audit;
 mod canary;
 mod chat;
 mod command_line;
@@ -9,5 +10,6 @@ mod durability;
 mod leaf;
 mod nats;
 mod process;
+mod reload;
 mod secrets;
 mod serve;
