@@ -79,6 +79,24 @@ def own_rules(made, binary):
     yield from binaries.repeats(binary, yaml.safe_load((CHART / "values.yaml").read_text()))
 
 
+def rolls(stage, program, folder):
+    """What pods take over by themselves replaces none of them; everything else does."""
+    file = pathlib.Path(folder) / "change.yaml"
+
+    def pods(text):
+        file.write_text(text)
+        rendered, said = stage.render(program, "change", [CHART / "ci" / "minimal.yaml", file])
+        return [each["spec"]["template"] for each in rendered.of("Deployment")] if rendered else said
+
+    before = pods("")
+    for change in ("telemetry: {log: debug}", "connection: {limits: {message_bytes_max: 1024}}"):
+        if pods(f"config: {{{change}}}") != before:
+            yield f"config.{change} replaces pods, which would take it over"
+    for change in ("telemetry: {format: text}", "connection: {limits: {frame_bytes_max: 300000}}", "storage: {gather_ms: 9}"):
+        if pods(f"config: {{{change}}}") == before:
+            yield f"config.{change} replaces no pod, and none would see it"
+
+
 def golden(run, made, version):
     for name in GOLDEN:
         yield from run.same(CHART / "tests" / "golden" / f"{name}.yaml", made[name, version, False].golden)
@@ -120,6 +138,7 @@ def check(run, binary, helms, folder):
     # What Kubernetes does not take as it is has no parts to hold against each other.
     if not faults and not faulty:
         run.step("rules between manifests, and with the binary", own_rules(made, binary))
+        run.step("which changes replace pods", rolls(stage, helms[newest], folder))
         run.step("golden renders", itertools.chain(golden(run, made, newest), notes(run, stage, newest, helms[newest])))
     for version, program in helms.items():
         run.step(f"{len(refusals.cases())} mistakes are refused by {version}", refusals.faults(stage, version, program))

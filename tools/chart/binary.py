@@ -51,6 +51,11 @@ class Binary:
                 return None
         return node
 
+    def live(self):
+        """The keys that a running process takes over."""
+        shown = subprocess.run([self.program, "config"], check=True, capture_output=True, text=True).stdout
+        return set(re.findall(r"^  (\S+)  \(.*↻\)$", shown, re.MULTILINE))
+
     def help(self, *command):
         """The help of a subcommand, or None when there is none."""
         if command not in self.helps:
@@ -177,6 +182,9 @@ def repeats(binary, values):
             ours = ours[part]
         if ours != defaults[section][name]:
             yield f"values.yaml: {'.'.join(place)} is {ours}, and the binary's default is {defaults[section][name]}"
+    listed = re.search(r'"natter.config.live" -}}(.*?){{- end', (CHART / "templates" / "_config.tpl").read_text(), re.DOTALL)
+    for key in sorted(set(listed[1].split()) - binary.live()):
+        yield f"_config.tpl: no pod is replaced for {key}, and the binary does not take it over while it runs"
     for path in (CHART / "templates").rglob("*"):
         for section, name, ours in re.findall(r"\.config\.(\w+)\.(\w+) \| default (\w+)", path.read_text() if path.is_file() else ""):
             if str(defaults[section][name]) != ours:

@@ -81,9 +81,30 @@
 {{- if eq (float64 (int64 .)) (float64 .) }}{{ int64 . }}{{ else }}{{ . }}{{ end -}}
 {{- end -}}
 
-{{/* Changes when a pod must be replaced to see a change of the configuration. */}}
+{{/* Keys that running pods take over by themselves: `natter config` marks them with ↻. */}}
+{{- define "natter.config.live" -}}
+telemetry.log
+connection.connections_max connection.unauthenticated_max connection.drain_delay_ms connection.drain_per_sec
+connection.user_requests_per_sec connection.user_requests_burst
+connection.address_connects_per_sec connection.address_connects_burst
+connection.limits.message_bytes_max connection.limits.group_members_max connection.limits.group_name_bytes_max
+connection.limits.page_items_max connection.limits.presence_users_max
+auth.jwks_url auth.jwks_file auth.algorithms auth.issuer auth.audience auth.leeway_secs auth.jwks_refresh_secs auth.jwks_refetch_min_secs
+{{- end -}}
+
+{{/* Changes when pods must be replaced to see a change of the configuration. */}}
 {{- define "natter.config.checksum" -}}
-{{- include "natter.config" . | sha256sum -}}
+{{- $config := include "natter.config" . | fromJson -}}
+{{- range $path := regexSplit "\\s+" (include "natter.config.live" .) -1 -}}
+{{- $parts := splitList "." $path -}}
+{{- $section := $config -}}
+{{- range initial $parts -}}
+{{- $section = get $section . | default dict -}}
+{{- end -}}
+{{- $_ := unset $section (last $parts) -}}
+{{- end -}}
+{{- if not (get $config.connection "limits") }}{{ $_ := unset $config.connection "limits" }}{{ end -}}
+{{- toJson $config | sha256sum -}}
 {{- end -}}
 
 {{/* How long a gateway takes over its sessions once it is told to stop, in seconds. */}}
