@@ -1,6 +1,6 @@
 //! Everybody shows who they are: an nkey with few rights for each service, TLS on every wire.
 
-use natter_client::{RawConnection, RawOptions};
+use natter_client::{Notification, RawConnection, RawOptions};
 use natter_e2e::{Cluster, Crowd, Device, PATIENCE, token_for, user};
 use natter_ids::DeviceId;
 use natter_protocol::ServerFrame;
@@ -88,7 +88,8 @@ async fn a_renewed_certificate_is_shown_without_a_restart() {
     wait_for("the admin listener to show the renewed certificate", PATIENCE, renewed).await;
     alice.say(&talk, "still here").await;
     assert_eq!(alice.client().stats().sessions, 1, "the session has gone on");
-    cluster.device("alice", 0).await;
+    let other = Device::connect("alice", cluster.client("alice", &[0]));
+    other.find(|next| matches!(next, Notification::CaughtUp(_)).then_some(())).await;
 
     let options = RawOptions::new(cluster.gateway(0).url()).token(token_for("alice"));
     let untrusted = RawConnection::connect(&options).await.unwrap_err();

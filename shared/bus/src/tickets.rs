@@ -1,5 +1,7 @@
 //! Single-use tickets, shared by all gateways.
 
+use async_nats::jetstream::stream::LastRawMessageErrorKind;
+
 use crate::{Bus, subjects};
 
 impl Bus {
@@ -25,15 +27,21 @@ impl Bus {
             return Ok(None);
         }
         let bucket = self.bucket(subjects::TICKETS_BUCKET).await?;
-        let Some(entry) = bucket.entry(id).await.map_err(|error| error.to_string())? else { return Ok(None) };
-        if entry.operation != async_nats::jetstream::kv::Operation::Put {
+        // From the leader: another server may not have yet what a gateway was told a moment ago.
+        let entry = match bucket.stream.get_last_raw_message_by_subject(&format!("{}{id}", bucket.prefix)).await {
+            Ok(entry) => entry,
+            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => return Ok(None),
+            Err(error) => return Err(error.to_string()),
+        };
+        // A ticket that was taken has left a mark in its place.
+        if entry.headers.get("KV-Operation").is_some() {
             return Ok(None);
         }
         // Deleting exactly this revision succeeds for one redeemer only.
-        if bucket.delete_expect_revision(id, Some(entry.revision)).await.is_err() {
+        if bucket.delete_expect_revision(id, Some(entry.sequence)).await.is_err() {
             return Ok(None);
         }
-        Ok(String::from_utf8(entry.value.to_vec()).ok())
+        Ok(String::from_utf8(entry.payload.to_vec()).ok())
     }
 
     pub(crate) async fn bucket(&self, name: &str) -> Result<async_nats::jetstream::kv::Store, String> {
