@@ -54,7 +54,7 @@ class Binary:
     def live(self):
         """The keys that a running process takes over."""
         shown = subprocess.run([self.program, "config"], check=True, capture_output=True, text=True).stdout
-        return set(re.findall(r"^  (\S+)  \(.*↻\)$", shown, re.MULTILINE))
+        return set(re.findall(r"^  (\S+)  \(.*\)  ↻$", shown, re.MULTILINE))
 
     def help(self, *command):
         """The help of a subcommand, or None when there is none."""
