@@ -73,7 +73,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
 
 async fn dispatch(command: Command, source: Source, config: Config) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Serve(args) => serve::run(&args, source, config).await,
+        Command::Serve(args) => Box::pin(serve::run(&args, source, config)).await,
         Command::Chat(args) => chat::run(args, &config).await,
         Command::Replay(args) => replay::run(args, &config).await,
         Command::Canary(args) => canary::run(args, config).await,
