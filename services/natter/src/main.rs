@@ -21,7 +21,7 @@ use audit::Audit;
 use clap::Parser;
 use cli::{Cli, Command};
 use doctor::Layers;
-use natter_config::{Config, Source};
+use natter_config::{Config, ConfigError, Source};
 use serde_json::json;
 
 /// Why this one: `docs/decisions/0010-an-allocator-for-many-threads.md`.
@@ -40,12 +40,6 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {
-    if let Command::Config(args) = &cli.command {
-        return commands::config(args);
-    }
-    if matches!(cli.command, Command::Metrics) {
-        return Ok(commands::metrics());
-    }
     let environment: Vec<_> = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect();
@@ -54,32 +48,22 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     // Every part that speaks TLS uses the same one; nobody installed another before.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let code = match cli.command {
-        // What cannot be loaded is its first finding.
-        Command::Doctor(args) => {
-            let layers = Layers {
-                file: source.overrides.file.as_ref().map(|file| file.display().to_string()),
-                variables: natter_config::variables(&source.environment),
-                flags: source.overrides.values.into_iter().map(|(key, _)| key).collect(),
-            };
-            runtime.block_on(doctor::run(&args, loaded, layers))
-        }
-        command => runtime.block_on(dispatch(command, source, loaded?)),
-    };
+    let code = runtime.block_on(dispatch(cli.command, source, loaded));
     // A thread that waits for the terminal must not keep the process.
     runtime.shutdown_background();
     code
 }
 
-async fn dispatch(command: Command, source: Source, config: Config) -> anyhow::Result<ExitCode> {
+async fn dispatch(command: Command, source: Source, loaded: Result<Config, ConfigError>) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Serve(args) => Box::pin(serve::run(&args, source, config)).await,
-        Command::Chat(args) => chat::run(args, &config).await,
-        Command::Replay(args) => replay::run(args, &config).await,
-        Command::Canary(args) => canary::run(args, config).await,
-        Command::Token(args) => commands::token(&args, &config),
-        Command::Nats(args) => commands::nats(&args, &config).await,
+        Command::Serve(args) => Box::pin(serve::run(&args, source, loaded?)).await,
+        Command::Chat(args) => chat::run(args, &loaded?).await,
+        Command::Replay(args) => replay::run(args, &loaded?).await,
+        Command::Canary(args) => canary::run(args, loaded?).await,
+        Command::Token(args) => commands::token(&args, &loaded?),
+        Command::Nats(args) => commands::nats(&args, &loaded?).await,
         Command::Backup(args) => {
+            let config = loaded?;
             let (audit, folder) = (Audit::open(&config)?, json!({ "folder": args.folder }));
             let result = recovery::backup(&args, config).await;
             audit.record_result("backup", folder, &result);
@@ -87,6 +71,7 @@ async fn dispatch(command: Command, source: Source, config: Config) -> anyhow::R
         }
         Command::Restore(args) => {
             let parameters = json!({ "check": args.check, "from": args.from });
+            let config = loaded?;
             let audit = Audit::open(&config)?;
             let result = recovery::restore(&args, config).await;
             audit.record_result("restore", parameters, &result);
@@ -94,6 +79,7 @@ async fn dispatch(command: Command, source: Source, config: Config) -> anyhow::R
         }
         Command::Config(args) => commands::config(&args),
         Command::Metrics => Ok(commands::metrics()),
-        Command::Doctor(args) => doctor::run(&args, Ok(config), Layers::default()).await,
+        // What cannot be loaded is its first finding.
+        Command::Doctor(args) => doctor::run(&args, loaded, Layers::of(&source)).await,
     }
 }

@@ -4,11 +4,30 @@
 //! attributes hold templates of subjects: the subjects themselves name users and conversations.
 
 use async_nats::HeaderMap;
-use natter_ids::Partition;
+use natter_ids::{Partition, Seq};
 use natter_telemetry::{TRACEPARENT, Trace};
 use tracing::{Span, field::Empty, info_span};
 
 use crate::{LogRecord, Service};
+
+/// The subject of logs, as spans name it.
+const LOG: &str = "chat.{shard}.{conversation}.log";
+
+/// A span with the attributes that all of them have.
+macro_rules! messaging_span {
+    ($(parent: $parent:expr,)? $name:literal, $shown:expr, $kind:literal, $operation:literal, $sort:literal, $($rest:tt)*) => {
+        info_span!(
+            $(parent: $parent,)?
+            $name,
+            otel.name = $shown,
+            otel.kind = $kind,
+            messaging.system = "nats",
+            messaging.operation.name = $operation,
+            messaging.operation.type = $sort,
+            $($rest)*
+        )
+    };
+}
 
 /// The trace of whoever sent a message.
 pub(crate) fn sent_by(headers: &HeaderMap) -> Option<Trace> {
@@ -26,15 +45,8 @@ pub(crate) fn append() -> Span {
     if Trace::current().is_none() {
         return Span::none();
     }
-    info_span!(
-        "append",
-        otel.name = "publish chat.{shard}.{conversation}.log",
-        otel.kind = "producer",
-        messaging.system = "nats",
-        messaging.operation.name = "publish",
-        messaging.operation.type = "send",
-        messaging.destination.template = "chat.{shard}.{conversation}.log",
-    )
+    let shown = format!("publish {LOG}");
+    messaging_span!("append", shown, "producer", "publish", "send", messaging.destination.template = LOG)
 }
 
 /// Asking storage.
@@ -42,29 +54,24 @@ pub(crate) fn ask(request: &'static str) -> Span {
     if Trace::current().is_none() {
         return Span::none();
     }
-    info_span!(
-        "ask",
-        otel.name = format!("request storage.ask.{request}"),
-        otel.kind = "client",
-        messaging.system = "nats",
-        messaging.operation.name = "request",
-        messaging.operation.type = "send",
-        messaging.destination.name = format!("storage.ask.{request}"),
-    )
+    let subject = format!("storage.ask.{request}");
+    let shown = format!("request {subject}");
+    messaging_span!("ask", shown, "client", "request", "send", messaging.destination.name = subject)
 }
 
 /// Answering for storage.
 pub(crate) fn answer(request: &'static str, headers: Option<&HeaderMap>) -> Span {
     let Some(trace) = headers.and_then(sent_by) else { return Span::none() };
-    let span = info_span!(
+    let subject = format!("storage.ask.{request}");
+    let shown = format!("process {subject}");
+    let span = messaging_span!(
         "answer",
+        shown,
+        "server",
+        "process",
+        "process",
         trace_id = Empty,
-        otel.name = format!("process storage.ask.{request}"),
-        otel.kind = "server",
-        messaging.system = "nats",
-        messaging.operation.name = "process",
-        messaging.operation.type = "process",
-        messaging.destination.name = format!("storage.ask.{request}"),
+        messaging.destination.name = subject,
         messaging.consumer.group.name = "storage",
     );
     trace.adopt(&span);
@@ -109,32 +116,30 @@ impl BatchSpans {
 }
 
 fn batch_span(service: Service, partition: Partition, count: usize) -> Span {
-    info_span!(
+    messaging_span!(
         parent: None,
         "batch",
-        otel.name = "process chat.{shard}.{conversation}.log batch",
-        otel.kind = "consumer",
-        messaging.system = "nats",
-        messaging.operation.name = "process",
-        messaging.operation.type = "process",
-        messaging.destination.template = "chat.{shard}.{conversation}.log",
+        format!("process {LOG} batch"),
+        "consumer",
+        "process",
+        "process",
+        messaging.destination.template = LOG,
         messaging.destination.partition.id = %partition,
         messaging.consumer.group.name = service.name(),
         messaging.batch.message_count = count,
     )
 }
 
-fn entry_span(service: Service, partition: Partition, seq: natter_ids::Seq) -> Span {
-    info_span!(
+fn entry_span(service: Service, partition: Partition, seq: Seq) -> Span {
+    messaging_span!(
         parent: None,
         "entry",
+        format!("process {LOG}"),
+        "consumer",
+        "process",
+        "process",
         trace_id = Empty,
-        otel.name = "process chat.{shard}.{conversation}.log",
-        otel.kind = "consumer",
-        messaging.system = "nats",
-        messaging.operation.name = "process",
-        messaging.operation.type = "process",
-        messaging.destination.template = "chat.{shard}.{conversation}.log",
+        messaging.destination.template = LOG,
         messaging.destination.partition.id = %partition,
         messaging.consumer.group.name = service.name(),
         natter.seq = seq,

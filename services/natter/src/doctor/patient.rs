@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use natter_bus::Bus;
-use natter_config::{Config, ConfigError};
+use natter_config::{Config, ConfigError, Source};
 use natter_ids::GatewayId;
 use natter_storage::DatabaseReport;
 use tokio::time::{Instant, sleep, timeout};
@@ -14,11 +14,23 @@ use crate::{
 };
 
 /// Where a configuration comes from.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Layers {
     pub file: Option<String>,
     pub variables: Vec<String>,
     pub flags: Vec<String>,
+}
+
+impl Layers {
+    /// Names only: values may be secrets.
+    pub fn of(source: &Source) -> Self {
+        let Source { overrides, environment } = source;
+        Self {
+            file: overrides.file.as_ref().map(|file| file.display().to_string()),
+            variables: natter_config::variables(environment),
+            flags: overrides.values.iter().map(|(key, _)| key.clone()).collect(),
+        }
+    }
 }
 
 /// What is examined.
