@@ -58,10 +58,10 @@ pub(crate) fn decode(subject: &str, payload: &[u8]) -> Result<(ConversationId, E
     Ok((conversation, entry))
 }
 
-pub(crate) fn record(partition: Partition, message: &jetstream::Message) -> Result<(LogRecord, Seq), String> {
+pub(crate) fn record(partition: Partition, message: &jetstream::Message) -> Result<LogRecord, String> {
     let info = message.info().map_err(|error| error.to_string())?;
     let stored_at = u64::try_from(info.published.unix_timestamp_nanos() / 1_000_000).unwrap_or(0);
     let body = decode(&message.subject, &message.payload);
     let trace = message.headers.as_ref().and_then(spans::sent_by);
-    Ok((LogRecord { partition, seq: info.stream_sequence, stored_at, body, trace }, info.consumer_sequence))
+    Ok(LogRecord { partition, seq: info.stream_sequence, stored_at, body, trace })
 }

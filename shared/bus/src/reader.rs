@@ -2,8 +2,12 @@
 //!
 //! A durable consumer alone promises no order: after a failover or a lost delivery it hands out
 //! newer entries first and the unacknowledged ones later. This reader therefore resets the
-//! consumer (server 2.14, ADR-60) whenever it takes over and whenever a delivery is missing, and
+//! consumer (server 2.14, ADR-60) whenever it takes over and whenever an entry is missing, and
 //! drops whatever it has read before.
+//!
+//! That nothing is missing shows in the log's own numbers. The consumer's count of deliveries
+//! cannot tell: an owner that was frozen and thaws reads the consumer beside its successor for a
+//! moment, each resets it, and the count that starts anew fits either of them by chance.
 
 use std::{future::Future, time::Duration};
 
@@ -11,6 +15,7 @@ use async_nats::jetstream::{
     self,
     consumer::pull,
     context::{ConsumerInfoError, ConsumerInfoErrorKind},
+    stream::RawMessageErrorKind,
 };
 use futures_util::{FutureExt, StreamExt};
 use natter_ids::{Partition, Seq};
@@ -25,13 +30,12 @@ const PULL_EXPIRES: Duration = Duration::from_millis(2_000);
 
 pub(crate) struct PartitionReader {
     partition: Partition,
+    stream: jetstream::stream::Stream<()>,
     consumer: jetstream::consumer::Consumer<pull::Config>,
-    /// `None` from a missing delivery until the consumer is reset.
+    /// `None` from a missing entry until the consumer is reset.
     messages: Option<pull::Stream>,
     /// The last entry handed over.
     last: Seq,
-    /// The consumer's own count, to notice a missing delivery; a reset starts it anew.
-    delivered: u64,
 }
 
 pub(crate) struct Batch {
@@ -62,7 +66,7 @@ impl PartitionReader {
         };
         let last = reset(&mut consumer, after).await?;
         let messages = Some(pull(&consumer).await?);
-        Ok(Self { partition, consumer, messages, last, delivered: 0 })
+        Ok(Self { partition, stream, consumer, messages, last })
     }
 
     /// The last entry handed over, or the one before the first.
@@ -72,7 +76,7 @@ impl PartitionReader {
 
     /// The next entries, in order and without a gap. Waits for the first, then takes what is there.
     ///
-    /// To be called again only once the batch before is done: after a missing delivery the
+    /// To be called again only once the batch before is done: after a missing entry the
     /// consumer goes on behind what was handed over, and counts that as acknowledged.
     pub(crate) async fn next_batch(&mut self, gather: Duration) -> Result<Batch, String> {
         loop {
@@ -111,19 +115,18 @@ impl PartitionReader {
         }
     }
 
-    /// Adds a message to the batch; `false` when a delivery before it is missing.
+    /// Adds a message to the batch; `false` when an entry before it is missing.
     async fn take(&mut self, message: jetstream::Message, batch: &mut Option<Batch>) -> Result<bool, String> {
-        let (record, delivery) = log::record(self.partition, &message)?;
-        if delivery != self.delivered + 1 {
-            return Ok(false);
-        }
-        self.delivered = delivery;
+        let record = log::record(self.partition, &message)?;
         if record.seq <= self.last {
             // It comes again because its acknowledgement was lost.
             if batch.is_none() {
                 message.ack().await.map_err(|error| error.to_string())?;
             }
             return Ok(true);
+        }
+        if record.seq > self.last + 1 && self.next_in_log().await? != Some(record.seq) {
+            return Ok(false);
         }
         self.last = record.seq;
         let batch = batch.get_or_insert_with(|| Batch { records: Vec::new(), ack: message.clone() });
@@ -132,12 +135,21 @@ impl PartitionReader {
         Ok(true)
     }
 
+    /// The number after the last that the log holds an entry under. Others have expired, or were
+    /// left out by a restore.
+    async fn next_in_log(&self) -> Result<Option<Seq>, String> {
+        match self.stream.get_first_raw_message_by_subject(">", self.last + 1).await {
+            Ok(message) => Ok(Some(message.sequence)),
+            Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
     /// Goes on behind what was handed over. The old pull must be gone before: it would take the
     /// first entries after the reset.
     async fn recover(&mut self) -> Result<pull::Stream, String> {
         metrics::CONSUMER_RESETS.add(1, []);
         reset(&mut self.consumer, Some(self.last)).await?;
-        self.delivered = 0;
         pull(&self.consumer).await
     }
 }

@@ -54,7 +54,7 @@ impl LogRange {
             let next = timeout(SILENT, self.messages.next()).await;
             let next = next.map_err(|_| LookupError(format!("it does not hand out what follows {}", self.reached)))?;
             let message = next.ok_or_else(|| LookupError("the reading ended".to_owned()))?.map_err(lookup)?;
-            let (record, _) = log::record(self.partition, &message).map_err(LookupError)?;
+            let record = log::record(self.partition, &message).map_err(LookupError)?;
             self.reached = record.seq;
             if record.seq <= self.upto {
                 records.push(record);

@@ -1,6 +1,9 @@
 //! One replica reads a partition: in order and without a gap, whatever happens to deliveries.
 
-use std::{sync::Mutex, time::Duration};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use natter_ids::Partition;
 
@@ -64,7 +67,8 @@ async fn a_batch_that_is_refused_comes_again_whole() {
     let (_world, bus) = World::new(1).await;
     let (chat, journal) = (direct("a", "b"), Journal::default());
     say_many(&bus, &chat, 10).await;
-    let worker = Worker { replica: "r1", journal: journal.clone(), pace: Duration::ZERO, refuse: Mutex::new(3) };
+    let worker =
+        Worker { replica: "r1", journal: journal.clone(), pace: Duration::ZERO, refuse: Arc::new(Mutex::new(3)) };
     let replica = Replica::run(&bus, worker);
     say_many(&bus, &chat, 10).await;
     done(&journal, 20).await;
@@ -131,5 +135,32 @@ async fn somebody_else_reading_the_consumer_leaves_no_gap() {
     drop(thief);
     say_many(&bus, &chat, 5).await;
     done(&journal, 215).await;
+    replica.leave().await;
+}
+
+/// What a frozen owner meets when it thaws: its successor has reset the consumer and has taken
+/// exactly as many entries as the old one had, so that the next delivery has the number it waits for.
+#[tokio::test]
+async fn a_successor_that_took_as_many_leaves_no_gap() {
+    use futures_util::TryStreamExt;
+
+    let (world, bus) = World::new(1).await;
+    let (chat, journal, refuse) = (direct("a", "b"), Journal::default(), Arc::new(Mutex::new(u32::MAX)));
+    let stream = world.raw().await.get_stream("CHAT-0").await.unwrap();
+    let mut consumer: async_nats::jetstream::consumer::PullConsumer = stream.get_consumer("delivery").await.unwrap();
+    say_many(&bus, &chat, 5).await;
+    let worker = Worker { replica: "r1", journal: journal.clone(), pace: Duration::ZERO, refuse: Arc::clone(&refuse) };
+    let replica = Replica::run(&bus, worker);
+    wait_until("a refused batch", async || journal.of(ONLY).contains(&("r1", Step::Entry(5, true)))).await;
+    // As long as the batch is refused nobody pulls again.
+    wait_until("the end of the pull", async || stream.consumer_info("delivery").await.unwrap().num_waiting == 0).await;
+    say_many(&bus, &chat, 10).await;
+    consumer.reset(Some(6)).await.unwrap();
+    let taken: Vec<_> =
+        consumer.fetch().max_messages(5).messages().await.unwrap().map_err(drop).try_collect().await.unwrap();
+    let taken: Vec<_> = taken.iter().map(|message| message.info().unwrap().stream_sequence).collect();
+    assert_eq!(taken, [6, 7, 8, 9, 10]);
+    *refuse.lock().unwrap() = 0;
+    done(&journal, 15).await;
     replica.leave().await;
 }

@@ -102,7 +102,7 @@ pub struct Worker {
     /// How long a batch takes.
     pub pace: Duration,
     /// How often a batch is refused before it is done.
-    pub refuse: Mutex<u32>,
+    pub refuse: Arc<Mutex<u32>>,
 }
 
 impl PartitionWorker for Worker {
@@ -148,7 +148,7 @@ pub struct Replica {
 
 impl Replica {
     pub fn start(bus: &Bus, replica: &'static str, journal: &Journal, pace: Duration) -> Self {
-        let worker = Worker { replica, journal: journal.clone(), pace, refuse: Mutex::new(0) };
+        let worker = Worker { replica, journal: journal.clone(), pace, refuse: Arc::default() };
         Self::run(bus, worker)
     }
 
