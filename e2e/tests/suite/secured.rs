@@ -25,6 +25,7 @@ async fn every_service_does_with_its_own_rights() {
     let bob = Device::connect("bob", cluster.client("bob", &[0]).position(position));
     bob.hears(["while you were away"]).await;
     a_ticket_is_redeemed(&cluster).await;
+    the_canary_trusts_only_whom_it_is_told_to(&cluster).await;
 
     let crowd = Crowd::gather(&cluster, 6, 4.0).await;
     crowd.hears_more(5).await;
@@ -57,6 +58,21 @@ async fn every_service_does_with_its_own_rights() {
     }
     let denied = [cluster.nats().lines_with("permissions violation").await, cluster.log_lines_with("ermissions")];
     assert_eq!(denied.concat(), [""; 0]);
+}
+
+async fn the_canary_trusts_only_whom_it_is_told_to(cluster: &Cluster) {
+    let ca_file = cluster.folder().join("trusted.pem");
+    std::fs::write(&ca_file, cluster.ca().unwrap()).unwrap();
+    for (trusted, works) in [(Some(ca_file), true), (None, false)] {
+        let mut command = cluster.natter();
+        command.args(["canary", "--once", "--url", &cluster.gateway(0).url(), "--url", &cluster.gateway(1).url()]);
+        command.args(trusted.iter().flat_map(|file| ["--ca-file", file.to_str().unwrap()]));
+        command.args(["--timeout", if works { "20s" } else { "2s" }]);
+        let ended = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+        let said = String::from_utf8_lossy(&[ended.stdout, ended.stderr].concat()).into_owned();
+        assert_eq!(ended.status.success(), works, "{said}");
+        assert!(works || said.contains("certificate"), "{said}");
+    }
 }
 
 async fn a_ticket_is_redeemed(cluster: &Cluster) {

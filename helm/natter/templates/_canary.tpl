@@ -5,6 +5,9 @@
 {{- range .root.Values.canary.urls | default (list $gateway $gateway) -}}
 {{- $args = concat $args (list "--url" .) -}}
 {{- end -}}
+{{- with .root.Values.canary.caFile -}}
+{{- $args = concat $args (list "--ca-file" .) -}}
+{{- end -}}
 {{- if .root.Values.canary.tokens.existingSecret -}}
 {{- range .root.Values.canary.tokens.keys -}}
 {{- $args = concat $args (list "--token-file" (printf "/etc/natter/tokens/%s" .)) -}}

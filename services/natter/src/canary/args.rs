@@ -37,6 +37,10 @@ pub struct Args {
     /// them, tokens are made as by `natter token`.
     #[arg(long = "token-file", value_name = "FILE")]
     pub token_files: Vec<PathBuf>,
+    /// Trust only gateways with certificates of these, in a PEM file; without it, as browsers do.
+    /// Read again for each connection.
+    #[arg(long, value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
     /// How often each of the two writes.
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = humantime::parse_duration)]
     pub every: Duration,

@@ -1,6 +1,6 @@
 //! One of the pair: a device at one gateway.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use futures_util::FutureExt;
 use natter_client::{Client, DisconnectReason, Fatal, Notification, RequestError, SendError, TokenSource};
@@ -9,9 +9,11 @@ use natter_protocol::Change;
 use tokio::time::{Instant, timeout};
 
 use super::{
+    Args,
     ledger::Ledger,
     stage::{Failure, Stage},
 };
+use crate::tokens;
 
 /// The canary is one client: it may try again soon.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
@@ -34,6 +36,7 @@ pub struct Device {
     peer: UserId,
     pub gateway: String,
     token: TokenSource,
+    ca_file: Option<PathBuf>,
     limit: Duration,
     id: DeviceId,
     client: Option<Client>,
@@ -47,14 +50,16 @@ pub struct Device {
 }
 
 impl Device {
-    pub fn new(users: [&UserId; 2], gateway: String, token: TokenSource, limit: Duration, ledger: Ledger) -> Self {
+    /// The first of the users, who writes to the second; `gateway` is where.
+    pub fn new(users: [&UserId; 2], gateway: String, token: TokenSource, args: &Args, ledger: Ledger) -> Self {
         let [user, peer] = users.map(Clone::clone);
         Self {
             user,
             peer,
             gateway,
             token,
-            limit,
+            ca_file: args.ca_file.clone(),
+            limit: args.timeout,
             id: DeviceId::random(),
             client: None,
             state: State::Away(None),
@@ -70,15 +75,15 @@ impl Device {
         if self.client.is_some() {
             return Ok(false);
         }
-        let built = Client::builder([self.gateway.clone()], self.token.clone())
+        let builder = Client::builder([self.gateway.clone()], self.token.clone())
             .device(self.id.clone())
             .position(self.position.clone())
             .connect_timeout(self.limit)
             .send_deadline(self.limit)
             .request_timeout(self.limit)
-            .backoff(BACKOFF.0, BACKOFF.1)
-            .connect();
-        self.client = Some(built.map_err(|error| self.failure(Stage::Connect, error))?);
+            .backoff(BACKOFF.0, BACKOFF.1);
+        let built = tokens::trusting(builder, self.ca_file.as_deref()).and_then(|builder| Ok(builder.connect()?));
+        self.client = Some(built.map_err(|error| self.failure(Stage::Connect, format!("{error:#}")))?);
         (self.state, self.repeats) = (State::Away(None), 0);
         Ok(true)
     }

@@ -10,7 +10,7 @@ mod tell;
 
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
-use natter_client::{TokenError, TokenSource};
+use natter_client::{Client, TokenError, TokenSource};
 use natter_config::{Config, ConfigError};
 use natter_ids::UserId;
 use natter_runtime::{Readiness, Scope, serve_admin, wait_for_stop};
@@ -37,6 +37,10 @@ pub async fn run(args: Args, config: Config) -> anyhow::Result<ExitCode> {
         let (flag, reason) = said.split_once(": ").unwrap_or(("canary", &said));
         return Err(ConfigError::key(flag, reason).into());
     }
+    // Once now, so that a file that cannot be used is told at once.
+    let trusting =
+        tokens::trusting(Client::builder([""; 0], TokenSource::from_fn(|| Ok(String::new()))), args.ca_file.as_deref());
+    drop(trusting?);
     let mut pair = pair(&args, &config)?;
     if args.once {
         let code = once::run(&mut pair).await;
@@ -85,7 +89,7 @@ fn pair(args: &Args, config: &Config) -> anyhow::Result<Pair> {
         let users = [&args.pair[number], &args.pair[1 - number]];
         let token = token(args.token_files.get(number), config, users[0])?;
         let ledger = Ledger::new(format!("{run}{}", ["b", "a"][number]));
-        anyhow::Ok(Device::new(users, gateways[number].clone(), token, args.timeout, ledger))
+        anyhow::Ok(Device::new(users, gateways[number].clone(), token, args, ledger))
     };
     Ok(Pair::new([device(0)?, device(1)?], args.timeout))
 }
