@@ -61,25 +61,6 @@ pub(crate) fn answered(request: &'static str, began: Instant, refusal: Option<Er
     }
 }
 
-/// The way of an event to one device: from the inbox until it is written to the socket.
-pub(crate) fn push_span(trace: Option<&Trace>) -> Option<Span> {
-    let trace = trace?;
-    let span = info_span!(
-        parent: None,
-        "push",
-        trace_id = Empty,
-        otel.name = "process user.{user}.inbox",
-        otel.kind = "consumer",
-        messaging.system = "nats",
-        messaging.operation.name = "process",
-        messaging.operation.type = "process",
-        messaging.destination.template = "user.{user}.inbox",
-        network.protocol.name = Transport::WebSocket.name(),
-    );
-    trace.adopt(&span);
-    Some(span)
-}
-
 /// A refusal leaves its code with the answer, for [`observe`].
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RefusedWith(pub(crate) ErrorCode);
@@ -158,7 +139,7 @@ pub(crate) struct OnItsWay {
 impl OnItsWay {
     pub(crate) fn new(shared: &Arc<Shared>, stored_at: Option<u64>, trace: Option<&Trace>) -> Self {
         let age = stored_at.map(|at| std::time::Duration::from_millis(shared.bus.now_ms().saturating_sub(at)));
-        Self { accepted: age.and_then(|age| Instant::now().checked_sub(age)), _span: push_span(trace) }
+        Self { accepted: age.and_then(|age| Instant::now().checked_sub(age)), _span: trace.map(natter_bus::push_span) }
     }
 
     /// The socket has taken it.

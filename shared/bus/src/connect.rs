@@ -4,39 +4,22 @@ use std::{sync::Arc, time::Duration};
 
 use async_nats::jetstream;
 use natter_ids::{GatewayId, Partition};
-use natter_telemetry::metrics;
 use tokio::{
     runtime::{Builder, Runtime},
     sync::broadcast,
 };
 
-use crate::{Config, clock::Clock, pulse::Pulse, subjects};
+use crate::{
+    Config,
+    clock::Clock,
+    link::{Link, LinkEvent},
+    pulse::Pulse,
+    subjects,
+};
 
 /// The oldest server that works: 2.14 brought what delivery and storage read the log with, and 2.14.3 is
 /// the first without known holes.
 const SERVER_MIN: (i64, i64, i64) = (2, 14, 3);
-
-/// What happened to the connection. Whoever depends on live messages must assume that some were
-/// lost, because core NATS keeps none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LinkEvent {
-    /// The connection broke.
-    Lost,
-    /// The connection is back.
-    Restored,
-    /// A subscription of this process was too slow and messages were dropped.
-    Dropped,
-}
-
-impl LinkEvent {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Lost => "lost",
-            Self::Restored => "restored",
-            Self::Dropped => "dropped",
-        }
-    }
-}
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
@@ -81,7 +64,7 @@ pub(crate) struct Shared {
     pub(crate) archived: crate::archived::ArchivedWatch,
     pub(crate) clock: Clock,
     pub(crate) last_seen: tokio::sync::OnceCell<jetstream::kv::Store>,
-    link: broadcast::Sender<LinkEvent>,
+    link: Arc<Link>,
     pulse: Pulse,
     _wire: Wire,
 }
@@ -136,7 +119,7 @@ impl Bus {
     /// [`ConnectError`] when the configuration cannot work. A server that is down is waited for.
     pub async fn connect(config: &Config, instance: GatewayId) -> Result<Self, ConnectError> {
         let url = config.url.clone().ok_or(ConnectError::NoUrl)?;
-        let (link, _) = broadcast::channel(16);
+        let link = Arc::new(Link::new());
         let pulse = Pulse::new();
         let options = options(config, &instance, link.clone(), pulse.clone()).await?;
         let addresses: Vec<String> = url.split(',').map(|address| address.trim().to_owned()).collect();
@@ -218,7 +201,7 @@ impl Bus {
 async fn options(
     config: &Config,
     instance: &GatewayId,
-    link: broadcast::Sender<LinkEvent>,
+    link: Arc<Link>,
     pulse: Pulse,
 ) -> Result<async_nats::ConnectOptions, ConnectError> {
     let choice = pulse.clone();
@@ -245,25 +228,14 @@ async fn options(
         }))
 }
 
-fn note_event(link: &broadcast::Sender<LinkEvent>, pulse: &Pulse, event: &async_nats::Event) {
+fn note_event(link: &Link, pulse: &Pulse, event: &async_nats::Event) {
     match event {
-        async_nats::Event::Disconnected => tell(link, LinkEvent::Lost),
+        async_nats::Event::Disconnected => link.tell(LinkEvent::Lost),
         async_nats::Event::Connected => {
             pulse.restored();
-            tell(link, LinkEvent::Restored);
+            link.tell(LinkEvent::Restored);
         }
-        async_nats::Event::SlowConsumer(_) => tell(link, LinkEvent::Dropped),
+        async_nats::Event::SlowConsumer(_) => link.tell(LinkEvent::Dropped),
         other => tracing::warn!(event = %other, "NATS connection event"),
     }
-}
-
-/// Counts, logs and passes on what happened to the connection.
-pub(crate) fn tell(link: &broadcast::Sender<LinkEvent>, seen: LinkEvent) {
-    metrics::NATS_LINK_EVENTS.add(1, [seen.name().into()]);
-    metrics::NATS_CONNECTED.set(i64::from(seen != LinkEvent::Lost));
-    if seen != LinkEvent::Restored {
-        tracing::warn!(?seen, "the connection to NATS lost messages or broke");
-    }
-    // Nobody listening is fine: not every service depends on live messages.
-    let _ = link.send(seen);
 }

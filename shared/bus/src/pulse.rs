@@ -22,12 +22,9 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use natter_telemetry::metrics;
 use rand::seq::IteratorRandom;
-use tokio::{
-    sync::broadcast,
-    time::{self, Instant},
-};
+use tokio::time::{self, Instant};
 
-use crate::connect::{LinkEvent, tell};
+use crate::link::{Link, LinkEvent};
 
 const EVERY: Duration = Duration::from_secs(2);
 /// How often a message is waited for, each time for a second. Several waits instead of a long one:
@@ -79,7 +76,7 @@ impl Pulse {
     }
 
     /// Sends, listens and, when nothing comes, connects anew; without end.
-    pub(crate) async fn watch(self, client: Client, link: broadcast::Sender<LinkEvent>) {
+    pub(crate) async fn watch(self, client: Client, link: Arc<Link>) {
         let own = client.new_inbox();
         let Ok(mut echoes) = client.subscribe(own.clone()).await else { return };
         let connected = || client.connection_state() == State::Connected;
@@ -101,7 +98,7 @@ impl Pulse {
             } else {
                 continue;
             }
-            tell(&link, LinkEvent::Lost);
+            link.tell(LinkEvent::Lost);
             if client.force_reconnect().await.is_err() {
                 return;
             }

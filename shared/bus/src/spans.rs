@@ -78,6 +78,23 @@ pub(crate) fn answer(request: &'static str, headers: Option<&HeaderMap>) -> Span
     span
 }
 
+/// The way of an event to one device: from the inbox until it is written to the socket.
+pub fn push(trace: &Trace) -> Span {
+    let span = messaging_span!(
+        parent: None,
+        "push",
+        "process user.{user}.inbox",
+        "consumer",
+        "process",
+        "process",
+        trace_id = Empty,
+        messaging.destination.template = "user.{user}.inbox",
+        network.protocol.name = "websocket",
+    );
+    trace.adopt(&span);
+    span
+}
+
 /// The spans of a batch of entries that a service works on: one of each recorded entry, in the
 /// trace of its message, and one of the batch, in a trace of its own. They link to each other.
 pub(crate) struct BatchSpans {
