@@ -25,8 +25,6 @@ NOT_PROVOKED = {
     "natter_storage_log_behind_total": "a NATS that was put back",
     "natter_reconciler_divergent_entries_total": "a log that was changed by hand",
     "natter_consumers_made_anew_total": "a consumer that was deleted",
-    "natter_config_reloads_total": "see load(): a binary that does not read its configuration again",
-    "natter_config_loaded_timestamp_seconds": "the same",
 }
 # Panels of what must not happen may be empty; every other one has to show something.
 FAILURES = re.compile(r'outcome(!=|=~)|> 0$|ALERTS')
@@ -119,8 +117,7 @@ class Deployment:
             raise RuntimeError(f"the replay failed:\n{(self.folder / 'replay.log').read_text()[-2000:]}")
         silent.join()
         self.ask_too_often()
-        if self.ask("natter_config_loaded_timestamp_seconds"):
-            self.process.send_signal(signal.SIGHUP)
+        self.process.send_signal(signal.SIGHUP)
         # Once more for rates, and for the rules that are evaluated after that.
         scraped = time.time()
         until("rules to be evaluated", lambda: self.ask(f"min(timestamp(natter_build_info)) > {scraped + 3}"), self.folder)
