@@ -15,6 +15,7 @@ mod process;
 mod report;
 mod socket;
 mod talk;
+mod tracing;
 mod usage;
 
 use std::io::Write;
@@ -53,6 +54,9 @@ pub async fn run(options: Options) -> Result<()> {
     }
     if options.wants(Measure::Idle) {
         rows.extend(idle(&plan).await?);
+    }
+    if options.wants(Measure::Tracing) {
+        rows.extend(tracing::measure(&plan).await?);
     }
     let table = report::table(&rows);
     writeln!(std::io::stdout(), "\n{machine}\n{table}")?;

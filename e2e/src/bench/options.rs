@@ -30,6 +30,8 @@ pub enum Measure {
     Drain,
     /// Memory of idle connections.
     Idle,
+    /// What sending traces and metrics costs.
+    Tracing,
 }
 
 impl Options {
@@ -59,6 +61,10 @@ pub struct Plan {
     pub window: Duration,
     /// Messages per second at which latency is measured.
     pub rates: Vec<u32>,
+    /// How often a deployment with a collector and one without take turns.
+    pub tracing_rounds: usize,
+    /// Messages per second meanwhile.
+    pub tracing_rate: u32,
     /// Devices that return with a backlog.
     pub drain_devices: usize,
     /// Messages that each of them missed.
@@ -78,6 +84,8 @@ impl Plan {
             warm_up: Duration::from_secs(3),
             window: Duration::from_secs(10),
             rates: vec![1_000, 5_000],
+            tracing_rounds: 9,
+            tracing_rate: 4_000,
             drain_devices: 1_000,
             drain_messages: 100,
             idle_connections: 10_000,
@@ -88,6 +96,7 @@ impl Plan {
     fn quick() -> Self {
         Self {
             rounds: 1,
+            tracing_rounds: 1,
             users: 200,
             warm_up: Duration::from_secs(1),
             window: Duration::from_secs(3),
@@ -108,9 +117,10 @@ mod tests {
     fn groups_are_chosen_by_name() {
         let parse = |args: &[&str]| Options::try_parse_from([&["natter-bench"], args].concat());
         let chosen = parse(&["--only", "drain,idle", "--quick"]).map(|options| {
-            [Measure::Throughput, Measure::Latency, Measure::Drain, Measure::Idle].map(|measure| options.wants(measure))
+            [Measure::Throughput, Measure::Latency, Measure::Drain, Measure::Idle, Measure::Tracing]
+                .map(|measure| options.wants(measure))
         });
-        assert!(matches!(chosen, Ok([false, false, true, true])));
+        assert!(matches!(chosen, Ok([false, false, true, true, false])));
         assert!(matches!(parse(&[]).map(|options| options.wants(Measure::Latency)), Ok(true)));
         assert!(parse(&["--only", "nonsense"]).is_err());
     }

@@ -107,6 +107,18 @@ impl Natter {
     /// # Errors
     /// The binary is missing or does not become ready; the error ends with what it logged last.
     pub async fn start() -> Result<Self> {
+        Self::start_with(&[]).await
+    }
+
+    /// Starts one that sends traces and metrics to a collector.
+    ///
+    /// # Errors
+    /// As for [`Natter::start`].
+    pub async fn start_telling(collector: &str) -> Result<Self> {
+        Self::start_with(&[("NATTER_TELEMETRY__OTLP_ENDPOINT", collector)]).await
+    }
+
+    async fn start_with(variables: &[(&str, &str)]) -> Result<Self> {
         let binary = natter_binary()?;
         let nats = Nats::start().await?;
         let folder = tempfile::tempdir().context("no temporary folder")?;
@@ -115,6 +127,7 @@ impl Natter {
         ensure!(apply.status.success(), "`natter nats apply` failed: {}", String::from_utf8_lossy(&apply.stderr));
         let mut child = command(&binary, folder.path(), &nats.url)
             .args(["serve", "--listen", "127.0.0.1:0"])
+            .envs(variables.iter().copied())
             .stderr(std::fs::File::create(folder.path().join(LOG))?)
             .spawn()?;
         let mut output = BufReader::new(child.stdout.take().context("no output")?).lines();
