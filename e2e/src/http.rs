@@ -11,7 +11,7 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 use natter_ids::{ClientId, ConversationId, Position};
-use natter_protocol::{AcceptedView, BacklogPage, ErrorBody, HistoryPage, PresencePage, TicketGrant};
+use natter_protocol::{AcceptedView, BacklogPage, ErrorBody, HistoryPage, PresencePage, ServerFrame, TicketGrant};
 use serde::de::DeserializeOwned;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -206,6 +206,14 @@ impl Http {
     pub async fn presence(&self, users: &[&str]) -> Result<PresencePage, ErrorBody> {
         let query: Vec<_> = users.iter().map(|user| format!("user={}", escaped(user))).collect();
         self.get(&format!("/v1/presence?{}", query.join("&"))).await.read()
+    }
+
+    /// Any request of the protocol, posted.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub async fn ask(&self, request: &str) -> Result<ServerFrame, ErrorBody> {
+        self.post("/v1/requests", Some(request)).await.read()
     }
 
     /// A ticket to connect with.

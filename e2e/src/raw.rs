@@ -183,6 +183,8 @@ fn answers(frame: &ServerFrame, request: RequestId) -> bool {
         | ServerFrame::Conversation { id, .. }
         | ServerFrame::Conversations { id, .. }
         | ServerFrame::Members { id, .. }
+        | ServerFrame::Invite { id, .. }
+        | ServerFrame::Invites { id, .. }
         | ServerFrame::History { id, .. }
         | ServerFrame::Presence { id, .. }
         | ServerFrame::Refreshed { id, .. } => *id == request,

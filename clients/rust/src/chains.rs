@@ -65,7 +65,7 @@ impl Chains {
 
     /// Judges an event; only [`Verdict::Next`] is remembered.
     pub fn judge(&mut self, event: &Event, user: Option<&UserId>) -> Verdict {
-        let admitted = || user.is_some_and(|user| event.entry.change.admits(user));
+        let admitted = || user.is_some_and(|user| event.entry.change.admits(&event.entry.sender, user));
         self.follow(&event.conversation, event.seq, event.prev, admitted)
     }
 

@@ -32,6 +32,7 @@ mod driver;
 mod error;
 #[cfg(test)]
 mod fake;
+mod groups;
 mod intake;
 mod notification;
 mod options;

@@ -7,7 +7,7 @@ use natter_protocol::{
 
 use crate::{Client, RequestError};
 
-type Result<T> = std::result::Result<T, RequestError>;
+pub(crate) type Result<T> = std::result::Result<T, RequestError>;
 
 impl Client {
     /// Opens the direct conversation with a user, or finds it.
@@ -120,14 +120,14 @@ impl Client {
     }
 }
 
-fn conversation(frame: ServerFrame) -> Result<ConversationView> {
+pub(crate) fn conversation(frame: ServerFrame) -> Result<ConversationView> {
     match frame {
         ServerFrame::Conversation { conversation, .. } => Ok(conversation),
         _ => Err(RequestError::UnexpectedAnswer),
     }
 }
 
-fn accepted(frame: ServerFrame) -> Result<Seq> {
+pub(crate) fn accepted(frame: ServerFrame) -> Result<Seq> {
     match frame {
         ServerFrame::Accepted { seq, .. } => Ok(seq),
         _ => Err(RequestError::UnexpectedAnswer),

@@ -28,6 +28,7 @@ mod clocks;
 mod conversation;
 mod drain;
 mod frames;
+mod groups;
 mod handshake;
 mod http;
 mod idempotency;

@@ -23,6 +23,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::{
     gate::Identity,
+    http_requests::requests,
     observe::{RefusedWith, observe},
     server::{Peer, Place, Shared},
     upgrade::{bearer_of, upgrade},
@@ -92,6 +93,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/conversations/{conversation}/history", get(history))
         .route("/v1/conversations/{conversation}/messages", post(send))
         .route("/v1/presence", get(presence))
+        .route("/v1/requests", post(requests))
         .fallback(|| async { Refused::from(ErrorCode::NotFound) })
         .method_not_allowed_fallback(|| async { Refused::from(ErrorCode::NotFound) })
         .layer(DefaultBodyLimit::max(body_max))
@@ -139,7 +141,7 @@ pub(crate) fn check_address(shared: &Shared, request: &Request) -> Result<(), Re
 }
 
 /// Whoever shows a valid token; counts against their rate.
-pub(crate) struct Caller(Identity);
+pub(crate) struct Caller(pub(crate) Identity);
 
 impl FromRequestParts<Arc<Shared>> for Caller {
     type Rejection = Refused;

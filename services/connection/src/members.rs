@@ -57,16 +57,40 @@ impl Members {
             return Ok(archived.and_then(|reply| reply.role).map(|role| Member { role, fence: 0 }));
         };
         match entry.change {
-            // Whoever is added anew is a plain member, whatever they were before.
-            Change::MemberAdded { .. } => Ok(Some(Member { role: Role::Member, fence })),
+            // Whoever comes in anew is a plain member, whatever they were before.
+            Change::MemberAdded { .. } | Change::MemberJoined { .. } => Ok(Some(Member { role: Role::Member, fence })),
+            // They may have gone while somebody gave them the role: the archive tells.
+            Change::RoleChanged { .. } => {
+                let asked = Membership { user: user.clone(), conversation: conversation.clone(), at_least: fence };
+                let reply = self.bus.ask(&asked).await.map_err(refusal)?;
+                Ok(reply.and_then(|reply| reply.role).map(|role| Member { role, fence }))
+            }
             _ => Ok(None),
+        }
+    }
+
+    /// On what an append of somebody who is no member is fenced: 0 when the log holds nothing of theirs.
+    pub(crate) async fn fence(&self, conversation: &ConversationId, user: &UserId) -> Result<Seq, ErrorBody> {
+        let last = self.bus.last_member_entry(conversation, user).await.map_err(unavailable)?;
+        Ok(last.map_or(0, |(fence, _)| fence))
+    }
+
+    /// Whether the user is barred, as of everything accepted so far.
+    pub(crate) async fn is_banned(&self, conversation: &ConversationId, user: &UserId) -> Result<bool, ErrorBody> {
+        let last = self.bus.last_member_entry(conversation, user).await.map_err(unavailable)?;
+        match last {
+            Some((_, entry)) => Ok(matches!(entry.change, Change::MemberBanned { .. })),
+            None => {
+                let asked = Membership { user: user.clone(), conversation: conversation.clone(), at_least: 0 };
+                Ok(self.bus.ask(&asked).await.map_err(refusal)?.is_some_and(|reply| reply.banned))
+            }
         }
     }
 
     /// Whether the user was a member once and is none any more, as of everything accepted so far.
     pub(crate) async fn is_gone(&self, conversation: &ConversationId, user: &UserId) -> Result<bool, ErrorBody> {
         let last = self.bus.last_member_entry(conversation, user).await.map_err(unavailable)?;
-        Ok(last.is_some_and(|(_, entry)| !matches!(entry.change, Change::MemberAdded { .. })))
+        Ok(last.is_some() && self.member_now(conversation, user).await?.is_none())
     }
 
     /// What the archive says, once it is as far as the log was when asked.

@@ -1,4 +1,4 @@
-//! Appending to conversations: messages, beginnings, changes of members.
+//! Appending to conversations: messages, and beginnings.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,11 +7,12 @@ use natter_bus::{
     storage_api::{FindMessage, FoundMessage, MembershipReply},
 };
 use natter_ids::{ClientId, ConversationId, Seq, UserId};
-use natter_protocol::{Change, ConversationView, Entry, ErrorBody, ErrorCode, Role};
+use natter_protocol::{Change, ConversationView, Entry, ErrorBody, ErrorCode, Limits, Role};
 use natter_telemetry::metrics;
 
 use crate::{
     members::{Member, not_a_member, refusal, unavailable},
+    rights::Needs,
     server::Shared,
 };
 
@@ -52,7 +53,8 @@ impl Shared {
         }
         let entry =
             Entry { sender: user.clone(), client_id: Some(client_id), time: now, change: Change::Message { text } };
-        let stored = self.append_as_member(conversation, &entry, None).await?;
+        let needs = self.needs_to_write(user, conversation).await?;
+        let stored = self.append_as_member(conversation, &entry, needs).await?;
         if !stored.repeat {
             return Ok(Accepted { seq: stored.seq, time: now });
         }
@@ -77,19 +79,21 @@ impl Shared {
         self.bus.ask(&FindMessage { conversation, sender, client_id, at_least }).await.map_err(refusal)
     }
 
-    /// Appends an entry of a member, if they are one when the log takes it.
-    async fn append_as_member(
+    /// Appends an entry of a member, if they are one, and what is needed, when the log takes it.
+    pub(crate) async fn append_as_member(
         &self,
         conversation: &ConversationId,
         entry: &Entry,
-        role: Option<Role>,
+        needs: Needs,
     ) -> Result<Stored, ErrorBody> {
         let user = &entry.sender;
         let mut member = self.members.member(conversation, user).await?;
+        if needs.check(member.role).is_err() {
+            // They may have got the role through another gateway.
+            member = self.look_again(conversation, user, 0).await?;
+        }
         for attempt in 0..FENCE_TRIES {
-            if role.is_some_and(|role| role != member.role) {
-                return Err(ErrorCode::NotAllowed.into());
-            }
+            needs.check(member.role)?;
             let fence = Fence::Member { user, seq: member.fence };
             match self.bus.append(Append { conversation, entry, fence }).await {
                 Ok(stored) => return Ok(stored),
@@ -128,14 +132,7 @@ impl Shared {
         mut members: Vec<UserId>,
     ) -> Result<ConversationView, ErrorBody> {
         let limits = Arc::clone(&self.live.get().limits);
-        if name.len() > limits.group_name_bytes_max as usize {
-            return Err(too_large("group_name_bytes_max", limits.group_name_bytes_max, "The name of a group", "bytes"));
-        }
-        if name.chars().any(char::is_control) {
-            return Err(
-                ErrorBody::new(ErrorCode::Malformed).because("The name of a group holds no control characters.")
-            );
-        }
+        check_name(&name, &limits)?;
         members.push(user.clone());
         members.sort();
         members.dedup();
@@ -160,8 +157,7 @@ impl Shared {
             Ok(stored) => {
                 let role = if conversation.is_direct() { Role::Member } else { Role::Owner };
                 self.members.begun(&conversation, user, role).await;
-                let begun =
-                    MembershipReply { role: Some(role), fence: 0, members: 0, name: None, last_seq: stored.seq };
+                let begun = MembershipReply { role: Some(role), last_seq: stored.seq, ..MembershipReply::default() };
                 view(user, conversation, begun, &entry.change)
             }
             Err(AppendError::FenceMoved) => {
@@ -177,80 +173,6 @@ impl Shared {
             Err(error) => Err(append_refusal(&error)),
         }
     }
-
-    /// Adds a user to a group.
-    pub(crate) async fn add_member(
-        &self,
-        user: &UserId,
-        group: &ConversationId,
-        added: UserId,
-    ) -> Result<Accepted, ErrorBody> {
-        let Some(found) = self.group_of(user, group).await? else { return Err(not_a_member()) };
-        if let Some(member) = self.members.member_now(group, &added).await? {
-            // Said twice, done once.
-            return Ok(Accepted { seq: member.fence.max(1), time: self.bus.now_ms() });
-        }
-        if found.members >= self.live.get().limits.group_members_max {
-            return Err(ErrorBody::new(ErrorCode::GroupFull).limit("group_members_max"));
-        }
-        self.change_members(user, group, Change::MemberAdded { user: added }, None).await
-    }
-
-    /// Removes a member of a group, for its owner.
-    pub(crate) async fn remove_member(
-        &self,
-        user: &UserId,
-        group: &ConversationId,
-        gone: UserId,
-    ) -> Result<Accepted, ErrorBody> {
-        if self.group_of(user, group).await?.is_none() {
-            return Err(not_a_member());
-        }
-        if self.members.member_now(group, &gone).await?.is_none() {
-            // Said twice, done once.
-            let last = self.bus.last_member_entry(group, &gone).await.map_err(unavailable)?;
-            let never = || ErrorBody::new(ErrorCode::NotAMember).because("That user is not a member of the group.");
-            return last.map(|(seq, entry)| Accepted { seq, time: entry.time }).ok_or_else(never);
-        }
-        let change = Change::MemberRemoved { user: gone.clone() };
-        let accepted = self.change_members(user, group, change, Some(Role::Owner)).await?;
-        self.members.forget(group, &gone).await;
-        Ok(accepted)
-    }
-
-    /// Leaves a group.
-    pub(crate) async fn leave(&self, user: &UserId, group: &ConversationId) -> Result<Accepted, ErrorBody> {
-        if self.group_of(user, group).await?.is_none() {
-            return Err(not_a_member());
-        }
-        let accepted = self.change_members(user, group, Change::MemberLeft {}, None).await?;
-        self.members.forget(group, user).await;
-        Ok(accepted)
-    }
-
-    async fn change_members(
-        &self,
-        user: &UserId,
-        group: &ConversationId,
-        change: Change,
-        role: Option<Role>,
-    ) -> Result<Accepted, ErrorBody> {
-        let entry = Entry { sender: user.clone(), client_id: None, time: self.bus.now_ms(), change };
-        let stored = self.append_as_member(group, &entry, role).await?;
-        Ok(Accepted { seq: stored.seq, time: entry.time })
-    }
-
-    /// The group as the archive knows it, if the user is a member now.
-    async fn group_of(&self, user: &UserId, group: &ConversationId) -> Result<Option<MembershipReply>, ErrorBody> {
-        if self.members.member_now(group, user).await?.is_none() {
-            return Ok(None);
-        }
-        if group.is_direct() {
-            let said = "The two users of a direct conversation cannot be changed.";
-            return Err(ErrorBody::new(ErrorCode::NotAllowed).because(said));
-        }
-        self.members.archived(group, user).await
-    }
 }
 
 fn same_message(first: FoundMessage, text: &str) -> Result<Accepted, ErrorBody> {
@@ -261,7 +183,7 @@ fn same_message(first: FoundMessage, text: &str) -> Result<Accepted, ErrorBody> 
     }
 }
 
-fn view(
+pub(crate) fn view(
     user: &UserId,
     conversation: ConversationId,
     found: MembershipReply,
@@ -273,10 +195,11 @@ fn view(
         Change::GroupCreated { name, .. } => (Some(found.name.unwrap_or_else(|| name.clone())), None),
         _ => (None, None),
     };
-    Ok(ConversationView { conversation, name, peer, role, last_seq: found.last_seq })
+    let group = (!conversation.is_direct()).then_some(found.settings);
+    Ok(ConversationView { conversation, name, peer, group, role, last_seq: found.last_seq })
 }
 
-fn append_refusal(error: &AppendError) -> ErrorBody {
+pub(crate) fn append_refusal(error: &AppendError) -> ErrorBody {
     match error {
         AppendError::Full => {
             metrics::CONNECTION_REFUSALS.add(1, ["log_mib_max".into()]);
@@ -287,6 +210,17 @@ fn append_refusal(error: &AppendError) -> ErrorBody {
         }
         AppendError::FenceMoved | AppendError::Unavailable { .. } => unavailable(error),
     }
+}
+
+/// A name that can be shown in one line.
+pub(crate) fn check_name(name: &str, limits: &Limits) -> Result<(), ErrorBody> {
+    if name.len() > limits.group_name_bytes_max as usize {
+        return Err(too_large("group_name_bytes_max", limits.group_name_bytes_max, "The name of a group", "bytes"));
+    }
+    if name.chars().any(char::is_control) {
+        return Err(ErrorBody::new(ErrorCode::Malformed).because("The name of a group holds no control characters."));
+    }
+    Ok(())
 }
 
 /// A refusal that names the limit.

@@ -64,7 +64,7 @@ impl Shared {
     /// Asks storage about a conversation. Who became a member a moment ago is one in the log, and
     /// is waited for in the archive; who was removed a moment ago is refused, whatever the archive
     /// still says (G8).
-    async fn ask_as_member<R: StorageRequest>(
+    pub(crate) async fn ask_as_member<R: StorageRequest>(
         &self,
         user: &UserId,
         conversation: &ConversationId,

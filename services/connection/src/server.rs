@@ -30,6 +30,7 @@ use crate::{
     Config,
     admission::{Admission, Admitted},
     doubt::Doubt,
+    group_settings::GroupSettingsKnown,
     http_api,
     live::Current,
     members::Members,
@@ -53,6 +54,7 @@ pub(crate) struct Shared {
     pub(crate) live: Current,
     pub(crate) reporter: Reporter,
     pub(crate) members: Members,
+    pub(crate) group_settings: GroupSettingsKnown,
     pub(crate) watches: Watches,
     pub(crate) doubts: watch::Receiver<Doubt>,
     /// Turns to read missed events.
@@ -80,6 +82,7 @@ impl Shared {
         let Parts { bus, verifier, reporter, watches, doubts } = parts;
         Self {
             members: Members::new(bus.clone()),
+            group_settings: GroupSettingsKnown::new(bus.clone()),
             live: Current::new(&config, verifier),
             resumes: Semaphore::new(config.resumes_at_once as usize),
             drain: scope.cancel_token(),

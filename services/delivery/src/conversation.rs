@@ -40,9 +40,10 @@ impl Conversation {
             Change::DirectOpened { peers } if !begun => admitted = peers,
             Change::GroupCreated { members, .. } if !begun => admitted = members,
             Change::MemberAdded { user } if !self.is_member(user) => admitted = std::slice::from_ref(user),
-            Change::MemberRemoved { user } => removed = self.remove(user),
-            Change::MemberLeft {} => removed = self.remove(&entry.sender),
-            _ => {}
+            Change::MemberJoined { .. } if !self.is_member(&entry.sender) => {
+                admitted = std::slice::from_ref(&entry.sender);
+            }
+            change => removed = change.takes_out(&entry.sender).and_then(|user| self.remove(user)),
         }
         self.members.extend_from_slice(admitted);
         if !admitted.is_empty() {
@@ -66,6 +67,9 @@ impl Conversation {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use natter_ids::InviteId;
+    use natter_protocol::Role;
+
     use super::*;
 
     fn user(name: &str) -> UserId {
@@ -97,9 +101,17 @@ mod tests {
         let after = group.step(9, &entry("a", Change::Message { text: "x".into() }));
         assert_eq!((after.prev, names(&after)), (7, vec!["a", "c"]));
 
-        let left = group.step(10, &entry("c", Change::MemberLeft {}));
+        let invite = InviteId::new("i").unwrap();
+        let joined = group.step(10, &entry("d", Change::MemberJoined { invite }));
+        assert_eq!(names(&joined), ["a", "c", "d"]);
+        let role = group.step(11, &entry("a", Change::RoleChanged { user: user("d"), role: Role::Admin }));
+        assert_eq!(names(&role), ["a", "c", "d"]);
+        let banned = group.step(12, &entry("a", Change::MemberBanned { user: user("d") }));
+        assert_eq!(names(&banned), ["a", "c", "d"], "the ban is the last that they get");
+
+        let left = group.step(13, &entry("c", Change::MemberLeft {}));
         assert_eq!(names(&left), ["a", "c"]);
-        assert_eq!(names(&group.step(11, &entry("a", Change::Message { text: "y".into() }))), ["a"]);
+        assert_eq!(names(&group.step(14, &entry("a", Change::Message { text: "y".into() }))), ["a"]);
     }
 
     #[test]

@@ -5,8 +5,8 @@ use std::{future::Future, sync::Arc, time::Duration};
 use natter_bus::{
     Bus,
     storage_api::{
-        Acquaintances, Archived, Backlog, BacklogReply, Conversations, FindMessage, History, Members, Membership,
-        Roster, StorageFault, StorageRequest,
+        Acquaintances, Archived, Backlog, BacklogReply, Conversations, FindMessage, History, Invite, Invites, Members,
+        Membership, Roster, StorageFault, StorageRequest,
     },
 };
 use natter_ids::{ConversationId, Partition, Position, Seq};
@@ -41,6 +41,11 @@ pub(crate) fn start(config: &Config, bus: &Bus, store: &Arc<Store>, scope: &Scop
     answers.serve(scope, |this: Answers, asked: Roster| async move {
         this.wait(&asked.conversation, asked.before.saturating_sub(1)).await?;
         this.store.roster(&asked).await
+    });
+    answers.serve(scope, |this: Answers, asked: Invites| async move { this.store.invites(&asked).await });
+    answers.serve(scope, |this: Answers, asked: Invite| async move {
+        this.wait(&asked.conversation, asked.at_least).await?;
+        this.store.invite(&asked).await
     });
     answers.serve(scope, |this: Answers, asked: FindMessage| async move {
         this.wait(&asked.conversation, asked.at_least).await?;

@@ -10,6 +10,7 @@ use sqlx::{Any, AnyConnection, Connection, Row, Transaction};
 use crate::{
     Store,
     fold::{Folded, Head, Heads},
+    groups::save_group,
     spans::save_members,
     sql::{from_sql, list, pieces, rows, statement, to_sql},
 };
@@ -115,6 +116,9 @@ impl Store {
             }
         }
         save_heads(&mut tx, partition, &heads).await?;
+        for entry in &folded {
+            save_group(&mut tx, entry).await?;
+        }
         tx.commit().await?;
         Ok(())
     }

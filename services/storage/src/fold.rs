@@ -14,6 +14,8 @@ pub(crate) enum MemberOp<'a> {
     Join(&'a UserId),
     /// The open span ends, if there is one.
     Leave(&'a UserId),
+    /// The open span has another role from now on, if there is one.
+    Role(&'a UserId, Role),
 }
 
 /// An entry with its link, and what it changes besides.
@@ -53,9 +55,9 @@ impl<'a> Heads<'a> {
                 Some(begin(members, Some(&entry.sender)))
             }
             Change::MemberAdded { user } => Some(MemberOp::Join(user)),
-            Change::MemberRemoved { user } => Some(MemberOp::Leave(user)),
-            Change::MemberLeft {} => Some(MemberOp::Leave(&entry.sender)),
-            Change::DirectOpened { .. } | Change::GroupCreated { .. } | Change::Message { .. } => None,
+            Change::MemberJoined { .. } => Some(MemberOp::Join(&entry.sender)),
+            Change::RoleChanged { user, role } => Some(MemberOp::Role(user, *role)),
+            change => change.takes_out(&entry.sender).map(MemberOp::Leave),
         };
         Folded { conversation, seq, prev, entry, op }
     }

@@ -2,7 +2,7 @@
 
 use natter_bus::storage_api::{History, StorageFault};
 use natter_ids::Seq;
-use natter_protocol::{Event, HistoryPage};
+use natter_protocol::{Event, HistoryPage, Past};
 
 use crate::{
     Store,
@@ -26,7 +26,11 @@ impl Store {
             return Err(StorageFault::NotAMember);
         }
         let from = if asked.after.is_some() && asked.before.is_none() { From::Oldest } else { From::Newest };
-        let ranges = visible(asked, &spans, from);
+        let all = !asked.conversation.is_direct()
+            && spans[0].joined > 1
+            && self.group_settings(&asked.conversation).await?.past == Past::All;
+        let whole = Span { joined: 0, ..spans[spans.len() - 1] };
+        let ranges = visible(asked, if all { std::slice::from_ref(&whole) } else { &spans }, from);
         let mut room = Room::new(asked.limit);
         let (mut chosen, mut more) = (Vec::new(), false);
         'pages: for piece in ranges.chunks(SPANS_AT_ONCE) {

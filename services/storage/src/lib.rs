@@ -14,6 +14,7 @@ mod entries;
 mod examine;
 mod fold;
 mod gaps;
+mod groups;
 mod history;
 #[cfg(test)]
 mod plan_tests;

@@ -10,6 +10,7 @@ use sqlx::{Row, any::AnyRow};
 
 use crate::{
     Store,
+    groups::settings_at,
     spans::role_of,
     sql::{OPEN, from_sql, list, statement, to_sql},
 };
@@ -20,7 +21,7 @@ type Answer<T> = Result<T, StorageFault>;
 const PAGE_MAX: u32 = 1_000;
 
 pub(crate) const CONVERSATIONS: &str = "SELECT c.id, c.name, c.last_seq, m.role, \
-     (SELECT MIN(o.user_id) FROM members o WHERE o.conversation = c.id AND o.user_id <> $1) \
+     (SELECT MIN(o.user_id) FROM members o WHERE o.conversation = c.id AND o.user_id <> $1), c.settings \
      FROM members m JOIN conversations c ON c.id = m.conversation \
      WHERE m.user_id = $1 AND m.left_seq = $2 AND m.conversation > $3 ORDER BY m.conversation LIMIT $4";
 
@@ -85,7 +86,9 @@ impl Store {
             "SELECT c.name, c.last_seq, c.members, \
              COALESCE((SELECT f.seq FROM fences f WHERE f.conversation = c.id AND f.user_id = $2), 0), \
              COALESCE((SELECT m.role FROM members m WHERE m.conversation = c.id AND m.user_id = $2 \
-             AND m.left_seq = $3), '') FROM conversations c WHERE c.id = $1",
+             AND m.left_seq = $3), ''), c.settings, \
+             (SELECT COUNT(*) FROM bans b WHERE b.conversation = c.id AND b.user_id = $2) \
+             FROM conversations c WHERE c.id = $1",
         );
         let select = select.bind(asked.conversation.as_str()).bind(asked.user.as_str()).bind(OPEN);
         let row = select.fetch_optional(&self.pool).await.map_err(database)?;
@@ -165,6 +168,8 @@ fn membership_reply(row: &AnyRow) -> Result<MembershipReply, sqlx::Error> {
         members: u32::try_from(row.try_get::<i64, _>(2)?).unwrap_or(0),
         name: name_at(row, 0)?,
         last_seq: from_sql(row.try_get(1)?),
+        settings: settings_at(row, 5)?,
+        banned: row.try_get::<i64, _>(6)? > 0,
     })
 }
 
@@ -175,10 +180,11 @@ fn conversation_view(user: &UserId, row: &AnyRow) -> Result<ConversationView, sq
     let other = other.and_then(|other| UserId::new(other).ok()).unwrap_or_else(|| user.clone());
     Ok(ConversationView {
         peer: conversation.is_direct().then_some(other),
-        conversation,
         name: name_at(row, 1)?,
         role: role_of(row.try_get(3)?),
         last_seq: from_sql(row.try_get(2)?),
+        group: (!conversation.is_direct()).then(|| settings_at(row, 5)).transpose()?,
+        conversation,
     })
 }
 

@@ -58,7 +58,7 @@ impl Store {
 pub(crate) async fn save_members(tx: &mut Tx<'_>, entry: &Folded<'_>) -> Result<i64, sqlx::Error> {
     let (conversation, seq) = (entry.conversation.as_str(), to_sql(entry.seq));
     let gained = match &entry.op {
-        None => return Ok(0),
+        None => 0,
         Some(MemberOp::Begin(members)) => begin(tx, conversation, seq, members).await?,
         Some(MemberOp::Join(user)) => {
             let insert = sqlx::query(
@@ -74,6 +74,12 @@ pub(crate) async fn save_members(tx: &mut Tx<'_>, entry: &Folded<'_>) -> Result<
                 "UPDATE members SET left_seq = $1 WHERE conversation = $2 AND user_id = $3 AND left_seq = $4",
             );
             -count(update.bind(seq).bind(conversation).bind(user.as_str()).bind(OPEN).execute(&mut **tx).await?)
+        }
+        Some(MemberOp::Role(user, role)) => {
+            let update =
+                sqlx::query("UPDATE members SET role = $1 WHERE conversation = $2 AND user_id = $3 AND left_seq = $4");
+            update.bind(role_text(*role)).bind(conversation).bind(user.as_str()).bind(OPEN).execute(&mut **tx).await?;
+            0
         }
     };
     if let Some(user) = entry.entry.change.changed_member(&entry.entry.sender) {
@@ -108,10 +114,15 @@ fn count(result: sqlx::any::AnyQueryResult) -> i64 {
 fn role_text(role: Role) -> &'static str {
     match role {
         Role::Owner => "owner",
+        Role::Admin => "admin",
         Role::Member => "member",
     }
 }
 
 pub(crate) fn role_of(text: &str) -> Role {
-    if text == "owner" { Role::Owner } else { Role::Member }
+    match text {
+        "owner" => Role::Owner,
+        "admin" => Role::Admin,
+        _ => Role::Member,
+    }
 }

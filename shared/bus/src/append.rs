@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_nats::jetstream::{context::PublishErrorKind, message::PublishMessage};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use natter_ids::{ConversationId, Partition, Seq, UserId};
+use natter_ids::{ConversationId, InviteId, Partition, Seq, UserId};
 use natter_protocol::{Change, Entry};
 use natter_telemetry::{TRACEPARENT, Trace, metrics};
 use sha2::{Digest, Sha256};
@@ -20,6 +20,11 @@ pub enum Fence<'a> {
         /// Who appends.
         user: &'a UserId,
         /// [`crate::storage_api::MembershipReply::fence`].
+        seq: Seq,
+    },
+    /// The invite that the entry is about was last changed by entry `seq` (0: the log holds nothing of it).
+    Invite {
+        /// The number.
         seq: Seq,
     },
     /// The conversation has no entry at all: it begins with this one.
@@ -44,11 +49,16 @@ pub enum Target<'a> {
     Log,
     /// The one of a single member.
     Member(&'a UserId),
+    /// The one of an invite.
+    Invite(&'a InviteId),
 }
 
 impl<'a> Target<'a> {
     /// Where an entry belongs: it follows from the entry alone.
     pub fn of(entry: &'a Entry) -> Self {
+        if let Some(invite) = entry.change.changed_invite() {
+            return Self::Invite(invite);
+        }
         entry.change.changed_member(&entry.sender).map_or(Self::Log, Self::Member)
     }
 }
@@ -97,6 +107,7 @@ impl Bus {
             let subject = match Target::of(append.entry) {
                 Target::Log => subjects::log(append.conversation),
                 Target::Member(user) => subjects::member(append.conversation, user),
+                Target::Invite(invite) => subjects::invite(append.conversation, invite),
             };
             let message = headers(append).payload(payload.into());
             let ack = self.shared.jetstream.send_publish(subject, message).await.map_err(refusal)?;
@@ -141,6 +152,7 @@ fn headers(append: Append<'_>) -> PublishMessage {
     }
     match append.fence {
         Fence::Beginning => message.expected_last_subject_sequence(0),
+        Fence::Invite { seq } => message.expected_last_subject_sequence(seq),
         Fence::Member { user, seq } => message
             .expected_last_subject_sequence(seq)
             .header("Nats-Expected-Last-Subject-Sequence-Subject", subjects::member(append.conversation, user)),

@@ -1,7 +1,7 @@
 //! Single reads of the log, always from its leader, so that they see every acknowledged entry.
 
 use async_nats::jetstream::stream::LastRawMessageErrorKind;
-use natter_ids::{ConversationId, Partition, Seq, UserId};
+use natter_ids::{ConversationId, InviteId, Partition, Seq, UserId};
 use natter_protocol::Entry;
 
 use crate::{Bus, log, subjects};
@@ -22,6 +22,18 @@ impl Bus {
         user: &UserId,
     ) -> Result<Option<(Seq, Entry)>, LookupError> {
         self.last_entry(conversation, &subjects::member(conversation, user)).await
+    }
+
+    /// The newest entry about an invite, if the log still holds it.
+    ///
+    /// # Errors
+    /// [`LookupError`] when the log cannot be reached.
+    pub async fn last_invite_entry(
+        &self,
+        conversation: &ConversationId,
+        invite: &InviteId,
+    ) -> Result<Option<(Seq, Entry)>, LookupError> {
+        self.last_entry(conversation, &subjects::invite(conversation, invite)).await
     }
 
     /// The number of the newest entry on the conversation's common subject; 0 when the log holds

@@ -3,8 +3,8 @@
 //! Every request names the user it is for and storage decides membership itself (G8), so that a
 //! mistake in a caller cannot show a conversation to a stranger. Numbers are per partition.
 
-use natter_ids::{ClientId, ConversationId, Partition, Position, Seq, UserId};
-use natter_protocol::{ConversationPage, HistoryPage, MemberPage, Role};
+use natter_ids::{ClientId, ConversationId, InviteId, Partition, Position, Seq, UserId};
+use natter_protocol::{ConversationPage, GroupSettings, HistoryPage, InvitePage, MemberPage, Role};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -35,6 +35,8 @@ storage_requests! {
     Roster -> RosterReply = "roster";
     FindMessage -> Option<FoundMessage> = "find_message";
     Acquaintances -> Vec<UserId> = "acquaintances";
+    Invite -> Option<InviteReply> = "invite";
+    Invites -> InvitePage = "invites";
 }
 
 /// Why storage did not answer a request.
@@ -167,7 +169,7 @@ pub struct Membership {
 }
 
 /// What a gateway must know before it appends for a user.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MembershipReply {
     /// The user's role; absent when they are no member now.
     pub role: Option<Role>,
@@ -181,6 +183,47 @@ pub struct MembershipReply {
     pub name: Option<String>,
     /// The number of the newest archived entry.
     pub last_seq: Seq,
+    /// How a group is set up.
+    #[serde(default)]
+    pub settings: GroupSettings,
+    /// Whether the user is barred from it.
+    #[serde(default)]
+    pub banned: bool,
+}
+
+/// An invite, as of an archive that has reached `at_least`. `None`: there is no such.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Invite {
+    /// Into which group.
+    pub conversation: ConversationId,
+    /// Which.
+    pub invite: InviteId,
+    /// How much must be archived for the answer to count.
+    pub at_least: Seq,
+}
+
+/// An invite as the log has left it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InviteReply {
+    /// Until when it holds, in milliseconds since 1970 UTC.
+    pub expires_at: Option<u64>,
+    /// How many may join with it.
+    pub uses_max: Option<u32>,
+    /// How many have.
+    pub uses: u32,
+    /// Whether it was ended.
+    pub revoked: bool,
+}
+
+/// The invites into a group that are not revoked and not expired at `now`, for a member.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Invites {
+    /// Who asks.
+    pub user: UserId,
+    /// Which group.
+    pub conversation: ConversationId,
+    /// In milliseconds since 1970 UTC.
+    pub now: u64,
 }
 
 /// The members just before entry `before`, for delivery. Storage waits (bounded) until it has

@@ -1,6 +1,6 @@
 //! Every subject, stream, consumer and bucket name: written here and nowhere else.
 
-use natter_ids::{ConversationId, GatewayId, Partition, SHARDS, UserId};
+use natter_ids::{ConversationId, GatewayId, InviteId, Partition, SHARDS, UserId};
 
 /// A service that reads the log through durable consumers of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -58,6 +58,11 @@ pub(crate) fn log(conversation: &ConversationId) -> String {
 /// with it; a subject of its own so that an append can be fenced on it.
 pub(crate) fn member(conversation: &ConversationId, user: &UserId) -> String {
     format!("chat.{}.{conversation}.member.{}", conversation.shard(), user.token())
+}
+
+/// Entries about one invite, so that its uses are counted exactly: an append is fenced on them.
+pub(crate) fn invite(conversation: &ConversationId, invite: &InviteId) -> String {
+    format!("chat.{}.{conversation}.invite.{invite}", conversation.shard())
 }
 
 /// The conversation of a log subject.

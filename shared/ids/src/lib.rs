@@ -6,6 +6,7 @@
 
 mod client_id;
 mod conversation;
+mod invite;
 mod position;
 mod subject;
 mod text_id;
@@ -13,9 +14,10 @@ mod user;
 
 pub use client_id::{ClientId, InvalidClientId};
 pub use conversation::{ConversationId, InvalidConversationId, SHARDS, Shard};
+pub use invite::{InvalidInviteCode, InviteCode};
 pub use position::{InvalidPosition, Partition, Position};
 pub use subject::{decode_token, encode_token};
-pub use text_id::{DeviceId, GatewayId, InvalidTextId, SessionId};
+pub use text_id::{DeviceId, GatewayId, InvalidTextId, InviteId, SessionId};
 pub use user::{InvalidUserId, UserId};
 
 /// The number of an entry in its partition's log: the JetStream stream sequence, from 1.

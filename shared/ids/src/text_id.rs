@@ -82,3 +82,7 @@ text_id! {
     /// One connection of a device, from handshake to close.
     SessionId
 }
+text_id! {
+    /// An invite into a group.
+    InviteId
+}

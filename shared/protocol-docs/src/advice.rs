@@ -32,6 +32,7 @@ pub(crate) fn on_error(code: ErrorCode) -> &'static str {
         ErrorCode::ClientIdInFuture => {
             "Make a new id with the time corrected by `welcome.server_time`; nothing was stored."
         }
+        ErrorCode::NoSuchInvite => "Ask for another invite.",
         ErrorCode::GroupFull => "Tell the user; `limit` names what was met.",
         ErrorCode::RateLimited => "Wait and repeat the same request, with the same client id.",
         ErrorCode::Overloaded => "Wait and repeat, possibly at another gateway.",
@@ -65,10 +66,18 @@ pub(crate) fn answer(frame: &ClientFrame) -> &'static str {
         ClientFrame::Hello(_) => "welcome",
         ClientFrame::Ping { .. } => "pong",
         ClientFrame::Request { request, .. } => match request {
-            Request::Send { .. } | Request::AddMember { .. } | Request::RemoveMember { .. } | Request::Leave { .. } => {
-                "accepted"
-            }
-            Request::OpenDirect { .. } | Request::CreateGroup { .. } => "conversation",
+            Request::Send { .. }
+            | Request::AddMember { .. }
+            | Request::RemoveMember { .. }
+            | Request::ChangeGroup { .. }
+            | Request::ChangeRole { .. }
+            | Request::BanMember { .. }
+            | Request::UnbanMember { .. }
+            | Request::RevokeInvite { .. }
+            | Request::Leave { .. } => "accepted",
+            Request::OpenDirect { .. } | Request::CreateGroup { .. } | Request::Join { .. } => "conversation",
+            Request::CreateInvite { .. } => "invite",
+            Request::Invites { .. } => "invites",
             Request::Conversations { .. } => "conversations",
             Request::Members { .. } => "members",
             Request::History { .. } => "history",
@@ -82,6 +91,7 @@ pub(crate) fn answer(frame: &ClientFrame) -> &'static str {
 pub(crate) fn beyond_limit(name: &str) -> Option<&'static str> {
     Some(match name {
         "message_bytes_max" | "group_name_bytes_max" | "page_items_max" | "presence_users_max" => "error `too_large`",
+        "group_description_bytes_max" | "group_avatar_bytes_max" | "group_invites_max" => "error `too_large`",
         "frame_bytes_max" => "close 4502 `frame_too_large`; over HTTP, error `too_large`",
         "group_members_max" => "error `group_full`",
         _ => return None,

@@ -2,10 +2,11 @@
 //!
 //! They tell one story: alice and bob talk, and alice has a group with both of them.
 
-use natter_ids::{ClientId, ConversationId, DeviceId, Position, SessionId, UserId};
+use natter_ids::{ClientId, ConversationId, DeviceId, InviteCode, Position, SessionId, UserId};
 use natter_protocol::{
-    Change, ClientFrame, ConversationPage, ConversationView, Entry, ErrorBody, ErrorCode, Event, Hello, HistoryPage,
-    Limits, MemberPage, MemberView, PresenceView, Request, Role, ServerFrame,
+    Change, ClientFrame, ConversationPage, ConversationView, Entry, ErrorBody, ErrorCode, Event, GroupPatch,
+    GroupSettings, Hello, HistoryPage, InvitePage, InviteView, Limits, MemberPage, MemberView, Past, PresenceView,
+    Request, Role, ServerFrame, Who,
 };
 
 /// When the story happens, in milliseconds since 1970 UTC.
@@ -67,16 +68,57 @@ pub(crate) fn events() -> Vec<Event> {
         event(group(), 2040, 2033, entry("alice", Change::MemberAdded { user: user("carol") })),
         event(group(), 2051, 2040, entry("alice", Change::MemberRemoved { user: user("bob") })),
         event(group(), 2077, 2051, entry("carol", Change::MemberLeft {})),
+        event(group(), 2081, 2077, entry("alice", invite_created())),
+        event(group(), 2083, 2081, entry("dave", invite_used())),
+        event(group(), 2084, 2083, entry("dave", Change::MemberJoined { invite: invite().id() })),
+        event(group(), 2090, 2084, entry("alice", Change::RoleChanged { user: user("dave"), role: Role::Admin })),
+        event(group(), 2092, 2090, entry("alice", Change::GroupChanged { patch: patch() })),
+        event(group(), 2095, 2092, entry("alice", Change::MemberBanned { user: user("mallory") })),
+        event(group(), 2097, 2095, entry("alice", Change::MemberUnbanned { user: user("mallory") })),
+        event(group(), 2099, 2097, entry("alice", Change::InviteRevoked { invite: invite().id() })),
     ]
 }
 
+#[allow(clippy::expect_used, reason = "constants; a test makes every example")]
+fn invite() -> InviteCode {
+    InviteCode::parse(&format!("{}.7b0c6c0e4f0e4b6f9d0c3a52a6e1f1d2", group())).expect("a legal code")
+}
+
+fn invite_created() -> Change {
+    Change::InviteCreated { invite: invite().id(), expires_at: Some(TIME + 86_400_000), uses_max: Some(10) }
+}
+
+fn invite_used() -> Change {
+    Change::InviteUsed { invite: invite().id(), expires_at: Some(TIME + 86_400_000), uses_max: Some(10), uses: 1 }
+}
+
+fn patch() -> GroupPatch {
+    let description = Some("Where we walk".to_owned());
+    GroupPatch { description, write: Some(Who::Admins), past: Some(Past::All), ..GroupPatch::default() }
+}
+
+fn invite_view(told: bool) -> InviteView {
+    InviteView {
+        conversation: group(),
+        invite: invite().id(),
+        code: told.then(|| invite().to_string()),
+        expires_at: Some(TIME + 86_400_000),
+        uses_max: Some(10),
+        uses: u32::from(!told),
+    }
+}
+
 pub(crate) fn direct_view() -> ConversationView {
-    ConversationView { conversation: direct(), name: None, peer: Some(user("bob")), role: Role::Member, last_seq: 1205 }
+    let (name, peer, role) = (None, Some(user("bob")), Role::Member);
+    ConversationView { conversation: direct(), name, peer, group: None, role, last_seq: 1205 }
 }
 
 pub(crate) fn conversation_page() -> ConversationPage {
     let name = Some("Hiking".to_owned());
-    let group = ConversationView { conversation: group(), name, peer: None, role: Role::Owner, last_seq: 2040 };
+    let mut settings = GroupSettings::default();
+    settings.apply(&patch());
+    let (group, role) = (Some(settings), Role::Owner);
+    let group = ConversationView { conversation: self::group(), name, peer: None, group, role, last_seq: 2040 };
     ConversationPage { conversations: vec![direct_view(), group], more: false }
 }
 
@@ -101,6 +143,14 @@ pub(crate) fn refusal() -> ErrorBody {
     ErrorBody::new(ErrorCode::RateLimited).limit("user_requests_per_sec").retry_after_ms(40)
 }
 
+/// A request that is posted, and its answer.
+pub(crate) fn posted() -> [serde_json::Value; 2] {
+    let request =
+        serde_json::json!({ "type": "change_role", "conversation": group(), "user": "dave", "role": "admin" });
+    let answer = ServerFrame::Accepted { id: 0, conversation: group(), client_id: None, seq: 2090, time: TIME };
+    [request, serde_json::to_value(answer).unwrap_or_default()]
+}
+
 /// At least one example of each frame that clients send.
 pub fn client_examples() -> Vec<ClientFrame> {
     let request = |id, request| ClientFrame::Request { id, traceparent: None, request };
@@ -123,6 +173,17 @@ pub fn client_examples() -> Vec<ClientFrame> {
         request(11, Request::Presence { users: users() }),
         request(12, Request::WatchPresence { users: users() }),
         request(13, Request::RefreshToken { token: "eyJhbGciOi…".to_owned() }),
+        request(14, Request::ChangeGroup { conversation: group(), patch: patch() }),
+        request(15, Request::ChangeRole { conversation: group(), user: user("dave"), role: Role::Admin }),
+        request(16, Request::BanMember { conversation: group(), user: user("mallory") }),
+        request(17, Request::UnbanMember { conversation: group(), user: user("mallory") }),
+        request(
+            18,
+            Request::CreateInvite { conversation: group(), expires_at: Some(TIME + 86_400_000), uses_max: Some(10) },
+        ),
+        request(19, Request::RevokeInvite { conversation: group(), invite: invite().id() }),
+        request(20, Request::Invites { conversation: group() }),
+        request(21, Request::Join { code: invite().to_string() }),
     ]
 }
 
@@ -146,6 +207,8 @@ pub fn server_examples() -> Vec<ServerFrame> {
         ServerFrame::Members { id: 9, page: member_page() },
         ServerFrame::History { id: 10, page: history_page() },
         ServerFrame::Presence { id: 11, users: presence_views() },
+        ServerFrame::Invite { id: 18, invite: invite_view(true) },
+        ServerFrame::Invites { id: 20, page: InvitePage { invites: vec![invite_view(false)] } },
         ServerFrame::PresenceChanged {
             presence: PresenceView { user: user("bob"), online: false, last_seen: Some(TIME) },
         },

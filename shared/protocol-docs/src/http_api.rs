@@ -76,7 +76,7 @@ fn seq(name: &'static str, description: &'static str) -> Parameter {
 pub(crate) fn operations() -> anyhow::Result<Vec<Operation>> {
     let mut operations = vec![tickets()?, backlog()?];
     operations.extend(reads()?);
-    operations.extend([send()?, presence()?]);
+    operations.extend([send()?, presence()?, requests()?]);
     Ok(operations)
 }
 
@@ -207,5 +207,32 @@ fn presence() -> anyhow::Result<Operation> {
         status: 200,
         answer: body("PresencePage", PresencePage { users: examples::presence_views() })?,
         errors: &[ErrorCode::Malformed, ErrorCode::TooLarge],
+    })
+}
+
+fn requests() -> anyhow::Result<Operation> {
+    let [request, answer] = examples::posted();
+    Ok(Operation {
+        method: "post",
+        path: "/v1/requests",
+        id: "postRequest",
+        summary: "Carries out any request of the WebSocket protocol.",
+        description: "The body is the request's frame, where `id` may be left out; the answer is the frame that a \
+            session would get. Only `watch_presence` and `refresh_token`, which are about a session, are refused.",
+        parameters: Vec::new(),
+        body: Some(body("PostedRequest", request)?),
+        status: 200,
+        answer: body("PostedAnswer", answer)?,
+        errors: &[
+            ErrorCode::Malformed,
+            ErrorCode::OutOfState,
+            ErrorCode::TooLarge,
+            ErrorCode::NotAMember,
+            ErrorCode::NotAllowed,
+            ErrorCode::NoSuchInvite,
+            ErrorCode::GroupFull,
+            ErrorCode::ClientIdConflict,
+            ErrorCode::ClientIdInFuture,
+        ],
     })
 }

@@ -74,6 +74,10 @@ impl Wire {
             ensure!(other.is_none_or(|other| other == *schema), "`{name}` is read and written differently");
         }
         types.insert("CloseCode".to_owned(), close_codes(&written.root_schema_for::<CloseCode>())?);
+        types.extend([
+            posted("PostedRequest", "A request of the WebSocket protocol: its frame, where `id` may be left out."),
+            posted("PostedAnswer", "What answers it in a session: a frame with the `id` of the request, or 0."),
+        ]);
         let mut server = server;
         without_null(&mut server);
         let mut wire = Self {
@@ -100,6 +104,20 @@ impl Wire {
         let text = self.types.get(name).and_then(|schema| schema.get("description")).and_then(Value::as_str);
         text.and_then(|text| text.split("\n\n").next()).unwrap_or_default()
     }
+}
+
+/// A frame of either side, over HTTP.
+fn posted(name: &str, description: &str) -> (String, Value) {
+    let kind = json!({ "type": "string", "description": "Which frame it is." });
+    let id = json!({ "type": "integer", "minimum": 0, "description": "Comes back in the answer." });
+    let schema = json!({
+        "type": "object",
+        "description": description,
+        "properties": { "type": kind, "id": id },
+        "required": ["type"],
+        "additionalProperties": true,
+    });
+    (name.to_owned(), schema)
 }
 
 fn generator(contract: Contract) -> SchemaGenerator {

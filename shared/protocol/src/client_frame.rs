@@ -1,8 +1,10 @@
 //! Frames that clients send.
 
-use natter_ids::{ClientId, ConversationId, DeviceId, Position, Seq, UserId};
+use natter_ids::{ClientId, ConversationId, DeviceId, InviteId, Position, Seq, UserId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use crate::{GroupPatch, Role};
 
 /// A number that the client gives a request; the answer carries it back. Any number will do;
 /// using each once per session makes answers unambiguous.
@@ -83,7 +85,7 @@ pub enum Request {
         /// Whom.
         user: UserId,
     },
-    /// Removes a member of a group; for its owner. Answered by `accepted`.
+    /// Removes a member of a group who stands below. Answered by `accepted`.
     RemoveMember {
         /// Which group.
         conversation: ConversationId,
@@ -94,6 +96,67 @@ pub enum Request {
     Leave {
         /// Which group.
         conversation: ConversationId,
+    },
+    /// Changes how a group is set up; for those who manage it. Answered by `accepted`.
+    ChangeGroup {
+        /// Which group.
+        conversation: ConversationId,
+        /// What.
+        #[serde(flatten)]
+        patch: GroupPatch,
+    },
+    /// Gives a member another role; for owners. With the role `owner` the group is handed over, and who
+    /// asks is an admin from then on. Answered by `accepted`.
+    ChangeRole {
+        /// Which group.
+        conversation: ConversationId,
+        /// Whom.
+        user: UserId,
+        /// Which.
+        role: Role,
+    },
+    /// Bars a user from a group, member or not; for those who manage it and stand above. Answered by
+    /// `accepted`.
+    BanMember {
+        /// Which group.
+        conversation: ConversationId,
+        /// Whom.
+        user: UserId,
+    },
+    /// Lets a barred user be added again; for those who manage the group. Answered by `accepted`.
+    UnbanMember {
+        /// Which group.
+        conversation: ConversationId,
+        /// Whom.
+        user: UserId,
+    },
+    /// Makes an invite into a group; for those who may add members. Answered by `invite`.
+    CreateInvite {
+        /// Which group.
+        conversation: ConversationId,
+        /// Until when it holds, in milliseconds since 1970 UTC; for ever when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        expires_at: Option<u64>,
+        /// How many may join with it; as many as come when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        uses_max: Option<u32>,
+    },
+    /// Ends an invite; for those who manage the group. Answered by `accepted`.
+    RevokeInvite {
+        /// Which group.
+        conversation: ConversationId,
+        /// Which invite.
+        invite: InviteId,
+    },
+    /// Lists the invites of a group that hold. Answered by `invites`.
+    Invites {
+        /// Which group.
+        conversation: ConversationId,
+    },
+    /// Comes into a group by an invite. Answered by `conversation`, also for a member.
+    Join {
+        /// The invite's code.
+        code: String,
     },
     /// Lists the user's conversations by id. Answered by `conversations`.
     Conversations {
@@ -159,6 +222,14 @@ impl Request {
             Self::AddMember { .. } => "add_member",
             Self::RemoveMember { .. } => "remove_member",
             Self::Leave { .. } => "leave",
+            Self::ChangeGroup { .. } => "change_group",
+            Self::ChangeRole { .. } => "change_role",
+            Self::BanMember { .. } => "ban_member",
+            Self::UnbanMember { .. } => "unban_member",
+            Self::CreateInvite { .. } => "create_invite",
+            Self::RevokeInvite { .. } => "revoke_invite",
+            Self::Invites { .. } => "invites",
+            Self::Join { .. } => "join",
             Self::Conversations { .. } => "conversations",
             Self::Members { .. } => "members",
             Self::History { .. } => "history",

@@ -84,6 +84,8 @@ error_codes! {
     ClientIdConflict = "client_id_conflict", 409, Changed, "This client id was used for a different message.";
     /// The client id's time lies in the future; `server_time` in `welcome` tells the right one.
     ClientIdInFuture = "client_id_in_future", 400, Changed, "The client id's time is in the future: correct the device's clock by server_time.";
+    /// The invite's code leads nowhere: never made, ended, expired or used up.
+    NoSuchInvite = "no_such_invite", 404, Changed, "This invite does not hold (any more).";
     /// A group would have more members than allowed.
     GroupFull = "group_full", 409, Changed, "The group has as many members as it may have.";
     /// Too much in a short time; `limit` names which rate.

@@ -1,18 +1,10 @@
 //! What happens in a conversation, as stored in its log and as clients see it.
 
-use natter_ids::{ClientId, ConversationId, Seq, UserId};
+use natter_ids::{ClientId, ConversationId, InviteId, Seq, UserId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What a member may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Role {
-    /// Created the group; may remove members.
-    Owner,
-    /// Reads, writes, adds members and leaves.
-    Member,
-}
+use crate::{GroupPatch, Role};
 
 /// One lasting change of a conversation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -40,22 +32,103 @@ pub enum Change {
         /// Who is a member from this entry on.
         user: UserId,
     },
-    /// The sender, an owner, removes a member. The last entry that this member receives.
+    /// The sender, who stands above the member, removes them. The last entry that this member receives.
     MemberRemoved {
         /// Who is no longer a member.
         user: UserId,
     },
     /// The sender leaves. The last entry that the sender receives.
     MemberLeft {},
+    /// The sender has come in by an invite.
+    MemberJoined {
+        /// By which.
+        invite: InviteId,
+    },
+    /// The sender, who manages the group, bars a user: a member is none any more, and nobody can add them
+    /// or let them in by an invite. The last entry that this member receives.
+    MemberBanned {
+        /// Who.
+        user: UserId,
+    },
+    /// The sender, who manages the group, lets a barred user be added again.
+    MemberUnbanned {
+        /// Who.
+        user: UserId,
+    },
+    /// The sender, an owner, gives a member another role.
+    RoleChanged {
+        /// Whom.
+        user: UserId,
+        /// Which.
+        role: Role,
+    },
+    /// The sender, who manages the group, changes how it is set up.
+    GroupChanged {
+        /// What.
+        #[serde(flatten)]
+        patch: GroupPatch,
+    },
+    /// The sender makes an invite.
+    InviteCreated {
+        /// Its name, which follows from its code and does not tell it.
+        invite: InviteId,
+        /// Until when it holds, in milliseconds since 1970 UTC; absent: for ever.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        expires_at: Option<u64>,
+        /// How many may join with it; absent: as many as come.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        uses_max: Option<u32>,
+    },
+    /// The sender comes in by an invite: `member_joined` follows.
+    InviteUsed {
+        /// Which.
+        invite: InviteId,
+        /// As in `invite_created`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        expires_at: Option<u64>,
+        /// As in `invite_created`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        uses_max: Option<u32>,
+        /// How often it has been used now.
+        uses: u32,
+    },
+    /// The sender, who manages the group, ends an invite.
+    InviteRevoked {
+        /// Which.
+        invite: InviteId,
+    },
 }
 
 impl Change {
     /// The user whose membership this entry alone changes, given who sent it.
     pub fn changed_member<'a>(&'a self, sender: &'a UserId) -> Option<&'a UserId> {
         match self {
-            Self::MemberAdded { user } | Self::MemberRemoved { user } => Some(user),
+            Self::MemberAdded { user }
+            | Self::MemberRemoved { user }
+            | Self::MemberBanned { user }
+            | Self::MemberUnbanned { user }
+            | Self::RoleChanged { user, .. } => Some(user),
+            Self::MemberLeft {} | Self::MemberJoined { .. } => Some(sender),
+            _ => None,
+        }
+    }
+
+    /// The user who is no member any more after this entry, given who sent it.
+    pub fn takes_out<'a>(&'a self, sender: &'a UserId) -> Option<&'a UserId> {
+        match self {
+            Self::MemberRemoved { user } | Self::MemberBanned { user } => Some(user),
             Self::MemberLeft {} => Some(sender),
-            Self::DirectOpened { .. } | Self::GroupCreated { .. } | Self::Message { .. } => None,
+            _ => None,
+        }
+    }
+
+    /// The invite that this entry is about.
+    pub fn changed_invite(&self) -> Option<&InviteId> {
+        match self {
+            Self::InviteCreated { invite, .. } | Self::InviteUsed { invite, .. } | Self::InviteRevoked { invite } => {
+                Some(invite)
+            }
+            _ => None,
         }
     }
 
@@ -64,9 +137,10 @@ impl Change {
         matches!(self, Self::DirectOpened { .. } | Self::GroupCreated { .. })
     }
 
-    /// Whether this entry makes `user` a member, so that their chain of links begins here.
-    pub fn admits(&self, user: &UserId) -> bool {
+    /// Whether this entry of `sender` makes `user` a member, so that their chain of links begins here.
+    pub fn admits(&self, sender: &UserId, user: &UserId) -> bool {
         match self {
+            Self::MemberJoined { .. } => sender == user,
             Self::DirectOpened { peers } => peers.contains(user),
             Self::GroupCreated { members, .. } => members.contains(user),
             Self::MemberAdded { user: added } => added == user,

@@ -16,6 +16,7 @@ mod close_code;
 mod decode;
 mod error_code;
 mod event;
+mod group;
 mod limits;
 mod server_frame;
 mod views;
@@ -24,7 +25,8 @@ pub use client_frame::{ClientFrame, Hello, Request, RequestId};
 pub use close_code::CloseCode;
 pub use decode::{Undecodable, decode_client_frame};
 pub use error_code::{ErrorBody, ErrorCode, RetryAdvice};
-pub use event::{Change, Entry, Event, Role};
+pub use event::{Change, Entry, Event};
+pub use group::{GroupPatch, GroupSettings, InvitePage, InviteView, Past, Role, Who};
 pub use limits::{Limits, configured_limits};
 pub use server_frame::{EVENT_FRAME_PREFIX, ServerFrame, event_frame};
 pub use views::{

@@ -50,6 +50,12 @@ limits! {
     group_members_max = 1000;
     /// Longest name of a group, in bytes.
     group_name_bytes_max = 256;
+    /// Longest description of a group, in bytes.
+    group_description_bytes_max = 4096;
+    /// Longest reference to a group's picture, in bytes.
+    group_avatar_bytes_max = 1024;
+    /// Most invites of a group that hold at the same time.
+    group_invites_max = 20;
     /// Most conversations, members or history entries in one page.
     page_items_max = 200;
     /// Most users whose presence one session watches or asks for at once.

@@ -5,7 +5,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ConversationPage, ConversationView, ErrorBody, Event, HistoryPage, Limits, MemberPage, PresenceView, RequestId,
+    ConversationPage, ConversationView, ErrorBody, Event, HistoryPage, InvitePage, InviteView, Limits, MemberPage,
+    PresenceView, RequestId,
 };
 
 /// A frame from gateway to client.
@@ -62,7 +63,23 @@ pub enum ServerFrame {
         /// When it was accepted first, in milliseconds since 1970 UTC.
         time: u64,
     },
-    /// Answers `open_direct` and `create_group`.
+    /// Answers `create_invite`.
+    Invite {
+        /// Of the request.
+        id: RequestId,
+        /// The invite, with its code.
+        #[serde(flatten)]
+        invite: InviteView,
+    },
+    /// Answers `invites`.
+    Invites {
+        /// Of the request.
+        id: RequestId,
+        /// Those that hold.
+        #[serde(flatten)]
+        page: InvitePage,
+    },
+    /// Answers `open_direct`, `create_group` and `join`.
     Conversation {
         /// Of the request.
         id: RequestId,

@@ -4,7 +4,7 @@ use natter_ids::{ClientId, ConversationId, Position, Seq, UserId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Event, Role};
+use crate::{Event, GroupSettings, Role};
 
 /// A conversation as one of its members sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -17,6 +17,9 @@ pub struct ConversationView {
     /// The other user of a direct conversation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peer: Option<UserId>,
+    /// How a group is set up; absent for a direct conversation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<GroupSettings>,
     /// The asking member's role.
     pub role: Role,
     /// The number of its newest entry.

@@ -88,6 +88,8 @@ impl Session<'_> {
             | ServerFrame::Conversation { id, .. }
             | ServerFrame::Conversations { id, .. }
             | ServerFrame::Members { id, .. }
+            | ServerFrame::Invite { id, .. }
+            | ServerFrame::Invites { id, .. }
             | ServerFrame::History { id, .. }
             | ServerFrame::Presence { id, .. } => self.answered(id, frame),
         }

@@ -22,7 +22,7 @@ pub(crate) enum Effect {
     Watch(Vec<UserId>),
 }
 
-type Answered = Result<(ServerFrame, Option<Effect>), ErrorBody>;
+pub(crate) type Answered = Result<(ServerFrame, Option<Effect>), ErrorBody>;
 
 /// The conversation that a request writes to: such requests are answered in the order they came.
 pub(crate) fn lane(request: &Request) -> Option<ConversationId> {
@@ -30,6 +30,11 @@ pub(crate) fn lane(request: &Request) -> Option<ConversationId> {
         Request::Send { conversation, .. }
         | Request::AddMember { conversation, .. }
         | Request::RemoveMember { conversation, .. }
+        | Request::ChangeGroup { conversation, .. }
+        | Request::ChangeRole { conversation, .. }
+        | Request::BanMember { conversation, .. }
+        | Request::UnbanMember { conversation, .. }
+        | Request::RevokeInvite { conversation, .. }
         | Request::Leave { conversation } => Some(conversation.clone()),
         _ => None,
     }
@@ -49,11 +54,18 @@ pub(crate) async fn answer(shared: Arc<Shared>, user: UserId, id: RequestId, req
 }
 
 impl Shared {
-    async fn answer(&self, user: &UserId, id: RequestId, request: Request) -> Answered {
+    /// Carries a request out; what it changes in a session goes with the answer.
+    pub(crate) async fn answer(&self, user: &UserId, id: RequestId, request: Request) -> Answered {
         let frame = match request {
-            Request::Send { .. } | Request::AddMember { .. } | Request::RemoveMember { .. } | Request::Leave { .. } => {
-                self.write(user, id, request).await?
+            request if lane(&request).is_some() => self.write(user, id, request).await?,
+            Request::CreateInvite { conversation, expires_at, uses_max } => {
+                let invite = self.create_invite(user, &conversation, expires_at, uses_max).await?;
+                ServerFrame::Invite { id, invite }
             }
+            Request::Invites { conversation } => {
+                ServerFrame::Invites { id, page: self.invites(user, &conversation).await? }
+            }
+            Request::Join { code } => ServerFrame::Conversation { id, conversation: self.join(user, &code).await? },
             Request::OpenDirect { user: peer } => {
                 ServerFrame::Conversation { id, conversation: self.open_direct(user, peer).await? }
             }
@@ -86,31 +98,32 @@ impl Shared {
                 let expires_at = identity.expires_at;
                 return Ok((ServerFrame::Refreshed { id, expires_at }, Some(Effect::Refreshed(expires_at))));
             }
+            // Those that write were answered above.
+            _ => return Err(ErrorCode::Internal.into()),
         };
         Ok((frame, None))
     }
 
     /// Requests that become an entry of a conversation's log.
     async fn write(&self, user: &UserId, id: RequestId, request: Request) -> Result<ServerFrame, ErrorBody> {
-        let (conversation, client_id, accepted) = match request {
-            Request::Send { conversation, client_id, text } => {
-                let accepted = self.post(user, &conversation, client_id, text).await?;
-                (conversation, Some(client_id), accepted)
+        let Some(conversation) = lane(&request) else { return Err(ErrorCode::Internal.into()) };
+        let here = &conversation;
+        let mut client_id = None;
+        let accepted = match request {
+            Request::Send { client_id: made, text, .. } => {
+                client_id = Some(made);
+                self.post(user, here, made, text).await
             }
-            Request::AddMember { conversation, user: added } => {
-                let accepted = self.add_member(user, &conversation, added).await?;
-                (conversation, None, accepted)
-            }
-            Request::RemoveMember { conversation, user: gone } => {
-                let accepted = self.remove_member(user, &conversation, gone).await?;
-                (conversation, None, accepted)
-            }
-            Request::Leave { conversation } => {
-                let accepted = self.leave(user, &conversation).await?;
-                (conversation, None, accepted)
-            }
-            _ => return Err(ErrorCode::Internal.into()),
-        };
+            Request::AddMember { user: added, .. } => self.add_member(user, here, added).await,
+            Request::RemoveMember { user: gone, .. } => self.remove_member(user, here, gone).await,
+            Request::BanMember { user: barred, .. } => self.ban(user, here, barred).await,
+            Request::UnbanMember { user: barred, .. } => self.unban(user, here, barred).await,
+            Request::ChangeRole { user: of, role, .. } => self.change_role(user, here, of, role).await,
+            Request::ChangeGroup { patch, .. } => self.change_group(user, here, patch).await,
+            Request::RevokeInvite { invite, .. } => self.revoke_invite(user, here, invite).await,
+            Request::Leave { .. } => self.leave(user, here).await,
+            _ => Err(ErrorCode::Internal.into()),
+        }?;
         let Accepted { seq, time } = accepted;
         Ok(ServerFrame::Accepted { id, conversation, client_id, seq, time })
     }

@@ -267,10 +267,10 @@ impl<'a> Session<'a> {
             tracing::error!("an event is not UTF-8");
             return Err(Some(CloseCode::Unavailable));
         };
+        self.shared.group_settings.take_in(json);
         // Inside a JSON text every quote is escaped, so this finds nothing that people wrote.
-        if self.watch.is_some()
-            && (json.contains("\"kind\":\"member_removed\"") || json.contains("\"kind\":\"member_left\""))
-        {
+        let leaves = ["member_removed", "member_left", "member_banned"];
+        if self.watch.is_some() && leaves.iter().any(|kind| json.contains(&format!("\"kind\":\"{kind}\""))) {
             self.watch_again();
         }
         Ok(event_frame(&event.position, json))

@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 
 use super::{
     command::{HELP, Line},
+    groups,
     requests::{self, Opened, label},
     session::{Session, Step},
 };
@@ -118,6 +119,7 @@ impl Session {
             Line::Empty => Step::GoOn,
             Line::Help => {
                 self.print(HELP);
+                self.print(groups::HELP);
                 Step::GoOn
             }
             Line::Wrong(sentence) => {
@@ -152,6 +154,9 @@ impl Session {
             }
             Line::Remove(user) => {
                 self.ask(|client| async move { Answer::Changed(client.remove_member(&here, &user).await.map(drop)) })
+            }
+            Line::Group(line) => {
+                self.ask(|client| async move { Answer::Lines(line.carry_out(&client, &here).await) });
             }
             Line::Leave => self.ask(|client| async move { Answer::Left(client.leave(&here).await.map(drop)) }),
             Line::History => {

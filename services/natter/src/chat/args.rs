@@ -30,6 +30,9 @@ pub struct Args {
     /// A member of the group, if it has to be created; may be repeated.
     #[arg(long, value_name = "USER", value_parser = user, requires = "room")]
     pub with: Vec<UserId>,
+    /// Join the group that this invite's code leads into, and talk there.
+    #[arg(long, value_name = "CODE", conflicts_with_all = ["to", "room", "with"])]
+    pub join: Option<String>,
     /// A gateway; may be repeated. Without one, the one that `natter serve` runs here.
     #[arg(long, value_name = "URL")]
     pub gateway: Vec<String>,

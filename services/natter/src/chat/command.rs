@@ -2,6 +2,8 @@
 
 use natter_ids::UserId;
 
+use super::groups::GroupLine;
+
 /// What `/help` shows.
 pub const HELP: &str = "\
   /who             who is online
@@ -26,6 +28,8 @@ pub enum Line {
     Add(UserId),
     Remove(UserId),
     Leave,
+    /// About the group itself.
+    Group(GroupLine),
     History,
     Quit,
     /// Not understood; with the sentence to show.
@@ -55,7 +59,10 @@ impl Line {
             "leave" => Self::Leave,
             "history" => Self::History,
             "quit" | "exit" | "q" => Self::Quit,
-            _ => Self::Wrong(format!("there is no /{name}; /help lists what there is")),
+            _ => match GroupLine::parse(name, argument) {
+                Some(line) => line.map_or_else(Self::Wrong, Self::Group),
+                None => Self::Wrong(format!("there is no /{name}; /help lists what there is")),
+            },
         }
     }
 }

@@ -6,6 +6,7 @@
 mod answers;
 mod args;
 mod command;
+mod groups;
 mod input;
 mod outbox;
 mod place;
@@ -50,6 +51,7 @@ pub async fn run(args: Args, config: &Config) -> anyhow::Result<ExitCode> {
     let style = Style { colour: output::in_colour(), me: args.user.clone(), zone: TimeZone::system() };
     let target = match (args.to, args.room) {
         (Some(user), _) => Target::User(user),
+        _ if args.join.is_some() => Target::Invite(args.join.unwrap_or_default()),
         (None, Some(name)) => Target::Room { name, with: args.with },
         (None, None) => Target::Everything,
     };
@@ -84,6 +86,7 @@ fn prompt(style: &Style, target: &Target) -> (String, String) {
     let me = style::clean(style.me.as_str());
     let plain = match target {
         Target::Everything => format!("{me} > "),
+        Target::Invite(_) => format!("{me} # > "),
         Target::User(user) => format!("{me} @{} > ", style::clean(user.as_str())),
         Target::Room { name, .. } => format!("{me} #{} > ", style::clean(name)),
     };

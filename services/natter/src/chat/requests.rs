@@ -21,6 +21,8 @@ pub enum Target {
         name: String,
         with: Vec<UserId>,
     },
+    /// The group that an invite's code leads into.
+    Invite(String),
 }
 
 /// An open conversation.
@@ -50,6 +52,7 @@ pub async fn open(client: &Client, target: &Target) -> Result<Option<Opened>, Re
         let opened = match target {
             Target::Everything => return Ok(None),
             Target::User(user) => client.open_direct(user).await,
+            Target::Invite(code) => client.join(code).await,
             Target::Room { name, with } => match find_room(client, name).await {
                 Ok(Some(view)) => Ok(view),
                 Ok(None) => client.create_group_with_id(room, name, with).await,
@@ -126,7 +129,11 @@ pub async fn members(
             if only_online && !online {
                 continue;
             }
-            let role = if member.role == Role::Owner { ", owner" } else { "" };
+            let role = match member.role {
+                Role::Owner => ", owner",
+                Role::Admin => ", admin",
+                Role::Member => "",
+            };
             let state =
                 if online { "online".to_owned() } else { last_seen(style, known.and_then(|view| view.last_seen)) };
             lines.push(format!("  {}{role}: {state}", style.name(&member.user)));

@@ -45,7 +45,7 @@ impl Style {
             Change::MemberAdded { user } => format!("{who} added {}", self.name(user)),
             Change::MemberRemoved { user } => format!("{who} removed {}", self.name(user)),
             Change::MemberLeft {} => format!("{who} left"),
-            Change::Message { .. } => String::new(),
+            other => super::groups::told(self, sender, other).unwrap_or_default(),
         };
         format!("{} {}", self.dim(&self.time(time)), self.dim(&format!("· {what}")))
     }

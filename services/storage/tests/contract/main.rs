@@ -6,6 +6,7 @@ mod backlog;
 mod database;
 mod dedupe;
 mod gaps;
+mod groups;
 mod history;
 mod log;
 mod members;
@@ -50,6 +51,11 @@ contract! {
         pages_go_on_after_the_last
         acquaintances_share_a_conversation_now
         notes_to_oneself_are_a_conversation;
+    groups:
+        settings_are_those_of_the_last_change
+        roles_and_bans_follow_the_log
+        invites_are_counted_and_end
+        the_past_is_shown_where_the_group_says;
     history:
         pages_in_both_directions
         only_spans_of_membership_are_visible

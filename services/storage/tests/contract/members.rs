@@ -59,8 +59,13 @@ pub async fn membership_tells_role_fence_and_count(database: &Database) {
     log.archive(&store).await;
     let of = |who| membership(&store, &group, who);
     let beginning = log.events.values().last().unwrap().seq;
-    let fresh =
-        MembershipReply { role: Some(Role::Owner), fence: 0, members: 2, name: Some("g".into()), last_seq: beginning };
+    let fresh = MembershipReply {
+        role: Some(Role::Owner),
+        members: 2,
+        name: Some("g".into()),
+        last_seq: beginning,
+        ..MembershipReply::default()
+    };
     assert_eq!(of("a").await, Some(fresh.clone()));
     assert_eq!(of("b").await, Some(MembershipReply { role: Some(Role::Member), ..fresh.clone() }));
     assert_eq!(of("c").await, Some(MembershipReply { role: None, ..fresh }));

@@ -78,6 +78,10 @@ pub fn said() -> Event {
 }
 
 fn entries() -> Vec<Golden<Entry>> {
+    [of_messages_and_members(), crate::golden_groups::entries()].concat()
+}
+
+fn of_messages_and_members() -> Vec<Golden<Entry>> {
     let entry = |change| Entry { sender: alice(), client_id: None, time: 1_718_000_000_123, change };
     let message = Change::Message { text: "hi \"bob\"\n".to_owned() };
     vec![

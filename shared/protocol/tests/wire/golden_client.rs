@@ -76,7 +76,7 @@ fn reads() -> Vec<Golden<ClientFrame>> {
 }
 
 fn all() -> Vec<Golden<ClientFrame>> {
-    [session(), conversations(), reads()].into_iter().flatten().collect()
+    [session(), conversations(), crate::golden_groups::requests(), reads()].into_iter().flatten().collect()
 }
 
 #[test]

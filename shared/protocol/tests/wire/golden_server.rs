@@ -2,8 +2,8 @@
 
 use natter_ids::SessionId;
 use natter_protocol::{
-    ConversationPage, ConversationView, ErrorBody, ErrorCode, HistoryPage, Limits, MemberPage, MemberView,
-    PresenceView, Role, ServerFrame,
+    ConversationPage, ConversationView, ErrorBody, ErrorCode, GroupSettings, HistoryPage, Limits, MemberPage,
+    MemberView, PresenceView, Role, ServerFrame,
 };
 
 use crate::golden::{Golden, alice, bob, check, client_id, direct, group, position, said, tags, types};
@@ -14,6 +14,9 @@ fn session() -> Vec<Golden<ServerFrame>> {
         frame_bytes_max: 409_600,
         group_members_max: 1000,
         group_name_bytes_max: 256,
+        group_description_bytes_max: 4096,
+        group_avatar_bytes_max: 1024,
+        group_invites_max: 20,
         page_items_max: 200,
         presence_users_max: 100,
     };
@@ -28,7 +31,7 @@ fn session() -> Vec<Golden<ServerFrame>> {
     vec![
         (
             welcome,
-            r#"{"type":"welcome","session":"5f0c","user":"alice","server_time":1718000000123,"ping_interval_ms":25000,"token_expires_at":1718003600000,"limits":{"message_bytes_max":65536,"frame_bytes_max":409600,"group_members_max":1000,"group_name_bytes_max":256,"page_items_max":200,"presence_users_max":100}}"#,
+            r#"{"type":"welcome","session":"5f0c","user":"alice","server_time":1718000000123,"ping_interval_ms":25000,"token_expires_at":1718003600000,"limits":{"message_bytes_max":65536,"frame_bytes_max":409600,"group_members_max":1000,"group_name_bytes_max":256,"group_description_bytes_max":4096,"group_avatar_bytes_max":1024,"group_invites_max":20,"page_items_max":200,"presence_users_max":100}}"#,
         ),
         (ServerFrame::CaughtUp { position: position() }, r#"{"type":"caught_up","position":"1.AAGsAgc"}"#),
         (
@@ -57,11 +60,18 @@ fn answers() -> Vec<Golden<ServerFrame>> {
         conversation: group(),
         name: Some("crew".to_owned()),
         peer: None,
+        group: Some(GroupSettings { avatar: "a".to_owned(), ..GroupSettings::default() }),
         role: Role::Owner,
         last_seq: 12,
     };
-    let of_direct =
-        ConversationView { conversation: direct(), name: None, peer: Some(bob()), role: Role::Member, last_seq: 300 };
+    let of_direct = ConversationView {
+        conversation: direct(),
+        name: None,
+        peer: Some(bob()),
+        group: None,
+        role: Role::Member,
+        last_seq: 300,
+    };
     let accepted = |client_id| ServerFrame::Accepted {
         id: 7,
         conversation: direct(),
@@ -84,7 +94,7 @@ fn answers() -> Vec<Golden<ServerFrame>> {
         ),
         (
             ServerFrame::Conversations { id: 7, page: ConversationPage { conversations: vec![of_group], more: true } },
-            r#"{"type":"conversations","id":7,"conversations":[{"conversation":"gZy2ovWHEd34Jw_HHBEW65g","name":"crew","role":"owner","last_seq":12}],"more":true}"#,
+            r#"{"type":"conversations","id":7,"conversations":[{"conversation":"gZy2ovWHEd34Jw_HHBEW65g","name":"crew","group":{"avatar":"a","write":"everybody","add":"everybody","past":"since_joined"},"role":"owner","last_seq":12}],"more":true}"#,
         ),
     ]
 }
@@ -128,7 +138,7 @@ fn errors() -> Vec<Golden<ServerFrame>> {
 }
 
 fn all() -> Vec<Golden<ServerFrame>> {
-    [session(), answers(), pages(), errors()].into_iter().flatten().collect()
+    [session(), answers(), crate::golden_groups::answers(), pages(), errors()].into_iter().flatten().collect()
 }
 
 #[test]

@@ -4,6 +4,7 @@
 
 mod golden;
 mod golden_client;
+mod golden_groups;
 mod golden_server;
 mod properties;
 mod strategies;

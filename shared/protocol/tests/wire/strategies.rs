@@ -1,9 +1,10 @@
 //! Random values of every wire type.
 
-use natter_ids::{ClientId, ConversationId, DeviceId, Position, Seq, SessionId, UserId};
+use natter_ids::{ClientId, ConversationId, DeviceId, InviteId, Position, Seq, SessionId, UserId};
 use natter_protocol::{
-    Change, ClientFrame, ConversationPage, ConversationView, Entry, ErrorBody, ErrorCode, Event, Hello, HistoryPage,
-    Limits, MemberPage, MemberView, PresenceView, Request, Role, ServerFrame,
+    Change, ClientFrame, ConversationPage, ConversationView, Entry, ErrorBody, ErrorCode, Event, GroupPatch,
+    GroupSettings, Hello, HistoryPage, InvitePage, InviteView, Limits, MemberPage, MemberView, Past, PresenceView,
+    Request, Role, ServerFrame, Who,
 };
 use proptest::{collection::vec, option, prelude::*, sample::select};
 
@@ -37,7 +38,7 @@ pub fn position() -> impl Strategy<Value = Position> {
 }
 
 fn role() -> impl Strategy<Value = Role> {
-    select(vec![Role::Owner, Role::Member])
+    select(vec![Role::Owner, Role::Admin, Role::Member])
 }
 
 fn change() -> impl Strategy<Value = Change> {
@@ -48,6 +49,58 @@ fn change() -> impl Strategy<Value = Change> {
         user().prop_map(|user| Change::MemberAdded { user }),
         user().prop_map(|user| Change::MemberRemoved { user }),
         Just(Change::MemberLeft {}),
+        group_change(),
+    ]
+}
+
+fn invite() -> impl Strategy<Value = InviteId> {
+    "[A-Za-z0-9_-]{22}".prop_map(|text| InviteId::new(text).unwrap())
+}
+
+fn patch() -> impl Strategy<Value = GroupPatch> {
+    let who = || option::of(select(vec![Who::Everybody, Who::Admins]));
+    let past = option::of(select(vec![Past::SinceJoined, Past::All]));
+    (option::of(text()), option::of(text()), option::of(text()), who(), who(), past).prop_map(
+        |(name, description, avatar, write, add, past)| GroupPatch { name, description, avatar, write, add, past },
+    )
+}
+
+fn group_change() -> impl Strategy<Value = Change> {
+    let bounds = || (option::of(any::<u64>()), option::of(any::<u32>()));
+    prop_oneof![
+        invite().prop_map(|invite| Change::MemberJoined { invite }),
+        user().prop_map(|user| Change::MemberBanned { user }),
+        user().prop_map(|user| Change::MemberUnbanned { user }),
+        (user(), role()).prop_map(|(user, role)| Change::RoleChanged { user, role }),
+        patch().prop_map(|patch| Change::GroupChanged { patch }),
+        (invite(), bounds()).prop_map(|(invite, (expires_at, uses_max))| Change::InviteCreated {
+            invite,
+            expires_at,
+            uses_max
+        }),
+        (invite(), bounds(), any::<u32>()).prop_map(|(invite, (expires_at, uses_max), uses)| Change::InviteUsed {
+            invite,
+            expires_at,
+            uses_max,
+            uses
+        }),
+        invite().prop_map(|invite| Change::InviteRevoked { invite }),
+    ]
+}
+
+fn group_request() -> impl Strategy<Value = Request> {
+    let of = || (conversation(), user());
+    prop_oneof![
+        (conversation(), patch()).prop_map(|(conversation, patch)| Request::ChangeGroup { conversation, patch }),
+        (of(), role()).prop_map(|((conversation, user), role)| Request::ChangeRole { conversation, user, role }),
+        of().prop_map(|(conversation, user)| Request::BanMember { conversation, user }),
+        of().prop_map(|(conversation, user)| Request::UnbanMember { conversation, user }),
+        (conversation(), option::of(any::<u64>()), option::of(any::<u32>())).prop_map(
+            |(conversation, expires_at, uses_max)| Request::CreateInvite { conversation, expires_at, uses_max }
+        ),
+        (conversation(), invite()).prop_map(|(conversation, invite)| Request::RevokeInvite { conversation, invite }),
+        conversation().prop_map(|conversation| Request::Invites { conversation }),
+        text().prop_map(|code| Request::Join { code }),
     ]
 }
 
@@ -98,6 +151,7 @@ fn request() -> impl Strategy<Value = Request> {
         vec(user(), 0..4).prop_map(|users| Request::Presence { users }),
         vec(user(), 0..4).prop_map(|users| Request::WatchPresence { users }),
         text().prop_map(|token| Request::RefreshToken { token }),
+        group_request(),
     ]
 }
 
@@ -112,19 +166,48 @@ pub fn client_frame() -> impl Strategy<Value = ClientFrame> {
 }
 
 fn limits() -> impl Strategy<Value = Limits> {
-    any::<[u32; 6]>().prop_map(|[message, frame, members, name, page, presence]| Limits {
+    any::<[u32; 9]>().prop_map(|[message, frame, members, name, page, presence, about, avatar, invites]| Limits {
         message_bytes_max: message,
         frame_bytes_max: frame,
         group_members_max: members,
         group_name_bytes_max: name,
+        group_description_bytes_max: about,
+        group_avatar_bytes_max: avatar,
+        group_invites_max: invites,
         page_items_max: page,
         presence_users_max: presence,
     })
 }
 
 fn conversation_view() -> impl Strategy<Value = ConversationView> {
-    (conversation(), option::of(text()), option::of(user()), role(), seq()).prop_map(
-        |(conversation, name, peer, role, last_seq)| ConversationView { conversation, name, peer, role, last_seq },
+    let group = option::of(patch().prop_map(|patch| {
+        let mut settings = GroupSettings::default();
+        settings.apply(&patch);
+        settings
+    }));
+    (conversation(), option::of(text()), option::of(user()), group, role(), seq()).prop_map(
+        |(conversation, name, peer, group, role, last_seq)| ConversationView {
+            conversation,
+            name,
+            peer,
+            group,
+            role,
+            last_seq,
+        },
+    )
+}
+
+fn invite_view() -> impl Strategy<Value = InviteView> {
+    let bounds = (option::of(any::<u64>()), option::of(any::<u32>()), any::<u32>());
+    (conversation(), invite(), option::of(text()), bounds).prop_map(
+        |(conversation, invite, code, (expires_at, uses_max, uses))| InviteView {
+            conversation,
+            invite,
+            code,
+            expires_at,
+            uses_max,
+            uses,
+        },
     )
 }
 
@@ -165,6 +248,9 @@ fn page() -> impl Strategy<Value = ServerFrame> {
         }),
         (any::<u64>(), vec(event(), 0..3), any::<bool>())
             .prop_map(|(id, events, more)| ServerFrame::History { id, page: HistoryPage { events, more } }),
+        (any::<u64>(), invite_view()).prop_map(|(id, invite)| ServerFrame::Invite { id, invite }),
+        (any::<u64>(), vec(invite_view(), 0..3))
+            .prop_map(|(id, invites)| ServerFrame::Invites { id, page: InvitePage { invites } }),
     ]
 }
 

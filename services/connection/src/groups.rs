@@ -1,0 +1,197 @@
+//! Groups: their members, roles and settings.
+
+use natter_bus::storage_api::MembershipReply;
+use natter_ids::{ConversationId, Seq, UserId};
+use natter_protocol::{Change, Entry, ErrorBody, ErrorCode, GroupPatch, Role};
+
+use crate::{
+    members::{Member, not_a_member, unavailable},
+    posting::{Accepted, check_name, too_large},
+    rights::Needs,
+    server::Shared,
+};
+
+impl Shared {
+    /// Adds a user to a group.
+    pub(crate) async fn add_member(
+        &self,
+        user: &UserId,
+        group: &ConversationId,
+        added: UserId,
+    ) -> Result<Accepted, ErrorBody> {
+        let (_, found) = self.group_of(user, group).await?;
+        if let Some(member) = self.members.member_now(group, &added).await? {
+            return Ok(self.done_before(member.fence));
+        }
+        if self.members.is_banned(group, &added).await? {
+            return Err(ErrorBody::new(ErrorCode::NotAllowed).because("That user is barred from the group."));
+        }
+        self.room_for_one_more(&found)?;
+        self.change_group_log(user, group, Change::MemberAdded { user: added }, found.settings.add.into()).await
+    }
+
+    pub(crate) fn room_for_one_more(&self, group: &MembershipReply) -> Result<(), ErrorBody> {
+        if group.members >= self.live.get().limits.group_members_max {
+            return Err(ErrorBody::new(ErrorCode::GroupFull).limit("group_members_max"));
+        }
+        Ok(())
+    }
+
+    /// Removes a member of a group who stands below.
+    pub(crate) async fn remove_member(
+        &self,
+        user: &UserId,
+        group: &ConversationId,
+        gone: UserId,
+    ) -> Result<Accepted, ErrorBody> {
+        self.group_of(user, group).await?;
+        let Some(member) = self.members.member_now(group, &gone).await? else {
+            let last = self.bus.last_member_entry(group, &gone).await.map_err(unavailable)?;
+            return last.map(|(seq, entry)| Accepted { seq, time: entry.time }).ok_or_else(no_such_member);
+        };
+        let change = Change::MemberRemoved { user: gone.clone() };
+        let accepted = self.change_group_log(user, group, change, Needs::Above(member.role)).await?;
+        self.members.forget(group, &gone).await;
+        Ok(accepted)
+    }
+
+    /// Bars a user from a group, whether they are a member or not.
+    pub(crate) async fn ban(
+        &self,
+        user: &UserId,
+        group: &ConversationId,
+        barred: UserId,
+    ) -> Result<Accepted, ErrorBody> {
+        self.group_of(user, group).await?;
+        let needs = match self.members.member_now(group, &barred).await? {
+            Some(member) => Needs::Above(member.role),
+            None if self.members.is_banned(group, &barred).await? => {
+                return Ok(self.done_before(self.members.fence(group, &barred).await?));
+            }
+            None => Needs::Management,
+        };
+        let change = Change::MemberBanned { user: barred.clone() };
+        let accepted = self.change_group_log(user, group, change, needs).await?;
+        self.members.forget(group, &barred).await;
+        Ok(accepted)
+    }
+
+    /// Lets a barred user be added again.
+    pub(crate) async fn unban(
+        &self,
+        user: &UserId,
+        group: &ConversationId,
+        barred: UserId,
+    ) -> Result<Accepted, ErrorBody> {
+        self.group_of(user, group).await?;
+        if !self.members.is_banned(group, &barred).await? {
+            return Ok(self.done_before(self.members.fence(group, &barred).await?));
+        }
+        self.change_group_log(user, group, Change::MemberUnbanned { user: barred }, Needs::Management).await
+    }
+
+    /// Gives a member a role. With the owner's, the group is handed over: who gives it is an admin then.
+    pub(crate) async fn change_role(
+        &self,
+        user: &UserId,
+        group: &ConversationId,
+        of: UserId,
+        role: Role,
+    ) -> Result<Accepted, ErrorBody> {
+        let (me, _) = self.group_of(user, group).await?;
+        if of == *user {
+            let said =
+                "Nobody changes their own role: an owner hands the group over by making another member the owner.";
+            return Err(ErrorBody::new(ErrorCode::NotAllowed).because(said));
+        }
+        let member = self.members.member_now(group, &of).await?.ok_or_else(no_such_member)?;
+        let accepted = if member.role == role {
+            self.done_before(member.fence)
+        } else {
+            let change = Change::RoleChanged { user: of.clone(), role };
+            self.change_group_log(user, group, change, Needs::Ownership).await?
+        };
+        self.members.forget(group, &of).await;
+        if role == Role::Owner && me.role == Role::Owner {
+            let change = Change::RoleChanged { user: user.clone(), role: Role::Admin };
+            self.change_group_log(user, group, change, Needs::Ownership).await?;
+            self.members.forget(group, user).await;
+        }
+        Ok(accepted)
+    }
+
+    /// Changes how a group is set up.
+    pub(crate) async fn change_group(
+        &self,
+        user: &UserId,
+        group: &ConversationId,
+        patch: GroupPatch,
+    ) -> Result<Accepted, ErrorBody> {
+        let limits = self.live.get().limits.clone();
+        if patch.is_empty() {
+            return Err(ErrorBody::new(ErrorCode::Malformed).because("Say what to change of the group."));
+        }
+        patch.name.as_ref().map_or(Ok(()), |name| check_name(name, &limits))?;
+        for (text, limit, max, what) in [
+            (&patch.description, "group_description_bytes_max", limits.group_description_bytes_max, "A description"),
+            (&patch.avatar, "group_avatar_bytes_max", limits.group_avatar_bytes_max, "A reference to a picture"),
+        ] {
+            if text.as_ref().is_some_and(|text| text.len() > max as usize) {
+                return Err(too_large(limit, max, what, "bytes"));
+            }
+        }
+        self.group_of(user, group).await?;
+        let change = Change::GroupChanged { patch: patch.clone() };
+        let accepted = self.change_group_log(user, group, change, Needs::Management).await?;
+        self.group_settings.changed(group, accepted.seq, &patch);
+        Ok(accepted)
+    }
+
+    /// Leaves a group.
+    pub(crate) async fn leave(&self, user: &UserId, group: &ConversationId) -> Result<Accepted, ErrorBody> {
+        let (me, found) = self.group_of(user, group).await?;
+        if me.role == Role::Owner && found.members > 1 {
+            let said = "Make another member the owner first: a group is not left without one.";
+            return Err(ErrorBody::new(ErrorCode::NotAllowed).because(said));
+        }
+        let accepted = self.change_group_log(user, group, Change::MemberLeft {}, Needs::Nothing).await?;
+        self.members.forget(group, user).await;
+        Ok(accepted)
+    }
+
+    pub(crate) async fn change_group_log(
+        &self,
+        user: &UserId,
+        group: &ConversationId,
+        change: Change,
+        needs: Needs,
+    ) -> Result<Accepted, ErrorBody> {
+        let entry = Entry { sender: user.clone(), client_id: None, time: self.bus.now_ms(), change };
+        let stored = self.append_as_member(group, &entry, needs).await?;
+        Ok(Accepted { seq: stored.seq, time: entry.time })
+    }
+
+    /// Said twice, done once.
+    pub(crate) fn done_before(&self, seq: Seq) -> Accepted {
+        Accepted { seq: seq.max(1), time: self.bus.now_ms() }
+    }
+
+    /// The user as a member, and the group as the archive knows it.
+    pub(crate) async fn group_of(
+        &self,
+        user: &UserId,
+        group: &ConversationId,
+    ) -> Result<(Member, MembershipReply), ErrorBody> {
+        let member = self.members.member_now(group, user).await?.ok_or_else(not_a_member)?;
+        if group.is_direct() {
+            let said = "A direct conversation is of its two users, and there is nothing to set up.";
+            return Err(ErrorBody::new(ErrorCode::NotAllowed).because(said));
+        }
+        let found = self.members.archived(group, user).await?.ok_or_else(not_a_member)?;
+        Ok((member, found))
+    }
+}
+
+fn no_such_member() -> ErrorBody {
+    ErrorBody::new(ErrorCode::NotAMember).because("That user is not a member of the group.")
+}

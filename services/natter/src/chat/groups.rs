@@ -1,0 +1,186 @@
+//! What the chat says and does about groups.
+
+use natter_client::{Client, RequestError};
+use natter_ids::{ConversationId, UserId};
+use natter_protocol::{Change, GroupPatch, InviteView, Past, Role, Who};
+
+use super::style::{Style, clean};
+
+/// What `/help` shows of it.
+pub const HELP: &str = "\
+  /name TEXT       call the group something else
+  /about TEXT      say what the group is about
+  /role USER ROLE  make a member admin, member, or owner in your place
+  /ban USER        bar a user; /unban USER lets them back
+  /write WHO       who may write: everybody or admins
+  /past WHAT       what new members see: all or since_joined
+  /invite [N]      make a code to join with, for N or for as many as come
+  /invites         list the invites that hold";
+
+/// A typed line about the group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GroupLine {
+    Change(GroupPatch),
+    Role(UserId, Role),
+    Ban(UserId),
+    Unban(UserId),
+    Invite(Option<u32>),
+    Invites,
+}
+
+impl GroupLine {
+    /// Reads a command; `None`: it is about something else.
+    pub fn parse(name: &str, argument: &str) -> Option<Result<Self, String>> {
+        let argument = argument.trim();
+        let user = |text: &str| UserId::new(text).map_err(|_| format!("/{name} needs the name of a user"));
+        let patch = |patch: GroupPatch| Ok(Self::Change(patch));
+        Some(match name {
+            "name" if argument.is_empty() => Err("/name needs a name".to_owned()),
+            "name" => patch(GroupPatch { name: Some(argument.to_owned()), ..GroupPatch::default() }),
+            "about" => patch(GroupPatch { description: Some(argument.to_owned()), ..GroupPatch::default() }),
+            "write" => match word(argument) {
+                Some(who) => patch(GroupPatch { write: Some(who), ..GroupPatch::default() }),
+                None => Err("/write needs everybody or admins".to_owned()),
+            },
+            "past" => match word::<Past>(argument) {
+                Some(past) => patch(GroupPatch { past: Some(past), ..GroupPatch::default() }),
+                None => Err("/past needs all or since_joined".to_owned()),
+            },
+            "role" => match argument.rsplit_once(' ').map(|(who, role)| (user(who.trim()), word(role))) {
+                Some((Ok(user), Some(role))) => Ok(Self::Role(user, role)),
+                _ => Err("/role needs the name of a user, and admin, member or owner".to_owned()),
+            },
+            "ban" => user(argument).map(Self::Ban),
+            "unban" => user(argument).map(Self::Unban),
+            "invites" => Ok(Self::Invites),
+            "invite" if argument.is_empty() => Ok(Self::Invite(None)),
+            "invite" => match argument.parse() {
+                Ok(uses) if uses > 0 => Ok(Self::Invite(Some(uses))),
+                _ => Err("/invite needs nothing, or how many may join".to_owned()),
+            },
+            _ => return None,
+        })
+    }
+
+    /// Does it; returns what to show, where no event tells.
+    ///
+    /// # Errors
+    /// [`RequestError`].
+    pub async fn carry_out(self, client: &Client, here: &ConversationId) -> Result<Vec<String>, RequestError> {
+        match self {
+            Self::Change(patch) => drop(client.change_group(here, patch).await?),
+            Self::Role(user, role) => drop(client.change_role(here, &user, role).await?),
+            Self::Ban(user) => drop(client.ban_member(here, &user).await?),
+            Self::Unban(user) => drop(client.unban_member(here, &user).await?),
+            Self::Invite(uses) => {
+                let code = client.create_invite(here, None, uses).await?.code.unwrap_or_default();
+                return Ok(vec![format!("  whoever has this code may join: natter chat --as USER --join {code}")]);
+            }
+            Self::Invites => {
+                let invites = client.invites(here).await?.invites;
+                let none = invites.is_empty().then(|| "  no invites".to_owned());
+                return Ok(none.into_iter().chain(invites.iter().map(line)).collect());
+            }
+        }
+        Ok(Vec::new())
+    }
+}
+
+/// A word as it is on the wire.
+fn word<T: serde::de::DeserializeOwned>(text: &str) -> Option<T> {
+    serde_json::from_value(text.into()).ok()
+}
+
+fn line(invite: &InviteView) -> String {
+    let most = invite.uses_max.map_or_else(String::new, |most| format!(" of {most}"));
+    format!("  {}: {}{most} joined", invite.invite, invite.uses)
+}
+
+/// What an entry did to a group, in words; `None` when there is nothing to tell people.
+pub fn told(style: &Style, sender: &UserId, change: &Change) -> Option<String> {
+    let (who, name) = (style.name(sender), |user| style.name(user));
+    Some(match change {
+        Change::MemberJoined { .. } => format!("{who} joined by an invite"),
+        Change::MemberBanned { user } => format!("{who} barred {}", name(user)),
+        Change::MemberUnbanned { user } => format!("{who} lets {} back in", name(user)),
+        Change::RoleChanged { user, role: Role::Owner } => format!("{who} handed the group over to {}", name(user)),
+        Change::RoleChanged { user, role: Role::Admin } if user == sender => format!("{who} is an admin now"),
+        Change::RoleChanged { user, role: Role::Admin } => format!("{who} made {} an admin", name(user)),
+        Change::RoleChanged { user, role: Role::Member } => format!("{who} made {} a plain member", name(user)),
+        Change::GroupChanged { patch } => format!("{who} {}", changed(patch)),
+        Change::InviteCreated { .. } => format!("{who} made an invite"),
+        Change::InviteRevoked { .. } => format!("{who} ended an invite"),
+        _ => return None,
+    })
+}
+
+fn changed(patch: &GroupPatch) -> String {
+    let mut told = Vec::new();
+    if let Some(name) = &patch.name {
+        told.push(format!("called the group {}", clean(name)));
+    }
+    if let Some(description) = &patch.description {
+        told.push(format!("says what it is about: {}", clean(description)));
+    }
+    if patch.avatar.is_some() {
+        told.push("changed its picture".to_owned());
+    }
+    match patch.write {
+        Some(Who::Admins) => told.push("lets only admins write".to_owned()),
+        Some(Who::Everybody) => told.push("lets everybody write".to_owned()),
+        None => {}
+    }
+    match patch.add {
+        Some(Who::Admins) => told.push("lets only admins add members".to_owned()),
+        Some(Who::Everybody) => told.push("lets everybody add members".to_owned()),
+        None => {}
+    }
+    match patch.past {
+        Some(Past::All) => told.push("shows new members all of the past".to_owned()),
+        Some(Past::SinceJoined) => told.push("hides the past from new members".to_owned()),
+        None => {}
+    }
+    told.join(", ")
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use jiff::tz::TimeZone;
+
+    use super::*;
+
+    fn user(name: &str) -> UserId {
+        UserId::new(name).unwrap()
+    }
+
+    #[test]
+    fn commands_are_understood() {
+        let write = GroupPatch { write: Some(Who::Admins), ..GroupPatch::default() };
+        let cases = [
+            ("role", "two words admin", GroupLine::Role(user("two words"), Role::Admin)),
+            ("write", "admins", GroupLine::Change(write)),
+            ("invite", "3", GroupLine::Invite(Some(3))),
+            ("ban", "eve ", GroupLine::Ban(user("eve"))),
+        ];
+        for (name, argument, line) in cases {
+            assert_eq!(GroupLine::parse(name, argument), Some(Ok(line)), "/{name} {argument}");
+        }
+        for (name, argument) in [("role", "bob"), ("role", "bob king"), ("write", "me"), ("invite", "0"), ("ban", "")] {
+            assert!(matches!(GroupLine::parse(name, argument), Some(Err(_))), "/{name} {argument}");
+        }
+        assert_eq!(GroupLine::parse("dance", ""), None);
+    }
+
+    #[test]
+    fn changes_are_told_in_words() {
+        let style = Style { colour: false, me: user("alice"), zone: TimeZone::UTC };
+        let told = |change| told(&style, &user("bob"), &change);
+        let patch = GroupPatch { name: Some("new".into()), past: Some(Past::All), ..GroupPatch::default() };
+        let said = told(Change::GroupChanged { patch }).unwrap();
+        assert_eq!(said, "bob called the group new, shows new members all of the past");
+        let said = told(Change::RoleChanged { user: user("alice"), role: Role::Owner }).unwrap();
+        assert_eq!(said, "bob handed the group over to you");
+        assert_eq!(told(Change::Message { text: "x".into() }), None);
+    }
+}
