@@ -64,6 +64,8 @@ pub enum Command {
     Canary(crate::canary::Args),
     /// Look at everything that Natter needs, and say what to do next.
     Doctor(crate::doctor::Args),
+    /// Ask the process that runs here whether it is ready, as a health check does.
+    Ready(crate::ready::Args),
     /// Print a token to connect with, for development.
     Token(TokenArgs),
     /// Look after what Natter keeps in NATS.

@@ -10,6 +10,7 @@ mod exit;
 mod hidden;
 mod nats_users;
 mod output;
+mod ready;
 mod recovery;
 mod replay;
 mod serve;
@@ -79,6 +80,7 @@ async fn dispatch(command: Command, source: Source, loaded: Result<Config, Confi
         }
         Command::Config(args) => commands::config(&args),
         Command::Metrics => Ok(commands::metrics()),
+        Command::Ready(args) => ready::run(&args, &loaded?).await,
         // What cannot be loaded is its first finding.
         Command::Doctor(args) => doctor::run(&args, loaded, Layers::of(&source)).await,
     }

@@ -10,6 +10,7 @@ mod durability;
 mod leaf;
 mod nats;
 mod process;
+mod ready;
 mod reload;
 mod secrets;
 mod serve;
