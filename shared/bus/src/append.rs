@@ -10,7 +10,7 @@ use natter_telemetry::{TRACEPARENT, Trace, metrics};
 use sha2::{Digest, Sha256};
 use tracing::Instrument;
 
-use crate::{Bus, spans, subjects};
+use crate::{Bus, LookupError, spans, subjects};
 
 /// What an append relies on: the log refuses it when the relied-on subject has moved.
 #[derive(Debug, Clone, Copy)]
@@ -101,6 +101,8 @@ impl Bus {
             return Err(unavailable("not connected to NATS".to_owned()));
         }
         let limit = Duration::from_millis(self.shared.config.append_timeout_ms.into());
+        // From before: what is stored now may be archived before its acknowledgement is here.
+        let archived = self.shared.archived.reached(Partition::of(append.conversation, self.partitions()));
         let span = spans::append();
         let publish = async {
             let payload = serde_json::to_vec(append.entry).map_err(|error| unavailable(error.to_string()))?;
@@ -118,27 +120,35 @@ impl Bus {
             .await
             .map_err(|_| unavailable("no answer in time".to_owned()))??;
         let stored = Stored { seq: ack.sequence, repeat: ack.duplicate };
-        if self.is_behind(append.conversation, stored).await {
-            return Err(unavailable("the log is behind the archive".to_owned()));
+        match self.is_behind(append.conversation, stored, archived).await {
+            Ok(false) => Ok(stored),
+            Ok(true) => Err(unavailable("the log is behind the archive".to_owned())),
+            Err(error) => Err(unavailable(format!("the log does not tell where it ends: {error}"))),
         }
-        Ok(stored)
     }
 
     /// Whether the log has gone back behind what is archived: somebody has deleted it, or put an
-    /// older copy in its place. What it stores now would never be archived.
-    async fn is_behind(&self, conversation: &ConversationId, stored: Stored) -> bool {
+    /// older copy in its place. What it stores now would never be archived. `archived` is from before it was stored.
+    ///
+    /// # Errors
+    /// [`LookupError`] when that cannot be told now, as while a leader is elected: the sender tries again.
+    async fn is_behind(
+        &self,
+        conversation: &ConversationId,
+        stored: Stored,
+        archived: Seq,
+    ) -> Result<bool, LookupError> {
         let partition = Partition::of(conversation, self.partitions());
-        let archived = self.shared.archived.reached(partition);
         if stored.seq > archived {
-            return false;
+            return Ok(false);
         }
         // A repeat has the number of the first one, which may be archived long since.
-        if stored.repeat && self.newest_seq(partition).await.is_ok_and(|newest| newest >= archived) {
-            return false;
+        if stored.repeat && self.newest_seq(partition).await? >= archived {
+            return Ok(false);
         }
         metrics::LOG_BEHIND.add(1, []);
         tracing::error!(%partition, seq = stored.seq, archived, "the log is behind the archive: run `natter restore`");
-        true
+        Ok(true)
     }
 }
 

@@ -1,10 +1,11 @@
 //! Appending: acknowledged, fenced, once, bounded.
 
 use natter_bus::{Append, AppendError, Config, Fence, Stored, definitions};
-use natter_ids::{ClientId, ConversationId};
+use natter_ids::{ClientId, ConversationId, Partition};
 use natter_protocol::{Change, Entry};
+use natter_testkit::{Flow, Proxy};
 
-use crate::world::{World, append, append_after, connect, direct, entry, said, user};
+use crate::world::{World, append, append_after, connect, direct, entry, said, user, wait_until};
 
 fn opened(one: &str, other: &str) -> Entry {
     entry(one, Change::DirectOpened { peers: [user(one), user(other)] })
@@ -91,6 +92,24 @@ async fn a_repeat_gets_the_first_number_whatever_happened_since() {
     world.nats.restart().await;
     let again = world.connect("again").await;
     assert_eq!(append_after(&again, &group, &message, readded.seq).await.unwrap(), repeat, "after a restart");
+}
+
+/// Storage may be faster than the acknowledgement. That is no log that went back either.
+#[tokio::test]
+async fn what_is_archived_before_its_acknowledgement_came_is_stored() {
+    let (world, bus) = World::new(1).await;
+    let proxy = Proxy::tcp(world.nats.url().trim_start_matches("nats://")).await;
+    let config = Config { url: Some(format!("nats://{}", proxy.address())), ..world.config.clone() };
+    let behind_proxy = connect(&config, "far").await;
+    let (chat, message) = (direct("a", "b"), said("a", "hello"));
+    let archive = async {
+        wait_until("the entry to be stored", async || bus.newest_seq(Partition(0)).await.unwrap() == 1).await;
+        behind_proxy.note_archived(Partition(0), 1);
+        proxy.heal();
+    };
+    proxy.set(Flow::Pass, Flow::Stall);
+    let (stored, ()) = tokio::join!(append(&behind_proxy, &chat, &message), archive);
+    assert_eq!(stored.unwrap().seq, 1);
 }
 
 #[tokio::test]
