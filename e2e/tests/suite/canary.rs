@@ -117,4 +117,5 @@ async fn it_may_start_before_what_it_measures() {
     assert!(canary.said().contains("cannot be reached"), "{}", canary.said());
     cluster.gateway(0).restart().await;
     canary.until("a success", async || canary.last_success().await > 0.0).await;
+    assert_eq!(canary.metric("natter_nats_connected").await, None, "it has no NATS that could be lost");
 }

@@ -82,8 +82,9 @@ impl Drop for Link {
     }
 }
 
+/// A process without NATS, such as the canary, shows nothing: 0 would be a loss.
 fn show(down: usize) {
-    metrics::NATS_CONNECTED.set(i64::from(down == 0));
+    metrics::NATS_CONNECTED.set(if down == 0 { 1.0 } else { 0.0 }, []);
 }
 
 #[cfg(test)]

@@ -85,7 +85,7 @@ catalogue! {
     LOG_BEHIND: Counter<0> = "natter_log_behind_total" [];
 
     /// Whether NATS is connected and answers: 1 or 0.
-    NATS_CONNECTED: Level = "natter_nats_connected" [];
+    NATS_CONNECTED: Gauge<0> = "natter_nats_connected" [];
     /// What happened to connections to NATS.
     NATS_LINK_EVENTS: Counter<1> = "natter_nats_link_events_total" [Event];
     /// From sending a message through NATS to oneself until it came back.
