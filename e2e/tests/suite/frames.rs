@@ -110,7 +110,8 @@ async fn too_large() {
     let send =
         |text: String| Request::Send { conversation: talk.clone(), client_id: natter_ids::ClientId::now(), text };
     let three = ["a", "b", "c"].map(user).to_vec();
-    let page = Request::History { conversation: talk.clone(), before: None, after: None, limit: Some(11) };
+    let page =
+        Request::History { conversation: talk.clone(), before: None, after: None, limit: Some(11), edits: false };
     let group =
         Request::CreateGroup { client_id: natter_ids::ClientId::now(), name: "x".repeat(21), members: Vec::new() };
     let cases = [

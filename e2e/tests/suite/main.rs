@@ -23,6 +23,7 @@ macro_rules! on_every_database {
 }
 
 mod canary;
+mod changes;
 mod chaos;
 mod clocks;
 mod conversation;

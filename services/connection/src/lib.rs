@@ -5,13 +5,16 @@
 //! fence, every read through a membership check.
 
 mod admission;
+mod changes;
 mod config;
 mod doubt;
 mod gate;
 mod http_api;
+mod http_changes;
 mod live;
 mod members;
 mod observe;
+mod once;
 mod pace;
 mod posting;
 mod presence;

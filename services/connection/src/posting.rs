@@ -2,16 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use natter_bus::{
-    Append, AppendError, FRESH_ID_AGE_MS, FUTURE_ID_MS, Fence, Stored,
-    storage_api::{FindMessage, FoundMessage, MembershipReply},
-};
+use natter_bus::{Append, AppendError, Fence, Stored, storage_api::MembershipReply};
 use natter_ids::{ClientId, ConversationId, Seq, UserId};
 use natter_protocol::{Change, ConversationView, Entry, ErrorBody, ErrorCode, Role};
 use natter_telemetry::metrics;
 
 use crate::{
-    members::{Member, not_a_member, refusal, unavailable},
+    members::{Member, not_a_member, unavailable},
     server::Shared,
 };
 
@@ -40,45 +37,15 @@ impl Shared {
         if text.len() > limits.message_bytes_max as usize {
             return Err(too_large("message_bytes_max", limits.message_bytes_max, "The text of a message", "bytes"));
         }
-        let now = self.bus.now_ms();
-        if client_id.time_ms() > now + FUTURE_ID_MS {
-            return Err(ErrorCode::ClientIdInFuture.into());
+        let change = Change::Message { text };
+        if let Some(first) = self.said_before(user, conversation, client_id, &change).await? {
+            return Ok(first);
         }
-        if now.saturating_sub(client_id.time_ms()) > FRESH_ID_AGE_MS {
-            // The log may have forgotten the id; the archive has not.
-            if let Some(found) = self.find(user, conversation, client_id).await? {
-                return same_message(found, &text);
-            }
-        }
-        let entry =
-            Entry { sender: user.clone(), client_id: Some(client_id), time: now, change: Change::Message { text } };
-        let stored = self.append_as_member(conversation, &entry, None).await?;
-        if !stored.repeat {
-            return Ok(Accepted { seq: stored.seq, time: now });
-        }
-        let first = self.bus.entry_at(conversation, stored.seq).await.map_err(unavailable)?;
-        let (Some(Entry { time, change: Change::Message { text: first }, .. }), Change::Message { text }) =
-            (first, &entry.change)
-        else {
-            return Err(unavailable("the log no longer holds a message it calls a repeat"));
-        };
-        same_message(FoundMessage { seq: stored.seq, time, text: first }, text)
-    }
-
-    async fn find(
-        &self,
-        user: &UserId,
-        conversation: &ConversationId,
-        client_id: ClientId,
-    ) -> Result<Option<FoundMessage>, ErrorBody> {
-        self.members.member(conversation, user).await?;
-        let at_least = self.bus.last_seq(conversation).await.map_err(unavailable)?;
-        let (conversation, sender) = (conversation.clone(), user.clone());
-        self.bus.ask(&FindMessage { conversation, sender, client_id, at_least }).await.map_err(refusal)
+        self.append_once(user, conversation, client_id, change, None).await
     }
 
     /// Appends an entry of a member, if they are one when the log takes it.
-    async fn append_as_member(
+    pub(crate) async fn append_as_member(
         &self,
         conversation: &ConversationId,
         entry: &Entry,
@@ -250,14 +217,6 @@ impl Shared {
             return Err(ErrorBody::new(ErrorCode::NotAllowed).because(said));
         }
         self.members.archived(group, user).await
-    }
-}
-
-fn same_message(first: FoundMessage, text: &str) -> Result<Accepted, ErrorBody> {
-    if first.text == text {
-        Ok(Accepted { seq: first.seq, time: first.time })
-    } else {
-        Err(ErrorCode::ClientIdConflict.into())
     }
 }
 

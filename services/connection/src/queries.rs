@@ -18,7 +18,7 @@ use crate::{
 };
 
 impl Shared {
-    fn page_limit(&self, asked: Option<u32>) -> Result<u32, ErrorBody> {
+    pub(crate) fn page_limit(&self, asked: Option<u32>) -> Result<u32, ErrorBody> {
         let max = self.live.get().limits.page_items_max;
         match asked {
             Some(limit) if limit > max => Err(too_large("page_items_max", max, "A page", "entries")),
@@ -55,16 +55,17 @@ impl Shared {
         conversation: ConversationId,
         (before, after): (Option<Seq>, Option<Seq>),
         limit: Option<u32>,
+        edits: bool,
     ) -> Result<HistoryPage, ErrorBody> {
         let limit = self.page_limit(limit)?;
-        let asked = History { user: user.clone(), conversation: conversation.clone(), before, after, limit };
+        let asked = History { user: user.clone(), conversation: conversation.clone(), before, after, limit, edits };
         self.ask_as_member(user, &conversation, &asked).await
     }
 
     /// Asks storage about a conversation. Who became a member a moment ago is one in the log, and
     /// is waited for in the archive; who was removed a moment ago is refused, whatever the archive
     /// still says (G8).
-    async fn ask_as_member<R: StorageRequest>(
+    pub(crate) async fn ask_as_member<R: StorageRequest>(
         &self,
         user: &UserId,
         conversation: &ConversationId,

@@ -6,7 +6,7 @@ use natter_bus::{
     Bus,
     storage_api::{
         Acquaintances, Archived, Backlog, BacklogReply, Conversations, FindMessage, History, Members, Membership,
-        Roster, StorageFault, StorageRequest,
+        Message, Pinned, Roster, StorageFault, StorageRequest,
     },
 };
 use natter_ids::{ConversationId, Partition, Position, Seq};
@@ -41,6 +41,11 @@ pub(crate) fn start(config: &Config, bus: &Bus, store: &Arc<Store>, scope: &Scop
     answers.serve(scope, |this: Answers, asked: Roster| async move {
         this.wait(&asked.conversation, asked.before.saturating_sub(1)).await?;
         this.store.roster(&asked).await
+    });
+    answers.serve(scope, |this: Answers, asked: Pinned| async move { this.store.pinned(&asked).await });
+    answers.serve(scope, |this: Answers, asked: Message| async move {
+        this.wait(&asked.conversation, asked.at_least).await?;
+        this.store.message(&asked).await
     });
     answers.serve(scope, |this: Answers, asked: FindMessage| async move {
         this.wait(&asked.conversation, asked.at_least).await?;

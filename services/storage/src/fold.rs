@@ -55,7 +55,7 @@ impl<'a> Heads<'a> {
             Change::MemberAdded { user } => Some(MemberOp::Join(user)),
             Change::MemberRemoved { user } => Some(MemberOp::Leave(user)),
             Change::MemberLeft {} => Some(MemberOp::Leave(&entry.sender)),
-            Change::DirectOpened { .. } | Change::GroupCreated { .. } | Change::Message { .. } => None,
+            _ => None,
         };
         Folded { conversation, seq, prev, entry, op }
     }

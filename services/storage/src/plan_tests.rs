@@ -6,7 +6,15 @@ use natter_ids::{ClientId, ConversationId, Partition, UserId};
 use natter_protocol::{Change, Entry};
 use sqlx::Row;
 
-use crate::{Config, Record, Store, backlog::missed_text, entries, entries::From, reads, sql::statement};
+use crate::{
+    Config, Record, Store,
+    backlog::missed_text,
+    entries,
+    entries::{From, Show},
+    reads,
+    sql::statement,
+    states,
+};
 
 const PARTITIONS: u16 = 2;
 
@@ -81,9 +89,11 @@ async fn plans(store: &Store) -> Vec<(&'static str, Vec<String>)> {
     let mut plans = Vec::new();
     for (name, text) in [
         ("missed", missed_text(PARTITIONS)),
-        ("sizes, oldest", entries::sizes_text(4, From::Oldest)),
-        ("sizes, newest", entries::sizes_text(1, From::Newest)),
-        ("events", entries::events_text(4)),
+        ("sizes, oldest", entries::sizes_text(4, Show::Log, From::Oldest)),
+        ("sizes, newest", entries::sizes_text(1, Show::Messages, From::Newest)),
+        ("events", entries::events_text(4, Show::Messages)),
+        ("edits", states::edits_text(4)),
+        ("pins", states::pins_text(4)),
         ("conversations", reads::CONVERSATIONS.to_owned()),
         ("members", reads::MEMBERS.to_owned()),
         ("acquaintances", reads::acquaintances_text(4)),

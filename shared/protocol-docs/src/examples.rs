@@ -5,7 +5,7 @@
 use natter_ids::{ClientId, ConversationId, DeviceId, Position, SessionId, UserId};
 use natter_protocol::{
     Change, ClientFrame, ConversationPage, ConversationView, Entry, ErrorBody, ErrorCode, Event, Hello, HistoryPage,
-    Limits, MemberPage, MemberView, PresenceView, Request, Role, ServerFrame,
+    Limits, MemberPage, MemberView, MessageState, PresenceView, ReactionView, Request, Role, ServerFrame,
 };
 
 /// When the story happens, in milliseconds since 1970 UTC.
@@ -67,6 +67,31 @@ pub(crate) fn events() -> Vec<Event> {
         event(group(), 2040, 2033, entry("alice", Change::MemberAdded { user: user("carol") })),
         event(group(), 2051, 2040, entry("alice", Change::MemberRemoved { user: user("bob") })),
         event(group(), 2077, 2051, entry("carol", Change::MemberLeft {})),
+        changed(1212, 1205, Change::Edited { target: 1205, text: "Shall we go?".to_owned() }),
+        changed(1219, 1212, Change::Reacted { target: 1198, emoji: "🥾".to_owned(), on: true }),
+        changed(1224, 1219, Change::Pinned { target: 1205 }),
+        changed(1230, 1224, Change::Unpinned { target: 1205 }),
+        changed(1241, 1230, Change::Deleted { target: 1205 }),
+        changed(1205, 1198, Change::Erased { was: "message".to_owned() }),
+    ]
+}
+
+/// A change of alice's in the direct conversation.
+fn changed(seq: u64, prev: u64, change: Change) -> Event {
+    event(direct(), seq, prev, Entry { client_id: Some(client_id()), ..entry("alice", change) })
+}
+
+/// Requests that change messages.
+fn changes() -> Vec<Request> {
+    let (client_id, target) = (client_id(), 1205);
+    let conversation = direct;
+    vec![
+        Request::Edit { conversation: conversation(), client_id, target, text: "Shall we go?".to_owned() },
+        Request::Delete { conversation: conversation(), client_id, target },
+        Request::React { conversation: conversation(), client_id, target: 1198, emoji: "🥾".to_owned(), on: true },
+        Request::Pin { conversation: conversation(), client_id, target },
+        Request::Unpin { conversation: conversation(), client_id, target },
+        Request::Pinned { conversation: conversation(), before: None, limit: None },
     ]
 }
 
@@ -87,7 +112,9 @@ pub(crate) fn member_page() -> MemberPage {
 }
 
 pub(crate) fn history_page() -> HistoryPage {
-    HistoryPage { events: vec![said()], more: true }
+    let reactions = vec![ReactionView { emoji: "🥾".to_owned(), count: 1, mine: false }];
+    let state = MessageState { seq: 1205, edited_at: Some(TIME + 30_000), reactions, pinned: false };
+    HistoryPage { events: vec![said()], states: vec![state], more: true }
 }
 
 pub(crate) fn presence_views() -> Vec<PresenceView> {
@@ -105,7 +132,7 @@ pub(crate) fn refusal() -> ErrorBody {
 pub fn client_examples() -> Vec<ClientFrame> {
     let request = |id, request| ClientFrame::Request { id, traceparent: None, request };
     let users = || vec![user("bob"), user("carol")];
-    vec![
+    let mut frames = vec![
         ClientFrame::Hello(Hello { device: device(), position: Some(position()), token: None }),
         ClientFrame::Ping { id: 1 },
         request(2, Request::Send { conversation: direct(), client_id: client_id(), text: "Shall we?".to_owned() }),
@@ -119,11 +146,16 @@ pub fn client_examples() -> Vec<ClientFrame> {
         request(7, Request::Leave { conversation: group() }),
         request(8, Request::Conversations { after: None, limit: Some(50) }),
         request(9, Request::Members { conversation: group(), after: None, limit: None }),
-        request(10, Request::History { conversation: direct(), before: Some(1206), after: None, limit: Some(50) }),
+        request(
+            10,
+            Request::History { conversation: direct(), before: Some(1206), after: None, limit: Some(50), edits: false },
+        ),
         request(11, Request::Presence { users: users() }),
         request(12, Request::WatchPresence { users: users() }),
         request(13, Request::RefreshToken { token: "eyJhbGciOi…".to_owned() }),
-    ]
+    ];
+    frames.extend((14..).zip(changes()).map(|(id, change)| request(id, change)));
+    frames
 }
 
 /// At least one example of each frame that gateways send.

@@ -130,6 +130,73 @@ pub enum Request {
         /// How many at most; `page_items_max` when absent.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         limit: Option<u32>,
+        /// Every entry as it was first said, edits and reactions too; otherwise messages come as
+        /// they are now, and the entries that only change them are left out.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        edits: bool,
+    },
+    /// Gives a message of one's own another text. Answered by `accepted`.
+    Edit {
+        /// Where.
+        conversation: ConversationId,
+        /// Made once per change and kept for retries.
+        client_id: ClientId,
+        /// The number of the message.
+        target: Seq,
+        /// The new text, up to `message_bytes_max` bytes.
+        text: String,
+    },
+    /// Deletes a message for everybody: one's own, or in a group that one owns, anybody's.
+    /// Answered by `accepted`.
+    Delete {
+        /// Where.
+        conversation: ConversationId,
+        /// Made once per change and kept for retries.
+        client_id: ClientId,
+        /// The number of the message.
+        target: Seq,
+    },
+    /// Reacts to a message, or takes a reaction back. Answered by `accepted`.
+    React {
+        /// Where.
+        conversation: ConversationId,
+        /// Made once per change and kept for retries.
+        client_id: ClientId,
+        /// The number of the message.
+        target: Seq,
+        /// Which one: up to 48 bytes, without spaces and control characters.
+        emoji: String,
+        /// `false` takes it back.
+        on: bool,
+    },
+    /// Pins a message, for everybody. Answered by `accepted`.
+    Pin {
+        /// Where.
+        conversation: ConversationId,
+        /// Made once per change and kept for retries.
+        client_id: ClientId,
+        /// The number of the message.
+        target: Seq,
+    },
+    /// Takes a pinned message off. Answered by `accepted`.
+    Unpin {
+        /// Where.
+        conversation: ConversationId,
+        /// Made once per change and kept for retries.
+        client_id: ClientId,
+        /// The number of the message.
+        target: Seq,
+    },
+    /// Reads the pinned messages with the largest numbers, oldest first. Answered by `history`.
+    Pinned {
+        /// Which conversation.
+        conversation: ConversationId,
+        /// Only messages with a smaller number.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        before: Option<Seq>,
+        /// How many at most; `page_items_max` when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        limit: Option<u32>,
     },
     /// Asks who is online, among users one shares a conversation with. Answered by `presence`.
     Presence {
@@ -162,6 +229,12 @@ impl Request {
             Self::Conversations { .. } => "conversations",
             Self::Members { .. } => "members",
             Self::History { .. } => "history",
+            Self::Edit { .. } => "edit",
+            Self::Delete { .. } => "delete",
+            Self::React { .. } => "react",
+            Self::Pin { .. } => "pin",
+            Self::Unpin { .. } => "unpin",
+            Self::Pinned { .. } => "pinned",
             Self::Presence { .. } => "presence",
             Self::WatchPresence { .. } => "watch_presence",
             Self::RefreshToken { .. } => "refresh_token",

@@ -4,6 +4,8 @@ use natter_ids::{ClientId, ConversationId, Seq, UserId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::Other;
+
 /// What a member may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -47,6 +49,46 @@ pub enum Change {
     },
     /// The sender leaves. The last entry that the sender receives.
     MemberLeft {},
+    /// The sender gives a message of theirs another text. Changes nothing once it is deleted.
+    Edited {
+        /// The number of the message.
+        target: Seq,
+        /// The text that it has from now on.
+        text: String,
+    },
+    /// A message is deleted for everybody: no answer holds its text any more.
+    Deleted {
+        /// The number of the message.
+        target: Seq,
+    },
+    /// The sender reacts to a message, or takes a reaction back. Each user has each emoji once.
+    Reacted {
+        /// The number of the message.
+        target: Seq,
+        /// Which one.
+        emoji: String,
+        /// `false`: it is taken back.
+        on: bool,
+    },
+    /// A message is pinned, for everybody.
+    Pinned {
+        /// The number of the message.
+        target: Seq,
+    },
+    /// A message is no longer pinned.
+    Unpinned {
+        /// The number of the message.
+        target: Seq,
+    },
+    /// Stands where a message was that is deleted, or an edit of it: who and when, without what.
+    Erased {
+        /// The `kind` that the entry had.
+        was: String,
+    },
+    /// Something that a later version knows.
+    #[serde(untagged)]
+    #[schemars(skip)]
+    Other(Other),
 }
 
 impl Change {
@@ -55,7 +97,7 @@ impl Change {
         match self {
             Self::MemberAdded { user } | Self::MemberRemoved { user } => Some(user),
             Self::MemberLeft {} => Some(sender),
-            Self::DirectOpened { .. } | Self::GroupCreated { .. } | Self::Message { .. } => None,
+            _ => None,
         }
     }
 
@@ -73,6 +115,37 @@ impl Change {
             _ => false,
         }
     }
+
+    /// The number of the message that this entry changes.
+    pub fn target(&self) -> Option<Seq> {
+        match self {
+            Self::Edited { target, .. }
+            | Self::Deleted { target }
+            | Self::Reacted { target, .. }
+            | Self::Pinned { target }
+            | Self::Unpinned { target } => Some(*target),
+            _ => None,
+        }
+    }
+
+    /// The `kind` on the wire.
+    pub fn kind(&self) -> &str {
+        match self {
+            Self::DirectOpened { .. } => "direct_opened",
+            Self::GroupCreated { .. } => "group_created",
+            Self::Message { .. } => "message",
+            Self::MemberAdded { .. } => "member_added",
+            Self::MemberRemoved { .. } => "member_removed",
+            Self::MemberLeft {} => "member_left",
+            Self::Edited { .. } => "edited",
+            Self::Deleted { .. } => "deleted",
+            Self::Reacted { .. } => "reacted",
+            Self::Pinned { .. } => "pinned",
+            Self::Unpinned { .. } => "unpinned",
+            Self::Erased { .. } => "erased",
+            Self::Other(other) => other.kind(),
+        }
+    }
 }
 
 /// An entry of a conversation's log, as stored on `chat.<shard>.<conversation>.…`.
@@ -82,8 +155,8 @@ impl Change {
 pub struct Entry {
     /// Who did it.
     pub sender: UserId,
-    /// The client's id of the message, by which a retry is recognised; absent for changes that
-    /// carry none.
+    /// The client's id of the message or change, by which a retry is recognised; absent for
+    /// changes that carry none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_id: Option<ClientId>,
     /// When the gateway accepted it, in milliseconds since 1970 UTC.
@@ -91,6 +164,15 @@ pub struct Entry {
     /// What happened.
     #[serde(flatten)]
     pub change: Change,
+}
+
+impl Entry {
+    /// The id under which this entry happens once, however often it is said. Changes of members
+    /// have none: each is fenced on the one before.
+    pub fn once_id(&self) -> Option<ClientId> {
+        let alone = self.change.is_beginning() || self.change.changed_member(&self.sender).is_some();
+        self.client_id.filter(|_| !alone)
+    }
 }
 
 /// An entry of a conversation's log, as clients receive it, live, on resume and from history.

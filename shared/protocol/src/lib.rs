@@ -17,6 +17,8 @@ mod decode;
 mod error_code;
 mod event;
 mod limits;
+mod message_views;
+mod other;
 mod server_frame;
 mod views;
 
@@ -26,6 +28,11 @@ pub use decode::{Undecodable, decode_client_frame};
 pub use error_code::{ErrorBody, ErrorCode, RetryAdvice};
 pub use event::{Change, Entry, Event, Role};
 pub use limits::{Limits, configured_limits};
+pub use message_views::{
+    ChangeDraft, EMOJI_BYTES_MAX, EditDraft, MessageState, PINNED_MAX, REACTIONS_MAX, ReactionDraft, ReactionView,
+    is_emoji,
+};
+pub use other::Other;
 pub use server_frame::{EVENT_FRAME_PREFIX, ServerFrame, event_frame};
 pub use views::{
     AcceptedView, BacklogPage, ConversationPage, ConversationView, HistoryPage, MemberPage, MemberView, MessageDraft,

@@ -4,7 +4,7 @@ use natter_ids::{ClientId, ConversationId, Position, Seq, UserId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Event, Role};
+use crate::{Event, MessageState, Role};
 
 /// A conversation as one of its members sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -57,6 +57,10 @@ pub struct MemberPage {
 pub struct HistoryPage {
     /// The entries, oldest first.
     pub events: Vec<Event>,
+    /// What later entries have made of messages on this page; those that nothing has changed are
+    /// left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub states: Vec<MessageState>,
     /// Whether there are more in the direction asked.
     pub more: bool,
 }

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Instant};
 use natter_ids::{ConversationId, UserId};
 use natter_protocol::{ErrorBody, ErrorCode, PresenceView, Request, RequestId, ServerFrame};
 
-use crate::{observe, posting::Accepted, server::Shared};
+use crate::{changes::change_of, observe, posting::Accepted, server::Shared};
 
 /// An answer, and what it changes in the session.
 pub(crate) struct Answer {
@@ -28,6 +28,11 @@ type Answered = Result<(ServerFrame, Option<Effect>), ErrorBody>;
 pub(crate) fn lane(request: &Request) -> Option<ConversationId> {
     match request {
         Request::Send { conversation, .. }
+        | Request::Edit { conversation, .. }
+        | Request::Delete { conversation, .. }
+        | Request::React { conversation, .. }
+        | Request::Pin { conversation, .. }
+        | Request::Unpin { conversation, .. }
         | Request::AddMember { conversation, .. }
         | Request::RemoveMember { conversation, .. }
         | Request::Leave { conversation } => Some(conversation.clone()),
@@ -51,9 +56,7 @@ pub(crate) async fn answer(shared: Arc<Shared>, user: UserId, id: RequestId, req
 impl Shared {
     async fn answer(&self, user: &UserId, id: RequestId, request: Request) -> Answered {
         let frame = match request {
-            Request::Send { .. } | Request::AddMember { .. } | Request::RemoveMember { .. } | Request::Leave { .. } => {
-                self.write(user, id, request).await?
-            }
+            request if lane(&request).is_some() => self.write(user, id, request).await?,
             Request::OpenDirect { user: peer } => {
                 ServerFrame::Conversation { id, conversation: self.open_direct(user, peer).await? }
             }
@@ -67,9 +70,12 @@ impl Shared {
             Request::Members { conversation, after, limit } => {
                 ServerFrame::Members { id, page: self.members_of(user, conversation, after, limit).await? }
             }
-            Request::History { conversation, before, after, limit } => {
-                let page = self.history(user, conversation, (before, after), limit).await?;
+            Request::History { conversation, before, after, limit, edits } => {
+                let page = self.history(user, conversation, (before, after), limit, edits).await?;
                 ServerFrame::History { id, page }
+            }
+            Request::Pinned { conversation, before, limit } => {
+                ServerFrame::History { id, page: self.pinned(user, conversation, before, limit).await? }
             }
             Request::Presence { users } => ServerFrame::Presence { id, users: self.presence(user, users).await? },
             Request::WatchPresence { users } => {
@@ -86,6 +92,7 @@ impl Shared {
                 let expires_at = identity.expires_at;
                 return Ok((ServerFrame::Refreshed { id, expires_at }, Some(Effect::Refreshed(expires_at))));
             }
+            _ => return Err(ErrorCode::Internal.into()),
         };
         Ok((frame, None))
     }
@@ -109,7 +116,11 @@ impl Shared {
                 let accepted = self.leave(user, &conversation).await?;
                 (conversation, None, accepted)
             }
-            _ => return Err(ErrorCode::Internal.into()),
+            request => {
+                let (conversation, client_id, change) = change_of(request).ok_or(ErrorCode::Internal)?;
+                let accepted = self.change(user, &conversation, client_id, change).await?;
+                (conversation, Some(client_id), accepted)
+            }
         };
         let Accepted { seq, time } = accepted;
         Ok(ServerFrame::Accepted { id, conversation, client_id, seq, time })

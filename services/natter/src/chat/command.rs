@@ -1,6 +1,8 @@
 //! What a typed line means.
 
-use natter_ids::UserId;
+use natter_ids::{Seq, UserId};
+
+use super::changes::Deed;
 
 /// What `/help` shows.
 pub const HELP: &str = "\
@@ -10,6 +12,12 @@ pub const HELP: &str = "\
   /remove USER     remove a user from the group
   /leave           leave the group
   /history         show what was said before
+  /edit TEXT       give your last message another text
+  /delete          delete your last message for everybody
+  /react EMOJI     react to the last message; /unreact EMOJI takes it back
+  /pin, /unpin     pin the last message, or take it off; /pinned shows all
+  /last            show the last messages with their numbers, for /edit #7 TEXT,
+                   /delete #7, /react #7 EMOJI and so on
   /quit            end the chat (or Ctrl-D)
   //text           say a line that begins with /";
 
@@ -27,6 +35,10 @@ pub enum Line {
     Remove(UserId),
     Leave,
     History,
+    /// Do something to a message; without a number, to the last one.
+    Change(Option<Seq>, Deed),
+    Pinned,
+    Last,
     Quit,
     /// Not understood; with the sentence to show.
     Wrong(String),
@@ -54,8 +66,14 @@ impl Line {
             "remove" => user(Self::Remove),
             "leave" => Self::Leave,
             "history" => Self::History,
+            "pinned" => Self::Pinned,
+            "last" => Self::Last,
             "quit" | "exit" | "q" => Self::Quit,
-            _ => Self::Wrong(format!("there is no /{name}; /help lists what there is")),
+            name => match Deed::parse(name, argument) {
+                Some(Ok((number, deed))) => Self::Change(number, deed),
+                Some(Err(sentence)) => Self::Wrong(sentence),
+                None => Self::Wrong(format!("there is no /{name}; /help lists what there is")),
+            },
         }
     }
 }
@@ -75,6 +93,7 @@ mod tests {
             ("   ", Line::Empty),
             ("/help", Line::Help),
             ("/add two words ", Line::Add(user("two words"))),
+            ("/delete #7", Line::Change(Some(7), Deed::Delete)),
             ("/remove bob", Line::Remove(user("bob"))),
             ("/add", Line::Wrong("/add needs the name of a user".into())),
             ("/dance", Line::Wrong("there is no /dance; /help lists what there is".into())),

@@ -45,7 +45,14 @@ impl Style {
             Change::MemberAdded { user } => format!("{who} added {}", self.name(user)),
             Change::MemberRemoved { user } => format!("{who} removed {}", self.name(user)),
             Change::MemberLeft {} => format!("{who} left"),
-            Change::Message { .. } => String::new(),
+            Change::Edited { text, .. } => format!("{who} edited a message: {}", clean(text)),
+            Change::Deleted { .. } => format!("{who} deleted a message"),
+            Change::Reacted { emoji, on: true, .. } => format!("{who} reacted with {}", clean(emoji)),
+            Change::Reacted { emoji, .. } => format!("{who} took {} back", clean(emoji)),
+            Change::Pinned { .. } => format!("{who} pinned a message"),
+            Change::Unpinned { .. } => format!("{who} took a pinned message off"),
+            Change::Erased { was } if was == "message" => format!("a message of {who} was deleted"),
+            Change::Message { .. } | Change::Erased { .. } | Change::Other(_) => String::new(),
         };
         format!("{} {}", self.dim(&self.time(time)), self.dim(&format!("· {what}")))
     }

@@ -3,6 +3,7 @@
 
 mod archive;
 mod backlog;
+mod changes;
 mod database;
 mod dedupe;
 mod gaps;
@@ -11,6 +12,7 @@ mod log;
 mod members;
 mod model;
 mod rollback;
+mod states;
 
 macro_rules! contract {
     ($($module:ident: $($test:ident)*;)*) => {
@@ -54,6 +56,18 @@ contract! {
         pages_in_both_directions
         only_spans_of_membership_are_visible
         pages_are_bounded_in_bytes;
+    changes:
+        a_deleted_text_is_nowhere
+        an_edit_shows_in_history_and_can_be_told
+        an_edit_after_the_deletion_leaves_nothing
+        only_who_may_changes_anything
+        a_retry_of_what_was_deleted_is_recognised
+        the_log_erases_what_was_deleted_once_ids_are_old;
+    states:
+        reactions_are_a_set_and_bounded
+        pinned_messages_are_listed
+        what_a_message_is_now_is_told_to_members_only
+        an_unknown_kind_is_archived_as_it_is;
     gaps:
         a_gap_counts_once_it_is_passed;
     backlog:

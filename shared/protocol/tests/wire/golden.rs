@@ -105,12 +105,53 @@ fn entries() -> Vec<Golden<Entry>> {
     ]
 }
 
+fn changes() -> Vec<Golden<Entry>> {
+    let entry = |change| Entry { sender: alice(), client_id: None, time: 1_718_000_000_123, change };
+    vec![
+        (
+            Entry { client_id: Some(client_id()), ..entry(Change::Edited { target: 300, text: "ho".to_owned() }) },
+            r#"{"sender":"alice","client_id":"0190163d-8694-739b-aea5-966c26f8ad91","time":1718000000123,"kind":"edited","target":300,"text":"ho"}"#,
+        ),
+        (
+            entry(Change::Deleted { target: 300 }),
+            r#"{"sender":"alice","time":1718000000123,"kind":"deleted","target":300}"#,
+        ),
+        (
+            entry(Change::Reacted { target: 300, emoji: "🦀".to_owned(), on: false }),
+            r#"{"sender":"alice","time":1718000000123,"kind":"reacted","target":300,"emoji":"🦀","on":false}"#,
+        ),
+        (
+            entry(Change::Pinned { target: 300 }),
+            r#"{"sender":"alice","time":1718000000123,"kind":"pinned","target":300}"#,
+        ),
+        (
+            entry(Change::Unpinned { target: 300 }),
+            r#"{"sender":"alice","time":1718000000123,"kind":"unpinned","target":300}"#,
+        ),
+        (
+            entry(Change::Erased { was: "message".to_owned() }),
+            r#"{"sender":"alice","time":1718000000123,"kind":"erased","was":"message"}"#,
+        ),
+    ]
+}
+
+#[test]
+fn the_kind_is_told_as_on_the_wire() {
+    for (entry, text) in entries().into_iter().chain(changes()) {
+        let read: Value = serde_json::from_str(text).unwrap();
+        assert_eq!(read["kind"], entry.change.kind(), "{text}");
+        assert_eq!(read["target"].as_u64(), entry.change.target(), "{text}");
+    }
+}
+
 #[test]
 fn log_entries_are_pinned() {
     check(&entries());
+    check(&changes());
 }
 
 #[test]
 fn every_kind_of_entry_is_pinned() {
-    assert_eq!(tags(&entries(), "kind"), types("entry", &schemars::schema_for!(Entry), "kind"));
+    let tags = &tags(&entries(), "kind") | &tags(&changes(), "kind");
+    assert_eq!(tags, types("entry", &schemars::schema_for!(Entry), "kind"));
 }

@@ -60,8 +60,18 @@ fn reads() -> Vec<Golden<ClientFrame>> {
             r#"{"id":7,"type":"members","conversation":"gZy2ovWHEd34Jw_HHBEW65g","after":"b.o*b 🦀","limit":20}"#,
         ),
         (
-            frame(Request::History { conversation: direct(), before: Some(300), after: Some(7), limit: Some(20) }),
+            frame(Request::History {
+                conversation: direct(),
+                before: Some(300),
+                after: Some(7),
+                limit: Some(20),
+                edits: false,
+            }),
             r#"{"id":7,"type":"history","conversation":"dmI9aXkWZ1WSl4RCA8TA-tQ","before":300,"after":7,"limit":20}"#,
+        ),
+        (
+            frame(Request::History { conversation: direct(), before: None, after: None, limit: None, edits: true }),
+            r#"{"id":7,"type":"history","conversation":"dmI9aXkWZ1WSl4RCA8TA-tQ","edits":true}"#,
         ),
         (frame(Request::Presence { users: vec![bob()] }), r#"{"id":7,"type":"presence","users":["b.o*b 🦀"]}"#),
         (
@@ -75,8 +85,39 @@ fn reads() -> Vec<Golden<ClientFrame>> {
     ]
 }
 
+fn changes() -> Vec<Golden<ClientFrame>> {
+    let frame = |request| ClientFrame::Request { id: 7, traceparent: None, request };
+    let (conversation, client_id, target) = (direct(), client_id(), 300);
+    vec![
+        (
+            frame(Request::Edit { conversation: direct(), client_id, target, text: "ho".to_owned() }),
+            r#"{"id":7,"type":"edit","conversation":"dmI9aXkWZ1WSl4RCA8TA-tQ","client_id":"0190163d-8694-739b-aea5-966c26f8ad91","target":300,"text":"ho"}"#,
+        ),
+        (
+            frame(Request::Delete { conversation: direct(), client_id, target }),
+            r#"{"id":7,"type":"delete","conversation":"dmI9aXkWZ1WSl4RCA8TA-tQ","client_id":"0190163d-8694-739b-aea5-966c26f8ad91","target":300}"#,
+        ),
+        (
+            frame(Request::React { conversation: direct(), client_id, target, emoji: "🦀".to_owned(), on: true }),
+            r#"{"id":7,"type":"react","conversation":"dmI9aXkWZ1WSl4RCA8TA-tQ","client_id":"0190163d-8694-739b-aea5-966c26f8ad91","target":300,"emoji":"🦀","on":true}"#,
+        ),
+        (
+            frame(Request::Pin { conversation: direct(), client_id, target }),
+            r#"{"id":7,"type":"pin","conversation":"dmI9aXkWZ1WSl4RCA8TA-tQ","client_id":"0190163d-8694-739b-aea5-966c26f8ad91","target":300}"#,
+        ),
+        (
+            frame(Request::Unpin { conversation: direct(), client_id, target }),
+            r#"{"id":7,"type":"unpin","conversation":"dmI9aXkWZ1WSl4RCA8TA-tQ","client_id":"0190163d-8694-739b-aea5-966c26f8ad91","target":300}"#,
+        ),
+        (
+            frame(Request::Pinned { conversation, before: Some(300), limit: Some(20) }),
+            r#"{"id":7,"type":"pinned","conversation":"dmI9aXkWZ1WSl4RCA8TA-tQ","before":300,"limit":20}"#,
+        ),
+    ]
+}
+
 fn all() -> Vec<Golden<ClientFrame>> {
-    [session(), conversations(), reads()].into_iter().flatten().collect()
+    [session(), conversations(), reads(), changes()].into_iter().flatten().collect()
 }
 
 #[test]

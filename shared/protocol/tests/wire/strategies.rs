@@ -3,7 +3,7 @@
 use natter_ids::{ClientId, ConversationId, DeviceId, Position, Seq, SessionId, UserId};
 use natter_protocol::{
     Change, ClientFrame, ConversationPage, ConversationView, Entry, ErrorBody, ErrorCode, Event, Hello, HistoryPage,
-    Limits, MemberPage, MemberView, PresenceView, Request, Role, ServerFrame,
+    Limits, MemberPage, MemberView, MessageState, PresenceView, ReactionView, Request, Role, ServerFrame,
 };
 use proptest::{collection::vec, option, prelude::*, sample::select};
 
@@ -48,6 +48,44 @@ fn change() -> impl Strategy<Value = Change> {
         user().prop_map(|user| Change::MemberAdded { user }),
         user().prop_map(|user| Change::MemberRemoved { user }),
         Just(Change::MemberLeft {}),
+        (seq(), text()).prop_map(|(target, text)| Change::Edited { target, text }),
+        seq().prop_map(|target| Change::Deleted { target }),
+        (seq(), text(), any::<bool>()).prop_map(|(target, emoji, on)| Change::Reacted { target, emoji, on }),
+        seq().prop_map(|target| Change::Pinned { target }),
+        seq().prop_map(|target| Change::Unpinned { target }),
+        text().prop_map(|was| Change::Erased { was }),
+    ]
+}
+
+fn state() -> impl Strategy<Value = MessageState> {
+    let reaction = (text(), any::<u32>(), any::<bool>());
+    let reaction = reaction.prop_map(|(emoji, count, mine)| ReactionView { emoji, count, mine });
+    (seq(), option::of(any::<u64>()), vec(reaction, 0..3), any::<bool>())
+        .prop_map(|(seq, edited_at, reactions, pinned)| MessageState { seq, edited_at, reactions, pinned })
+}
+
+/// Requests that change messages.
+fn change_request() -> impl Strategy<Value = Request> {
+    let of = || (conversation(), client_id(), seq());
+    prop_oneof![
+        (of(), text()).prop_map(|((conversation, client_id, target), text)| Request::Edit {
+            conversation,
+            client_id,
+            target,
+            text
+        }),
+        of().prop_map(|(conversation, client_id, target)| Request::Delete { conversation, client_id, target }),
+        (of(), text(), any::<bool>()).prop_map(|((conversation, client_id, target), emoji, on)| Request::React {
+            conversation,
+            client_id,
+            target,
+            emoji,
+            on
+        }),
+        of().prop_map(|(conversation, client_id, target)| Request::Pin { conversation, client_id, target }),
+        of().prop_map(|(conversation, client_id, target)| Request::Unpin { conversation, client_id, target }),
+        (conversation(), option::of(seq()), option::of(any::<u32>()))
+            .prop_map(|(conversation, before, limit)| Request::Pinned { conversation, before, limit }),
     ]
 }
 
@@ -93,8 +131,16 @@ fn request() -> impl Strategy<Value = Request> {
             after,
             limit
         }),
-        (conversation(), option::of(seq()), option::of(seq()), limit())
-            .prop_map(|(conversation, before, after, limit)| Request::History { conversation, before, after, limit }),
+        (conversation(), option::of(seq()), option::of(seq()), limit(), any::<bool>()).prop_map(
+            |(conversation, before, after, limit, edits)| Request::History {
+                conversation,
+                before,
+                after,
+                limit,
+                edits
+            }
+        ),
+        change_request(),
         vec(user(), 0..4).prop_map(|users| Request::Presence { users }),
         vec(user(), 0..4).prop_map(|users| Request::WatchPresence { users }),
         text().prop_map(|token| Request::RefreshToken { token }),
@@ -163,8 +209,9 @@ fn page() -> impl Strategy<Value = ServerFrame> {
         (any::<u64>(), conversation(), members, any::<bool>()).prop_map(|(id, conversation, members, more)| {
             ServerFrame::Members { id, page: MemberPage { conversation, members, more } }
         }),
-        (any::<u64>(), vec(event(), 0..3), any::<bool>())
-            .prop_map(|(id, events, more)| ServerFrame::History { id, page: HistoryPage { events, more } }),
+        (any::<u64>(), vec(event(), 0..3), vec(state(), 0..3), any::<bool>()).prop_map(|(id, events, states, more)| {
+            ServerFrame::History { id, page: HistoryPage { events, states, more } }
+        }),
     ]
 }
 

@@ -1,0 +1,142 @@
+//! Changes of messages: who may, asked of the archive before the log. Two that race are settled by
+//! their order in the log, when storage takes them in.
+
+use natter_bus::storage_api::{Message, MessageReply, Pinned};
+use natter_ids::{ClientId, ConversationId, Seq, UserId};
+use natter_protocol::{
+    Change, EMOJI_BYTES_MAX, ErrorBody, ErrorCode, HistoryPage, PINNED_MAX, REACTIONS_MAX, Request, Role, is_emoji,
+};
+
+use crate::{
+    members::unavailable,
+    once::same,
+    posting::{Accepted, too_large},
+    server::Shared,
+};
+
+/// What a request changes: where, under which id, and how.
+pub(crate) fn change_of(request: Request) -> Option<(ConversationId, ClientId, Change)> {
+    match request {
+        Request::Edit { conversation, client_id, target, text } => {
+            Some((conversation, client_id, Change::Edited { target, text }))
+        }
+        Request::Delete { conversation, client_id, target } => {
+            Some((conversation, client_id, Change::Deleted { target }))
+        }
+        Request::React { conversation, client_id, target, emoji, on } => {
+            Some((conversation, client_id, Change::Reacted { target, emoji, on }))
+        }
+        Request::Pin { conversation, client_id, target } => Some((conversation, client_id, Change::Pinned { target })),
+        Request::Unpin { conversation, client_id, target } => {
+            Some((conversation, client_id, Change::Unpinned { target }))
+        }
+        _ => None,
+    }
+}
+
+impl Shared {
+    /// Changes a message, once (G4).
+    pub(crate) async fn change(
+        &self,
+        user: &UserId,
+        conversation: &ConversationId,
+        client_id: ClientId,
+        change: Change,
+    ) -> Result<Accepted, ErrorBody> {
+        self.check_form(&change)?;
+        if let Some(first) = self.said_before(user, conversation, client_id, &change).await? {
+            return Ok(first);
+        }
+        match self.may_change(user, conversation, &change).await {
+            Ok(role) => self.append_once(user, conversation, client_id, change, role).await,
+            Err(refused) if refused.code.is_retryable() || refused.code == ErrorCode::NotAMember => Err(refused),
+            // Perhaps because it is done already, and this is a retry.
+            Err(refused) => match self.find(user, conversation, client_id).await? {
+                Some(first) => same(&first, &change),
+                None => Err(refused),
+            },
+        }
+    }
+
+    fn check_form(&self, change: &Change) -> Result<(), ErrorBody> {
+        match change {
+            Change::Edited { text, .. } => {
+                let max = self.live.get().limits.message_bytes_max;
+                match text.len() > max as usize {
+                    true => Err(too_large("message_bytes_max", max, "The text of a message", "bytes")),
+                    false => Ok(()),
+                }
+            }
+            Change::Reacted { emoji, .. } if !is_emoji(emoji) => {
+                let said = format!("`emoji` is one word of up to {EMOJI_BYTES_MAX} bytes.");
+                Err(ErrorBody::new(ErrorCode::Malformed).because(said))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the user may; and as what they must still be a member when the log takes it.
+    async fn may_change(
+        &self,
+        user: &UserId,
+        conversation: &ConversationId,
+        change: &Change,
+    ) -> Result<Option<Role>, ErrorBody> {
+        let Some(target) = change.target() else { return Err(ErrorCode::Internal.into()) };
+        let member = self.members.member(conversation, user).await?;
+        let at_least = self.bus.last_seq(conversation).await.map_err(unavailable)?;
+        let asked = Message { user: user.clone(), conversation: conversation.clone(), seq: target, at_least };
+        let found = self.ask_as_member(user, conversation, &asked).await?;
+        let message = found.ok_or(ErrorCode::NoSuchMessage)?;
+        if message.deleted {
+            return Err(ErrorCode::MessageDeleted.into());
+        }
+        let own = message.sender == *user;
+        match change {
+            Change::Edited { .. } if own => self.in_time(&message, self.config.edit_limit_s).map(|()| None),
+            Change::Edited { .. } => Err(not_theirs("edited")),
+            Change::Deleted { .. } if own => self.in_time(&message, self.config.delete_limit_s).map(|()| None),
+            Change::Deleted { .. } if member.role == Role::Owner && !conversation.is_direct() => Ok(Some(Role::Owner)),
+            Change::Deleted { .. } => Err(not_theirs("deleted")),
+            Change::Reacted { emoji, on: true, .. } if !message.emoji.contains(emoji) => {
+                below(message.emoji.len(), REACTIONS_MAX, "A message", "different reactions")
+            }
+            Change::Pinned { .. } if !message.pinned => {
+                below(message.pinned_in_all as usize, PINNED_MAX, "A conversation", "pinned messages")
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn in_time(&self, message: &MessageReply, limit_s: u32) -> Result<(), ErrorBody> {
+        let age = self.bus.now_ms().saturating_sub(message.time);
+        match limit_s > 0 && age > u64::from(limit_s) * 1_000 {
+            true => Err(ErrorCode::TooLate.into()),
+            false => Ok(()),
+        }
+    }
+
+    /// The pinned messages of a conversation.
+    pub(crate) async fn pinned(
+        &self,
+        user: &UserId,
+        conversation: ConversationId,
+        before: Option<Seq>,
+        limit: Option<u32>,
+    ) -> Result<HistoryPage, ErrorBody> {
+        let limit = self.page_limit(limit)?;
+        let asked = Pinned { user: user.clone(), conversation: conversation.clone(), before, limit };
+        self.ask_as_member(user, &conversation, &asked).await
+    }
+}
+
+fn not_theirs(what: &str) -> ErrorBody {
+    ErrorBody::new(ErrorCode::NotAllowed).because(format!("Only one's own messages can be {what}."))
+}
+
+fn below(count: usize, max: usize, what: &str, of: &str) -> Result<Option<Role>, ErrorBody> {
+    match count < max {
+        true => Ok(None),
+        false => Err(ErrorBody::new(ErrorCode::TooLarge).because(format!("{what} may have at most {max} {of}."))),
+    }
+}
