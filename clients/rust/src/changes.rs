@@ -1,7 +1,7 @@
 //! Requests that change messages. Each is repeated after a lost connection, under the same id, and
 //! happens once.
 
-use natter_ids::{ConversationId, Seq};
+use natter_ids::{ConversationId, Seq, UserId};
 use natter_protocol::{HistoryPage, Request, ServerFrame};
 
 use crate::{Client, RequestError};
@@ -15,7 +15,32 @@ impl Client {
     /// [`RequestError`].
     pub async fn edit(&self, of: &ConversationId, target: Seq, text: &str) -> Result<Seq> {
         let (conversation, client_id, text) = (of.clone(), self.new_client_id(), text.to_owned());
-        self.change(Request::Edit { conversation, client_id, target, text }).await
+        self.change(Request::Edit { conversation, client_id, target, text, mentions: Vec::new() }).await
+    }
+
+    /// Answers a message, and mentions members; returns the number of the answer.
+    ///
+    /// # Errors
+    /// [`RequestError`].
+    pub async fn reply(&self, to: &ConversationId, target: Seq, text: &str, mentions: &[UserId]) -> Result<Seq> {
+        let (conversation, client_id, text) = (to.clone(), self.new_client_id(), text.to_owned());
+        let (reply_to, mentions) = (Some(target), mentions.to_vec());
+        self.change(Request::Send { conversation, client_id, text, reply_to, mentions }).await
+    }
+
+    /// Says a message of one conversation again in another; returns its number there. Whose it is
+    /// can be left untold.
+    ///
+    /// # Errors
+    /// [`RequestError`].
+    pub async fn forward(
+        &self,
+        (from, target): (&ConversationId, Seq),
+        to: &ConversationId,
+        hide_sender: bool,
+    ) -> Result<Seq> {
+        let (conversation, client_id, from) = (to.clone(), self.new_client_id(), from.clone());
+        self.change(Request::Forward { conversation, client_id, from, target, hide_sender }).await
     }
 
     /// Deletes a message for everybody; returns the number of the entry that did.

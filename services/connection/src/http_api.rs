@@ -15,7 +15,7 @@ use axum::{
 };
 use natter_ids::{ConversationId, Position, Seq, UserId};
 use natter_protocol::{
-    AcceptedView, BacklogPage, ConversationPage, ErrorBody, ErrorCode, HistoryPage, MemberPage, MessageDraft,
+    AcceptedView, BacklogPage, Change, ConversationPage, ErrorBody, ErrorCode, HistoryPage, MemberPage, MessageDraft,
     PresencePage, TicketGrant,
 };
 use serde::{Deserialize, de::DeserializeOwned};
@@ -267,8 +267,9 @@ async fn send(
     In(conversation): In,
     Draft(draft): Draft<MessageDraft>,
 ) -> Answer<AcceptedView> {
-    let MessageDraft { client_id, text } = draft;
-    let accepted = shared.post(&who.user, &conversation, client_id, text).await?;
+    let MessageDraft { client_id, text, reply_to, mentions } = draft;
+    let said = Change::Message { text, reply_to, forwarded: None, mentions };
+    let accepted = shared.change(&who.user, &conversation, client_id, said).await?;
     Ok(Json(AcceptedView { conversation, client_id, seq: accepted.seq, time: accepted.time }))
 }
 

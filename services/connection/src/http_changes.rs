@@ -9,7 +9,9 @@ use axum::{
     routing::{get, post},
 };
 use natter_ids::{ClientId, ConversationId, Seq};
-use natter_protocol::{AcceptedView, Change, ChangeDraft, EditDraft, ErrorBody, ErrorCode, HistoryPage, ReactionDraft};
+use natter_protocol::{
+    AcceptedView, Change, ChangeDraft, EditDraft, ErrorBody, ErrorCode, ForwardDraft, HistoryPage, ReactionDraft,
+};
 use serde::Deserialize;
 
 use crate::{
@@ -25,6 +27,7 @@ pub(crate) fn routes() -> Router<Arc<Shared>> {
         .route(&format!("{MESSAGE}/react"), post(react))
         .route(&format!("{MESSAGE}/pin"), post(pin))
         .route(&format!("{MESSAGE}/unpin"), post(unpin))
+        .route("/v1/conversations/{conversation}/forward", post(forward))
         .route("/v1/conversations/{conversation}/pinned", get(pinned))
 }
 
@@ -60,9 +63,20 @@ async fn edit(
     State(shared): App,
     who: Caller,
     Of(conversation, target): Of,
-    Draft(EditDraft { client_id, text }): Draft<EditDraft>,
+    Draft(EditDraft { client_id, text, mentions }): Draft<EditDraft>,
 ) -> Answer<AcceptedView> {
-    change(&shared, &who, conversation, client_id, Change::Edited { target, text }).await
+    change(&shared, &who, conversation, client_id, Change::Edited { target, text, mentions }).await
+}
+
+async fn forward(
+    State(shared): App,
+    Caller(who): Caller,
+    In(conversation): In,
+    Draft(draft): Draft<ForwardDraft>,
+) -> Answer<AcceptedView> {
+    let ForwardDraft { client_id, from, target, hide_sender } = draft;
+    let accepted = shared.forward(&who.user, &conversation, client_id, (&from, target, hide_sender)).await?;
+    Ok(Json(AcceptedView { conversation, client_id, seq: accepted.seq, time: accepted.time }))
 }
 
 async fn delete(

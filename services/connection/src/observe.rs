@@ -109,6 +109,7 @@ fn name_of(method: &Method, path: &str) -> Option<&'static str> {
         "members" => "members",
         "history" => "history",
         "messages" => "send",
+        "forward" => "forward",
         "edit" => "edit",
         "delete" => "delete",
         "react" => "react",
@@ -118,7 +119,7 @@ fn name_of(method: &Method, path: &str) -> Option<&'static str> {
         "presence" => "presence",
         _ => return None,
     };
-    let writes = matches!(name, "send" | "ticket" | "edit" | "delete" | "react" | "pin" | "unpin");
+    let writes = matches!(name, "send" | "ticket" | "forward" | "edit" | "delete" | "react" | "pin" | "unpin");
     (*method == if writes { Method::POST } else { Method::GET }).then_some(name)
 }
 

@@ -25,25 +25,6 @@ pub(crate) struct Accepted {
 }
 
 impl Shared {
-    /// Says something in a conversation, once (G4).
-    pub(crate) async fn post(
-        &self,
-        user: &UserId,
-        conversation: &ConversationId,
-        client_id: ClientId,
-        text: String,
-    ) -> Result<Accepted, ErrorBody> {
-        let limits = Arc::clone(&self.live.get().limits);
-        if text.len() > limits.message_bytes_max as usize {
-            return Err(too_large("message_bytes_max", limits.message_bytes_max, "The text of a message", "bytes"));
-        }
-        let change = Change::Message { text };
-        if let Some(first) = self.said_before(user, conversation, client_id, &change).await? {
-            return Ok(first);
-        }
-        self.append_once(user, conversation, client_id, change, None).await
-    }
-
     /// Appends an entry of a member, if they are one when the log takes it.
     pub(crate) async fn append_as_member(
         &self,

@@ -218,7 +218,7 @@ mod tests {
         let (a, b) = (UserId::new("a.b\"🦀").unwrap(), UserId::new("*").unwrap());
         let conversation = ConversationId::direct(&a, &b);
         let changes = [
-            Change::Message { text: "nul \0, tab \t, quote \", slash \\, crab 🦀".into() },
+            Change::message("nul \0, tab \t, quote \", slash \\, crab 🦀"),
             Change::DirectOpened { peers: [a.clone(), b.clone()] },
             Change::GroupCreated { name: "a\0b".into(), members: vec![a.clone()] },
             Change::MemberAdded { user: b },

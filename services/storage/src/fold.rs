@@ -86,7 +86,7 @@ mod tests {
     fn links_follow_each_conversation() {
         let (one, two) =
             (ConversationId::direct(&user("a"), &user("b")), ConversationId::direct(&user("a"), &user("c")));
-        let said = entry(Change::Message { text: "x".into() });
+        let said = entry(Change::message("x"));
         let mut heads = Heads::default();
         heads.0.insert(two.clone(), Head { last_seq: 4, ..Head::default() });
         let prev: Vec<_> = [(5, &one), (6, &two), (9, &one)].map(|(seq, id)| heads.fold(seq, id, &said).prev).into();

@@ -40,7 +40,7 @@ async fn fill(store: &Store) {
                 let first = seq < peers.len() as u64;
                 let client_id = (!first).then(ClientId::now);
                 let sender = peers[0].clone();
-                let change = if first { Change::DirectOpened { peers } } else { Change::Message { text: "x".into() } };
+                let change = if first { Change::DirectOpened { peers } } else { Change::message("x") };
                 seq += 1;
                 let entry = Entry { sender, client_id, time: 1, change };
                 records.push(Record { seq, body: Some((conversation, entry)) });

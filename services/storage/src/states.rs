@@ -66,18 +66,19 @@ impl Store {
     /// Puts the text that counts now into messages that were edited.
     pub(crate) async fn show_current(&self, conversation: &ConversationId, events: &mut [Event]) -> Answer<()> {
         let messages: Vec<_> = events.iter().filter(|event| is_message(event)).map(|event| event.seq).collect();
-        let mut texts: HashMap<Seq, String> = HashMap::new();
+        let mut texts: HashMap<Seq, (String, Vec<UserId>)> = HashMap::new();
         for piece in pieces(&messages) {
             let rows = self.select(&edits_text(piece.len()), conversation, piece).await.map_err(database)?;
             for row in rows {
-                if let Change::Edited { text, .. } = entry(&row, 1).map_err(database)?.change {
-                    texts.insert(from_sql(row.try_get(0).map_err(database)?), text);
+                if let Change::Edited { text, mentions, .. } = entry(&row, 1).map_err(database)?.change {
+                    texts.insert(from_sql(row.try_get(0).map_err(database)?), (text, mentions));
                 }
             }
         }
         for event in events {
-            if let (Change::Message { text, .. }, Some(current)) = (&mut event.entry.change, texts.remove(&event.seq)) {
-                *text = current;
+            let current = texts.remove(&event.seq);
+            if let (Change::Message { text, mentions, .. }, Some(current)) = (&mut event.entry.change, current) {
+                (*text, *mentions) = current;
             }
         }
         Ok(())
@@ -166,11 +167,12 @@ impl Store {
         let select = sqlx::query("SELECT entry FROM entries WHERE conversation = $1 AND seq = $2");
         let Some(row) = select.bind(conversation).bind(seq).fetch_optional(&self.pool).await? else { return Ok(None) };
         let Entry { sender, time, change, .. } = entry(&row, 0)?;
-        let deleted = match &change {
-            Change::Message { .. } => false,
-            Change::Erased { was } if was == "message" => true,
+        let (deleted, said, forwarded) = match change {
+            Change::Message { text, forwarded, .. } => (false, Some(text), forwarded),
+            Change::Erased { was } if was == "message" => (true, None, None),
             _ => return Ok(None),
         };
+        let text = if asked.with_text && !deleted { self.current_text(asked).await?.or(said) } else { None };
         let select = sqlx::query("SELECT DISTINCT emoji FROM reactions WHERE conversation = $1 AND seq = $2");
         let rows = select.bind(conversation).bind(seq).fetch_all(&self.pool).await?;
         let emoji = rows.iter().map(|row| row.try_get(0)).collect::<Result<Vec<_>, _>>()?;
@@ -179,7 +181,19 @@ impl Store {
         let row = select.bind(conversation).bind(seq).fetch_one(&self.pool).await?;
         let pinned_in_all = u32::try_from(row.try_get::<i64, _>(0)?).unwrap_or(u32::MAX);
         let pinned = row.try_get::<i64, _>(1)? > 0;
-        Ok(Some(MessageReply { sender, time, deleted, emoji, pinned, pinned_in_all }))
+        Ok(Some(MessageReply { sender, time, text, forwarded, deleted, emoji, pinned, pinned_in_all }))
+    }
+}
+
+impl Store {
+    /// The text of a message's last edit.
+    async fn current_text(&self, asked: &Message) -> Result<Option<String>, sqlx::Error> {
+        let rows = self.select(&edits_text(1), &asked.conversation, &[asked.seq]).await?;
+        let Some(row) = rows.first() else { return Ok(None) };
+        match entry(row, 1)?.change {
+            Change::Edited { text, .. } => Ok(Some(text)),
+            _ => Ok(None),
+        }
     }
 }
 

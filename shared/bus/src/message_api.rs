@@ -1,7 +1,7 @@
 //! What storage answers about single messages; see [`crate::storage_api`].
 
 use natter_ids::{ClientId, ConversationId, Seq, UserId};
-use natter_protocol::Change;
+use natter_protocol::{Change, Forwarded};
 use serde::{Deserialize, Serialize};
 
 /// A page of the pinned messages that `user`, a member now, may see: those with the largest numbers.
@@ -29,6 +29,9 @@ pub struct Message {
     pub seq: Seq,
     /// How much must be archived for the answer to count.
     pub at_least: Seq,
+    /// Whether its text is wanted too.
+    #[serde(default)]
+    pub with_text: bool,
 }
 
 /// A message as it is now.
@@ -38,6 +41,12 @@ pub struct MessageReply {
     pub sender: UserId,
     /// When it was accepted, in milliseconds since 1970 UTC.
     pub time: u64,
+    /// Its text, when it was asked for.
+    #[serde(default)]
+    pub text: Option<String>,
+    /// Where it is from, when it was forwarded.
+    #[serde(default)]
+    pub forwarded: Option<Forwarded>,
     /// Whether it is deleted.
     pub deleted: bool,
     /// Which emoji people have on it, each once.
@@ -84,7 +93,7 @@ impl FoundMessage {
         match (&self.change, again) {
             (Some(Change::Erased { was }), again) => was == again.kind(),
             (Some(change), again) => change == again,
-            (None, Change::Message { text }) => self.text == *text,
+            (None, Change::Message { text, .. }) => self.text == *text,
             (None, _) => false,
         }
     }

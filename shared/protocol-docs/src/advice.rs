@@ -69,6 +69,7 @@ pub(crate) fn answer(frame: &ClientFrame) -> &'static str {
         ClientFrame::Ping { .. } => "pong",
         ClientFrame::Request { request, .. } => match request {
             Request::Send { .. }
+            | Request::Forward { .. }
             | Request::Edit { .. }
             | Request::Delete { .. }
             | Request::React { .. }

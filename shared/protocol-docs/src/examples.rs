@@ -53,21 +53,28 @@ fn event(conversation: ConversationId, seq: u64, prev: u64, entry: Entry) -> Eve
 
 /// A message of alice's, as everybody receives it.
 pub(crate) fn said() -> Event {
-    let change = Change::Message { text: "Shall we?".to_owned() };
+    let change = Change::message("Shall we?");
     event(direct(), 1205, 1198, Entry { client_id: Some(client_id()), ..entry("alice", change) })
 }
 
 /// One event of each kind.
 pub(crate) fn events() -> Vec<Event> {
     let members = vec![user("alice"), user("bob")];
+    let answer = Change::Message {
+        text: "@carol, yes".to_owned(),
+        reply_to: Some(2044),
+        forwarded: None,
+        mentions: vec![user("carol")],
+    };
     vec![
         said(),
         event(direct(), 1191, 0, entry("alice", Change::DirectOpened { peers: [user("alice"), user("bob")] })),
         event(group(), 2001, 0, entry("alice", Change::GroupCreated { name: "Hiking".to_owned(), members })),
         event(group(), 2040, 2033, entry("alice", Change::MemberAdded { user: user("carol") })),
         event(group(), 2051, 2040, entry("alice", Change::MemberRemoved { user: user("bob") })),
-        event(group(), 2077, 2051, entry("carol", Change::MemberLeft {})),
-        changed(1212, 1205, Change::Edited { target: 1205, text: "Shall we go?".to_owned() }),
+        event(group(), 2063, 2051, Entry { client_id: Some(client_id()), ..entry("alice", answer) }),
+        event(group(), 2077, 2063, entry("carol", Change::MemberLeft {})),
+        changed(1212, 1205, Change::Edited { target: 1205, text: "Shall we go?".to_owned(), mentions: Vec::new() }),
         changed(1219, 1212, Change::Reacted { target: 1198, emoji: "🥾".to_owned(), on: true }),
         changed(1224, 1219, Change::Pinned { target: 1205 }),
         changed(1230, 1224, Change::Unpinned { target: 1205 }),
@@ -86,7 +93,14 @@ fn changes() -> Vec<Request> {
     let (client_id, target) = (client_id(), 1205);
     let conversation = direct;
     vec![
-        Request::Edit { conversation: conversation(), client_id, target, text: "Shall we go?".to_owned() },
+        Request::Forward { conversation: group(), client_id, from: conversation(), target, hide_sender: false },
+        Request::Edit {
+            conversation: conversation(),
+            client_id,
+            target,
+            text: "Shall we go?".to_owned(),
+            mentions: Vec::new(),
+        },
         Request::Delete { conversation: conversation(), client_id, target },
         Request::React { conversation: conversation(), client_id, target: 1198, emoji: "🥾".to_owned(), on: true },
         Request::Pin { conversation: conversation(), client_id, target },
@@ -135,7 +149,7 @@ pub fn client_examples() -> Vec<ClientFrame> {
     let mut frames = vec![
         ClientFrame::Hello(Hello { device: device(), position: Some(position()), token: None }),
         ClientFrame::Ping { id: 1 },
-        request(2, Request::Send { conversation: direct(), client_id: client_id(), text: "Shall we?".to_owned() }),
+        request(2, Request::send(direct(), client_id(), "Shall we?")),
         request(3, Request::OpenDirect { user: user("bob") }),
         request(
             4,

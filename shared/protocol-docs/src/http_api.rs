@@ -175,6 +175,12 @@ fn reads() -> anyhow::Result<[Operation; 3]> {
 }
 
 fn send() -> anyhow::Result<Operation> {
+    let draft = MessageDraft {
+        client_id: examples::client_id(),
+        text: "Shall we?".to_owned(),
+        reply_to: None,
+        mentions: Vec::new(),
+    };
     let (client_id, conversation_id) = (examples::client_id(), examples::direct());
     let accepted = AcceptedView { conversation: conversation_id, client_id, seq: 1205, time: examples::TIME };
     Ok(Operation {
@@ -184,13 +190,16 @@ fn send() -> anyhow::Result<Operation> {
         summary: "Says something; answered once the log has stored it.",
         description: "A retry with the same client id and text gets the first answer, however late it comes.",
         parameters: vec![conversation()],
-        body: Some(body("MessageDraft", MessageDraft { client_id, text: "Shall we?".to_owned() })?),
+        body: Some(body("MessageDraft", draft)?),
         status: 200,
         answer: body("AcceptedView", accepted)?,
         errors: &[
             ErrorCode::Malformed,
             ErrorCode::TooLarge,
             ErrorCode::NotAMember,
+            ErrorCode::NotAllowed,
+            ErrorCode::NoSuchMessage,
+            ErrorCode::MessageDeleted,
             ErrorCode::ClientIdConflict,
             ErrorCode::ClientIdInFuture,
         ],

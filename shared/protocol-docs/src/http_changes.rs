@@ -1,6 +1,6 @@
 //! Changes of messages over HTTP, as data.
 
-use natter_protocol::{AcceptedView, ChangeDraft, EditDraft, ErrorCode, ReactionDraft};
+use natter_protocol::{AcceptedView, ChangeDraft, EditDraft, ErrorCode, ForwardDraft, ReactionDraft};
 use serde_json::json;
 
 use crate::{
@@ -47,6 +47,8 @@ fn change(
 
 pub(crate) fn operations() -> anyhow::Result<Vec<Operation>> {
     let client_id = examples::client_id();
+    let forward = ForwardDraft { client_id, from: examples::direct(), target: 1205, hide_sender: false };
+    let accepted = AcceptedView { conversation: examples::group(), client_id, seq: 2090, time: examples::TIME };
     let only_id = || body("ChangeDraft", ChangeDraft { client_id });
     Ok(vec![
         change(
@@ -54,7 +56,7 @@ pub(crate) fn operations() -> anyhow::Result<Vec<Operation>> {
             "editMessage",
             "Gives a message of one's own another text.",
             "A retry with the same client id gets the first answer, however late it comes.",
-            body("EditDraft", EditDraft { client_id, text: "Shall we go?".to_owned() })?,
+            body("EditDraft", EditDraft { client_id, text: "Shall we go?".to_owned(), mentions: Vec::new() })?,
         )?,
         change(
             "/v1/conversations/{conversation}/messages/{seq}/delete",
@@ -84,6 +86,25 @@ pub(crate) fn operations() -> anyhow::Result<Vec<Operation>> {
             "A retry with the same client id gets the first answer.",
             only_id()?,
         )?,
+        Operation {
+            method: "post",
+            path: "/v1/conversations/{conversation}/forward",
+            id: "forwardMessage",
+            summary: "Says again, in this conversation, what stands in another one of the user's.",
+            description: "A retry with the same client id gets the first answer.",
+            parameters: vec![conversation()],
+            body: Some(body("ForwardDraft", forward)?),
+            status: 200,
+            answer: body("AcceptedView", accepted)?,
+            errors: &[
+                ErrorCode::Malformed,
+                ErrorCode::NotAMember,
+                ErrorCode::NoSuchMessage,
+                ErrorCode::MessageDeleted,
+                ErrorCode::ClientIdConflict,
+                ErrorCode::ClientIdInFuture,
+            ],
+        },
         Operation {
             method: "get",
             path: "/v1/conversations/{conversation}/pinned",

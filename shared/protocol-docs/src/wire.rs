@@ -3,7 +3,7 @@
 use anyhow::{Context, bail, ensure};
 use natter_protocol::{
     AcceptedView, BacklogPage, ChangeDraft, ClientFrame, CloseCode, ConversationPage, EditDraft, ErrorBody,
-    HistoryPage, MemberPage, MessageDraft, PresencePage, ReactionDraft, ServerFrame, TicketGrant,
+    ForwardDraft, HistoryPage, MemberPage, MessageDraft, PresencePage, ReactionDraft, ServerFrame, TicketGrant,
 };
 use schemars::{
     Schema, SchemaGenerator,
@@ -53,6 +53,7 @@ impl Wire {
         let client = root::<ClientFrame>(&mut read);
         read.subschema_for::<MessageDraft>();
         read.subschema_for::<EditDraft>();
+        read.subschema_for::<ForwardDraft>();
         read.subschema_for::<ReactionDraft>();
         read.subschema_for::<ChangeDraft>();
         let mut written = generator(Contract::Serialize);

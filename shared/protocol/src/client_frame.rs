@@ -60,6 +60,26 @@ pub enum Request {
         client_id: ClientId,
         /// What, up to `message_bytes_max` bytes.
         text: String,
+        /// The number of the message that it answers.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reply_to: Option<Seq>,
+        /// Members who are meant by it; up to 50.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        mentions: Vec<UserId>,
+    },
+    /// Says again, elsewhere, what stands in a conversation of the user's. Answered by `accepted`.
+    Forward {
+        /// Where it is to be said.
+        conversation: ConversationId,
+        /// Made once per message and kept for retries.
+        client_id: ClientId,
+        /// The conversation that the message is in.
+        from: ConversationId,
+        /// The number of the message.
+        target: Seq,
+        /// Whether it is not told who said it.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        hide_sender: bool,
     },
     /// Opens the direct conversation with a user, or finds it. Answered by `conversation`.
     OpenDirect {
@@ -145,6 +165,9 @@ pub enum Request {
         target: Seq,
         /// The new text, up to `message_bytes_max` bytes.
         text: String,
+        /// Members who are meant by it; up to 50.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        mentions: Vec<UserId>,
     },
     /// Deletes a message for everybody: one's own, or in a group that one owns, anybody's.
     /// Answered by `accepted`.
@@ -217,10 +240,16 @@ pub enum Request {
 }
 
 impl Request {
+    /// A `send` that is nothing but its text.
+    pub fn send(conversation: ConversationId, client_id: ClientId, text: impl Into<String>) -> Self {
+        Self::Send { conversation, client_id, text: text.into(), reply_to: None, mentions: Vec::new() }
+    }
+
     /// Its `type` on the wire.
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Send { .. } => "send",
+            Self::Forward { .. } => "forward",
             Self::OpenDirect { .. } => "open_direct",
             Self::CreateGroup { .. } => "create_group",
             Self::AddMember { .. } => "add_member",

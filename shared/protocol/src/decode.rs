@@ -21,6 +21,7 @@ pub(crate) const CLIENT_FRAME_TYPES: &[&str] = &[
     "hello",
     "ping",
     "send",
+    "forward",
     "open_direct",
     "create_group",
     "add_member",

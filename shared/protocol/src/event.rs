@@ -36,6 +36,15 @@ pub enum Change {
     Message {
         /// The text, byte for byte as sent.
         text: String,
+        /// The number of the message of this conversation that it answers.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reply_to: Option<Seq>,
+        /// Present when it was forwarded: the text is somebody else's.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        forwarded: Option<Forwarded>,
+        /// Members who are meant by the text.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        mentions: Vec<UserId>,
     },
     /// The sender adds a user to the group. Changes nothing for a user who is a member.
     MemberAdded {
@@ -55,6 +64,9 @@ pub enum Change {
         target: Seq,
         /// The text that it has from now on.
         text: String,
+        /// Members who are meant by it.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        mentions: Vec<UserId>,
     },
     /// A message is deleted for everybody: no answer holds its text any more.
     Deleted {
@@ -91,7 +103,20 @@ pub enum Change {
     Other(Other),
 }
 
+/// Where a forwarded message is from. The conversation is not told: readers may not know of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Forwarded {
+    /// Who said it first; absent when whoever forwarded it did not want to say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sender: Option<UserId>,
+}
+
 impl Change {
+    /// A message that is nothing but its text.
+    pub fn message(text: impl Into<String>) -> Self {
+        Self::Message { text: text.into(), reply_to: None, forwarded: None, mentions: Vec::new() }
+    }
+
     /// The user whose membership this entry alone changes, given who sent it.
     pub fn changed_member<'a>(&'a self, sender: &'a UserId) -> Option<&'a UserId> {
         match self {

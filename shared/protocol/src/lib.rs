@@ -26,11 +26,11 @@ pub use client_frame::{ClientFrame, Hello, Request, RequestId};
 pub use close_code::CloseCode;
 pub use decode::{Undecodable, decode_client_frame};
 pub use error_code::{ErrorBody, ErrorCode, RetryAdvice};
-pub use event::{Change, Entry, Event, Role};
+pub use event::{Change, Entry, Event, Forwarded, Role};
 pub use limits::{Limits, configured_limits};
 pub use message_views::{
-    ChangeDraft, EMOJI_BYTES_MAX, EditDraft, MessageState, PINNED_MAX, REACTIONS_MAX, ReactionDraft, ReactionView,
-    is_emoji,
+    ChangeDraft, EMOJI_BYTES_MAX, EditDraft, ForwardDraft, MENTIONS_MAX, MessageState, PINNED_MAX, REACTIONS_MAX,
+    ReactionDraft, ReactionView, is_emoji,
 };
 pub use other::Other;
 pub use server_frame::{EVENT_FRAME_PREFIX, ServerFrame, event_frame};

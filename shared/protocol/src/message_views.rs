@@ -1,6 +1,6 @@
 //! What becomes of messages after they were said, over WebSocket and HTTP alike.
 
-use natter_ids::{ClientId, Seq};
+use natter_ids::{ClientId, ConversationId, Seq, UserId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 pub const EMOJI_BYTES_MAX: usize = 48;
 /// Most different emoji on one message.
 pub const REACTIONS_MAX: usize = 16;
+/// Most members that one message mentions.
+pub const MENTIONS_MAX: usize = 50;
 /// Most pinned messages of a conversation.
 pub const PINNED_MAX: usize = 100;
 
@@ -53,6 +55,23 @@ pub struct EditDraft {
     pub client_id: ClientId,
     /// The new text, up to `message_bytes_max` bytes.
     pub text: String,
+    /// Members who are meant by it; up to 50.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mentions: Vec<UserId>,
+}
+
+/// What `POST …/forward` takes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ForwardDraft {
+    /// Made once per message and kept for retries.
+    pub client_id: ClientId,
+    /// The conversation that the message is in.
+    pub from: ConversationId,
+    /// The number of the message.
+    pub target: Seq,
+    /// Whether it is not told who said it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub hide_sender: bool,
 }
 
 /// What `POST …/messages/{seq}/react` takes.

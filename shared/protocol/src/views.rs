@@ -117,6 +117,12 @@ pub struct MessageDraft {
     pub client_id: ClientId,
     /// What is said, up to `message_bytes_max` bytes.
     pub text: String,
+    /// The number of the message that it answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reply_to: Option<Seq>,
+    /// Members who are meant by it; up to 50.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mentions: Vec<UserId>,
 }
 
 /// Who is online, of the users asked for.

@@ -28,6 +28,7 @@ type Answered = Result<(ServerFrame, Option<Effect>), ErrorBody>;
 pub(crate) fn lane(request: &Request) -> Option<ConversationId> {
     match request {
         Request::Send { conversation, .. }
+        | Request::Forward { conversation, .. }
         | Request::Edit { conversation, .. }
         | Request::Delete { conversation, .. }
         | Request::React { conversation, .. }
@@ -100,8 +101,9 @@ impl Shared {
     /// Requests that become an entry of a conversation's log.
     async fn write(&self, user: &UserId, id: RequestId, request: Request) -> Result<ServerFrame, ErrorBody> {
         let (conversation, client_id, accepted) = match request {
-            Request::Send { conversation, client_id, text } => {
-                let accepted = self.post(user, &conversation, client_id, text).await?;
+            Request::Forward { conversation, client_id, from, target, hide_sender } => {
+                let of = (&from, target, hide_sender);
+                let accepted = self.forward(user, &conversation, client_id, of).await?;
                 (conversation, Some(client_id), accepted)
             }
             Request::AddMember { conversation, user: added } => {

@@ -16,6 +16,9 @@ const LISTED: usize = 10;
 /// What is done to a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Deed {
+    Reply(String),
+    /// To a user, in the direct conversation with them.
+    Forward(UserId),
     Edit(String),
     Delete,
     React(String),
@@ -41,6 +44,12 @@ impl Deed {
             None => (None, argument.trim()),
         };
         let deed = match name {
+            "reply" if rest.is_empty() => return Some(Err("/reply needs a text".to_owned())),
+            "reply" => Self::Reply(rest.to_owned()),
+            "forward" => match UserId::new(rest) {
+                Ok(user) => Self::Forward(user),
+                Err(_) => return Some(Err("/forward needs the name of a user".to_owned())),
+            },
             "edit" if rest.is_empty() => return Some(Err("/edit needs the new text".to_owned())),
             "edit" => Self::Edit(rest.to_owned()),
             "delete" => Self::Delete,
@@ -65,6 +74,11 @@ impl Deed {
     /// [`RequestError`].
     pub async fn ask(&self, client: &Client, of: &ConversationId, target: Seq) -> Result<(), RequestError> {
         let done = match self {
+            Self::Reply(text) => client.reply(of, target, text, &[]).await,
+            Self::Forward(user) => {
+                let to = client.open_direct(user).await?.conversation;
+                client.forward((of, target), &to, false).await
+            }
             Self::Edit(text) => client.edit(of, target, text).await,
             Self::Delete => client.delete(of, target).await,
             Self::React(emoji) => client.react(of, target, emoji, true).await,
@@ -90,7 +104,7 @@ impl Recent {
                 }
                 self.0.push_back((event.seq, event.entry.sender.clone(), text.clone()));
             }
-            Change::Edited { target, text } => {
+            Change::Edited { target, text, .. } => {
                 if let Some(message) = self.0.iter_mut().find(|(seq, ..)| seq == target) {
                     message.2.clone_from(text);
                 }
@@ -153,7 +167,7 @@ mod tests {
     }
 
     fn said(seq: Seq, sender: &str, text: &str) -> Event {
-        event(seq, sender, Change::Message { text: text.to_owned() })
+        event(seq, sender, Change::message(text))
     }
 
     #[test]
@@ -163,8 +177,12 @@ mod tests {
         assert_eq!(good("edit", "#7 two words"), (Some(7), Deed::Edit("two words".into())));
         assert_eq!(good("delete", ""), (None, Deed::Delete));
         assert_eq!(good("react", "#12 👍"), (Some(12), Deed::React("👍".into())));
+        assert_eq!(good("reply", "#3 so be it"), (Some(3), Deed::Reply("so be it".into())));
+        assert_eq!(good("forward", "carol"), (None, Deed::Forward(user("carol"))));
         assert_eq!(good("unpin", "#1"), (Some(1), Deed::Unpin));
-        for (name, argument) in [("edit", ""), ("edit", "#7"), ("react", "#7 "), ("pin", "#x")] {
+        for (name, argument) in
+            [("edit", ""), ("edit", "#7"), ("reply", ""), ("forward", "#7"), ("react", "#7 "), ("pin", "#x")]
+        {
             assert!(Deed::parse(name, argument).unwrap().is_err(), "/{name} {argument}");
         }
         assert_eq!(Deed::parse("dance", ""), None);
@@ -178,7 +196,7 @@ mod tests {
             recent.note(&event);
         }
         assert_eq!((recent.last(None), recent.last(Some(&user("alice")))), (Some(7), Some(3)));
-        recent.note(&event(8, "bob", Change::Edited { target: 5, text: "2\n".into() }));
+        recent.note(&event(8, "bob", Change::Edited { target: 5, text: "2\n".into(), mentions: Vec::new() }));
         recent.note(&event(9, "bob", Change::Deleted { target: 7 }));
         assert_eq!(recent.last(None), Some(5));
         let style = Style { colour: false, me: user("alice"), zone: TimeZone::UTC };
@@ -191,7 +209,7 @@ mod tests {
         let states = vec![MessageState { seq: 5, edited_at: Some(1), reactions, pinned: true }];
         let page = HistoryPage { events: vec![said(3, "a", "one"), said(5, "a", "two")], states, more: false };
         let texts: Vec<_> = told_in_full(page).events.into_iter().map(|event| event.entry.change).collect();
-        let text = |text: &str| Change::Message { text: text.to_owned() };
+        let text = |text: &str| Change::message(text);
         assert_eq!(texts, [text("one"), text("two (edited) (pinned) [👍 2]")]);
     }
 }

@@ -12,6 +12,8 @@ pub const HELP: &str = "\
   /remove USER     remove a user from the group
   /leave           leave the group
   /history         show what was said before
+  /reply TEXT      answer the last message
+  /forward USER    say the last message again to a user
   /edit TEXT       give your last message another text
   /delete          delete your last message for everybody
   /react EMOJI     react to the last message; /unreact EMOJI takes it back

@@ -101,7 +101,7 @@ pub async fn history(client: &Client, of: &ConversationId, before: Option<Seq>) 
 /// # Errors
 /// [`RequestError`].
 pub async fn pinned(client: &Client, of: &ConversationId, style: &Style) -> Result<Vec<String>, RequestError> {
-    let page = client.pinned(of, None, None).await?;
+    let page = told_in_full(client.pinned(of, None, None).await?);
     if page.events.is_empty() {
         return Ok(vec![style.notice("nothing is pinned")]);
     }

@@ -30,7 +30,13 @@ impl Style {
     /// An event as one line or several, without the conversation's name.
     pub fn event(&self, event: &Event) -> String {
         let (sender, time) = (&event.entry.sender, event.entry.time);
-        if let Change::Message { text } = &event.entry.change {
+        if let Change::Message { text, reply_to, forwarded, .. } = &event.entry.change {
+            let answers = reply_to.map(|seq| format!("(to #{seq}) ")).unwrap_or_default();
+            let from = forwarded.as_ref().map(|from| match &from.sender {
+                Some(user) => format!("(forwarded from {}) ", self.name(user)),
+                None => "(forwarded) ".to_owned(),
+            });
+            let text = &format!("{answers}{}{text}", from.unwrap_or_default());
             let mark = (*sender == self.me).then_some(Mark::Stored);
             return self.message(time, sender, text, mark);
         }
@@ -160,7 +166,7 @@ mod tests {
 
     #[test]
     fn messages_carry_time_sender_and_mark() {
-        let said = |sender| style().event(&event(sender, Change::Message { text: "hi\nthere".into() }));
+        let said = |sender| style().event(&event(sender, Change::message("hi\nthere")));
         assert_eq!(said("bob"), "22:13 bob: hi\n        there");
         assert_eq!(said("alice"), "22:13 ✓ alice: hi\n        there");
     }

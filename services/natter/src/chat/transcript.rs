@@ -144,7 +144,7 @@ mod tests {
     }
 
     fn event(seq: Seq, sender: &str) -> Event {
-        let change = Change::Message { text: format!("text {seq}") };
+        let change = Change::message(format!("text {seq}"));
         let entry = Entry { sender: user(sender), client_id: None, time: 1_700_000_000_000, change };
         Event { conversation: conversation("bob"), seq, prev: seq - 1, entry }
     }

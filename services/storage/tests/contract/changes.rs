@@ -35,7 +35,7 @@ fn text_of(event: &Event) -> &str {
 }
 
 fn edited(target: Seq, text: &str) -> Change {
-    Change::Edited { target, text: text.to_owned() }
+    Change::Edited { target, text: text.to_owned(), mentions: Vec::new() }
 }
 
 pub fn reacted(target: Seq, emoji: &str, on: bool) -> Change {

@@ -49,7 +49,7 @@ pub async fn pinned_messages_are_listed(database: &Database) {
     let mut log = Log::default();
     let chat = log.direct("a", "b");
     let seqs: Vec<_> = (0..=PINNED_MAX).map(|number| log.say(&chat, "a", &format!("m{number}"))).collect();
-    log.append(&chat, "a", Change::Edited { target: seqs[1], text: "now".to_owned() });
+    log.append(&chat, "a", Change::Edited { target: seqs[1], text: "now".to_owned(), mentions: Vec::new() });
     for target in [seqs[3], seqs[1], seqs[2], seqs[1]] {
         log.append(&chat, "b", Change::Pinned { target });
     }
@@ -91,7 +91,7 @@ pub async fn what_a_message_is_now_is_told_to_members_only(database: &Database) 
     let removed = log.remove(&group, "a", "b");
     log.archive(&store).await;
     let ask = async |who: &str, seq| {
-        let asked = Message { user: user(who), conversation: group.clone(), seq, at_least: 0 };
+        let asked = Message { user: user(who), conversation: group.clone(), seq, at_least: 0, with_text: true };
         store.message(&asked).await
     };
     let found = ask("c", seen).await.unwrap().unwrap();

@@ -5,7 +5,7 @@
 use std::{collections::BTreeSet, fmt::Debug};
 
 use natter_ids::{ClientId, ConversationId, Position, UserId};
-use natter_protocol::{Change, Entry, Event};
+use natter_protocol::{Change, Entry, Event, Forwarded};
 use schemars::Schema;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -72,14 +72,14 @@ pub fn said() -> Event {
         sender: alice(),
         client_id: Some(client_id()),
         time: 1_718_000_000_123,
-        change: Change::Message { text: "hi \"bob\"\n".to_owned() },
+        change: Change::message("hi \"bob\"\n"),
     };
     Event { conversation: direct(), seq: 300, prev: 7, entry }
 }
 
 fn entries() -> Vec<Golden<Entry>> {
     let entry = |change| Entry { sender: alice(), client_id: None, time: 1_718_000_000_123, change };
-    let message = Change::Message { text: "hi \"bob\"\n".to_owned() };
+    let message = Change::message("hi \"bob\"\n");
     vec![
         (
             entry(Change::DirectOpened { peers: [alice(), bob()] }),
@@ -109,8 +109,33 @@ fn changes() -> Vec<Golden<Entry>> {
     let entry = |change| Entry { sender: alice(), client_id: None, time: 1_718_000_000_123, change };
     vec![
         (
-            Entry { client_id: Some(client_id()), ..entry(Change::Edited { target: 300, text: "ho".to_owned() }) },
+            Entry {
+                client_id: Some(client_id()),
+                ..entry(Change::Edited { target: 300, text: "ho".to_owned(), mentions: Vec::new() })
+            },
             r#"{"sender":"alice","client_id":"0190163d-8694-739b-aea5-966c26f8ad91","time":1718000000123,"kind":"edited","target":300,"text":"ho"}"#,
+        ),
+        (
+            entry(Change::Edited { target: 300, text: "ho".to_owned(), mentions: vec![bob()] }),
+            r#"{"sender":"alice","time":1718000000123,"kind":"edited","target":300,"text":"ho","mentions":["b.o*b 🦀"]}"#,
+        ),
+        (
+            entry(Change::Message {
+                text: "ho".to_owned(),
+                reply_to: Some(300),
+                forwarded: Some(Forwarded { sender: Some(bob()) }),
+                mentions: vec![bob()],
+            }),
+            r#"{"sender":"alice","time":1718000000123,"kind":"message","text":"ho","reply_to":300,"forwarded":{"sender":"b.o*b 🦀"},"mentions":["b.o*b 🦀"]}"#,
+        ),
+        (
+            entry(Change::Message {
+                text: "ho".to_owned(),
+                reply_to: None,
+                forwarded: Some(Forwarded::default()),
+                mentions: Vec::new(),
+            }),
+            r#"{"sender":"alice","time":1718000000123,"kind":"message","text":"ho","forwarded":{}}"#,
         ),
         (
             entry(Change::Deleted { target: 300 }),

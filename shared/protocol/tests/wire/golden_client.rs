@@ -24,7 +24,7 @@ fn conversations() -> Vec<Golden<ClientFrame>> {
     let frame = |request| ClientFrame::Request { id: 7, traceparent: None, request };
     vec![
         (
-            frame(Request::Send { conversation: direct(), client_id: client_id(), text: "hi \"bob\"\n".to_owned() }),
+            frame(Request::send(direct(), client_id(), "hi \"bob\"\n")),
             r#"{"id":7,"type":"send","conversation":"dmI9aXkWZ1WSl4RCA8TA-tQ","client_id":"0190163d-8694-739b-aea5-966c26f8ad91","text":"hi \"bob\"\n"}"#,
         ),
         (frame(Request::OpenDirect { user: bob() }), r#"{"id":7,"type":"open_direct","user":"b.o*b 🦀"}"#),
@@ -90,7 +90,37 @@ fn changes() -> Vec<Golden<ClientFrame>> {
     let (conversation, client_id, target) = (direct(), client_id(), 300);
     vec![
         (
-            frame(Request::Edit { conversation: direct(), client_id, target, text: "ho".to_owned() }),
+            frame(Request::Send {
+                conversation: direct(),
+                client_id,
+                text: "ho".to_owned(),
+                reply_to: Some(300),
+                mentions: vec![bob()],
+            }),
+            r#"{"id":7,"type":"send","conversation":"dmI9aXkWZ1WSl4RCA8TA-tQ","client_id":"0190163d-8694-739b-aea5-966c26f8ad91","text":"ho","reply_to":300,"mentions":["b.o*b 🦀"]}"#,
+        ),
+        (
+            frame(Request::Forward { conversation: group(), client_id, from: direct(), target, hide_sender: false }),
+            r#"{"id":7,"type":"forward","conversation":"gZy2ovWHEd34Jw_HHBEW65g","client_id":"0190163d-8694-739b-aea5-966c26f8ad91","from":"dmI9aXkWZ1WSl4RCA8TA-tQ","target":300}"#,
+        ),
+        (
+            frame(Request::Edit {
+                conversation: direct(),
+                client_id,
+                target,
+                text: "ho".to_owned(),
+                mentions: vec![bob()],
+            }),
+            r#"{"id":7,"type":"edit","conversation":"dmI9aXkWZ1WSl4RCA8TA-tQ","client_id":"0190163d-8694-739b-aea5-966c26f8ad91","target":300,"text":"ho","mentions":["b.o*b 🦀"]}"#,
+        ),
+        (
+            frame(Request::Edit {
+                conversation: direct(),
+                client_id,
+                target,
+                text: "ho".to_owned(),
+                mentions: Vec::new(),
+            }),
             r#"{"id":7,"type":"edit","conversation":"dmI9aXkWZ1WSl4RCA8TA-tQ","client_id":"0190163d-8694-739b-aea5-966c26f8ad91","target":300,"text":"ho"}"#,
         ),
         (

@@ -2,8 +2,8 @@
 
 use natter_ids::{ClientId, ConversationId, DeviceId, Position, Seq, SessionId, UserId};
 use natter_protocol::{
-    Change, ClientFrame, ConversationPage, ConversationView, Entry, ErrorBody, ErrorCode, Event, Hello, HistoryPage,
-    Limits, MemberPage, MemberView, MessageState, PresenceView, ReactionView, Request, Role, ServerFrame,
+    Change, ClientFrame, ConversationPage, ConversationView, Entry, ErrorBody, ErrorCode, Event, Forwarded, Hello,
+    HistoryPage, Limits, MemberPage, MemberView, MessageState, PresenceView, ReactionView, Request, Role, ServerFrame,
 };
 use proptest::{collection::vec, option, prelude::*, sample::select};
 
@@ -40,15 +40,24 @@ fn role() -> impl Strategy<Value = Role> {
     select(vec![Role::Owner, Role::Member])
 }
 
+fn forwarded() -> impl Strategy<Value = Forwarded> {
+    option::of(user()).prop_map(|sender| Forwarded { sender })
+}
+
 fn change() -> impl Strategy<Value = Change> {
     prop_oneof![
         [user(), user()].prop_map(|peers| Change::DirectOpened { peers }),
         (text(), vec(user(), 0..4)).prop_map(|(name, members)| Change::GroupCreated { name, members }),
-        text().prop_map(|text| Change::Message { text }),
+        (text(), option::of(seq()), option::of(forwarded()), vec(user(), 0..3))
+            .prop_map(|(text, reply_to, forwarded, mentions)| Change::Message { text, reply_to, forwarded, mentions }),
         user().prop_map(|user| Change::MemberAdded { user }),
         user().prop_map(|user| Change::MemberRemoved { user }),
         Just(Change::MemberLeft {}),
-        (seq(), text()).prop_map(|(target, text)| Change::Edited { target, text }),
+        (seq(), text(), vec(user(), 0..3)).prop_map(|(target, text, mentions)| Change::Edited {
+            target,
+            text,
+            mentions
+        }),
         seq().prop_map(|target| Change::Deleted { target }),
         (seq(), text(), any::<bool>()).prop_map(|(target, emoji, on)| Change::Reacted { target, emoji, on }),
         seq().prop_map(|target| Change::Pinned { target }),
@@ -68,11 +77,11 @@ fn state() -> impl Strategy<Value = MessageState> {
 fn change_request() -> impl Strategy<Value = Request> {
     let of = || (conversation(), client_id(), seq());
     prop_oneof![
-        (of(), text()).prop_map(|((conversation, client_id, target), text)| Request::Edit {
-            conversation,
-            client_id,
-            target,
-            text
+        (of(), text(), vec(user(), 0..3)).prop_map(|((conversation, client_id, target), text, mentions)| {
+            Request::Edit { conversation, client_id, target, text, mentions }
+        }),
+        (of(), conversation(), any::<bool>()).prop_map(|((conversation, client_id, target), from, hide_sender)| {
+            Request::Forward { conversation, client_id, from, target, hide_sender }
         }),
         of().prop_map(|(conversation, client_id, target)| Request::Delete { conversation, client_id, target }),
         (of(), text(), any::<bool>()).prop_map(|((conversation, client_id, target), emoji, on)| Request::React {
@@ -111,11 +120,15 @@ fn request() -> impl Strategy<Value = Request> {
     let limit = || option::of(any::<u32>());
     let group = || (conversation(), user());
     prop_oneof![
-        (conversation(), client_id(), text()).prop_map(|(conversation, client_id, text)| Request::Send {
-            conversation,
-            client_id,
-            text
-        }),
+        (conversation(), client_id(), text(), option::of(seq()), vec(user(), 0..3)).prop_map(
+            |(conversation, client_id, text, reply_to, mentions)| Request::Send {
+                conversation,
+                client_id,
+                text,
+                reply_to,
+                mentions
+            }
+        ),
         user().prop_map(|user| Request::OpenDirect { user }),
         (client_id(), text(), vec(user(), 0..4)).prop_map(|(client_id, name, members)| Request::CreateGroup {
             client_id,
