@@ -76,6 +76,16 @@ impl Client {
         self.change(Request::Unpin { conversation: of.clone(), client_id: self.new_client_id(), target }).await
     }
 
+    /// Lets messages of a conversation disappear from now on, after so many seconds; 0: never. Returns
+    /// the number of the entry that did.
+    ///
+    /// # Errors
+    /// [`RequestError`].
+    pub async fn set_timer(&self, of: &ConversationId, seconds: u32) -> Result<Seq> {
+        let (conversation, client_id) = (of.clone(), self.new_client_id());
+        self.change(Request::SetTimer { conversation, client_id, seconds }).await
+    }
+
     /// The pinned messages with the largest numbers, or those below one; oldest first.
     ///
     /// # Errors

@@ -5,7 +5,7 @@ use natter_bus::storage_api::{FoundMessage, Message, MessageReply, Pinned};
 use natter_ids::{ClientId, ConversationId, Seq, UserId};
 use natter_protocol::{
     Change, EMOJI_BYTES_MAX, ErrorBody, ErrorCode, Forwarded, HistoryPage, MENTIONS_MAX, PINNED_MAX, REACTIONS_MAX,
-    Request, Role, is_emoji,
+    Request, Role, TIMER_MAX_S, is_emoji,
 };
 
 use crate::{
@@ -33,6 +33,9 @@ pub(crate) fn change_of(request: Request) -> Option<(ConversationId, ClientId, C
         Request::Pin { conversation, client_id, target } => Some((conversation, client_id, Change::Pinned { target })),
         Request::Unpin { conversation, client_id, target } => {
             Some((conversation, client_id, Change::Unpinned { target }))
+        }
+        Request::SetTimer { conversation, client_id, seconds } => {
+            Some((conversation, client_id, Change::TimerSet { seconds }))
         }
         _ => None,
     }
@@ -75,6 +78,10 @@ impl Shared {
                     false => Ok(()),
                 }
             }
+            Change::TimerSet { seconds } if *seconds > TIMER_MAX_S => {
+                let said = format!("Messages stay for at most {TIMER_MAX_S} seconds where they disappear.");
+                Err(ErrorBody::new(ErrorCode::TooLarge).because(said))
+            }
             Change::Reacted { emoji, .. } if !is_emoji(emoji) => {
                 let said = format!("`emoji` is one word of up to {EMOJI_BYTES_MAX} bytes.");
                 Err(ErrorBody::new(ErrorCode::Malformed).because(said))
@@ -97,6 +104,9 @@ impl Shared {
             // Most messages refer to nothing, and wait for nothing.
             Change::Message { reply_to: None, .. } => return Ok(None),
             Change::Message { reply_to, .. } => *reply_to,
+            Change::TimerSet { .. } if conversation.is_direct() => return Ok(None),
+            // Checked when it is appended.
+            Change::TimerSet { .. } => return Ok(Some(Role::Owner)),
             change => change.target(),
         };
         let Some(target) = target else { return Err(ErrorCode::Internal.into()) };

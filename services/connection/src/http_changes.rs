@@ -11,6 +11,7 @@ use axum::{
 use natter_ids::{ClientId, ConversationId, Seq};
 use natter_protocol::{
     AcceptedView, Change, ChangeDraft, EditDraft, ErrorBody, ErrorCode, ForwardDraft, HistoryPage, ReactionDraft,
+    TimerDraft,
 };
 use serde::Deserialize;
 
@@ -28,6 +29,7 @@ pub(crate) fn routes() -> Router<Arc<Shared>> {
         .route(&format!("{MESSAGE}/pin"), post(pin))
         .route(&format!("{MESSAGE}/unpin"), post(unpin))
         .route("/v1/conversations/{conversation}/forward", post(forward))
+        .route("/v1/conversations/{conversation}/timer", post(timer))
         .route("/v1/conversations/{conversation}/pinned", get(pinned))
 }
 
@@ -77,6 +79,15 @@ async fn forward(
     let ForwardDraft { client_id, from, target, hide_sender } = draft;
     let accepted = shared.forward(&who.user, &conversation, client_id, (&from, target, hide_sender)).await?;
     Ok(Json(AcceptedView { conversation, client_id, seq: accepted.seq, time: accepted.time }))
+}
+
+async fn timer(
+    State(shared): App,
+    who: Caller,
+    In(conversation): In,
+    Draft(TimerDraft { client_id, seconds }): Draft<TimerDraft>,
+) -> Answer<AcceptedView> {
+    change(&shared, &who, conversation, client_id, Change::TimerSet { seconds }).await
 }
 
 async fn delete(

@@ -110,6 +110,7 @@ fn name_of(method: &Method, path: &str) -> Option<&'static str> {
         "history" => "history",
         "messages" => "send",
         "forward" => "forward",
+        "timer" => "set_timer",
         "edit" => "edit",
         "delete" => "delete",
         "react" => "react",
@@ -119,7 +120,8 @@ fn name_of(method: &Method, path: &str) -> Option<&'static str> {
         "presence" => "presence",
         _ => return None,
     };
-    let writes = matches!(name, "send" | "ticket" | "forward" | "edit" | "delete" | "react" | "pin" | "unpin");
+    let writes =
+        matches!(name, "send" | "ticket" | "forward" | "set_timer" | "edit" | "delete" | "react" | "pin" | "unpin");
     (*method == if writes { Method::POST } else { Method::GET }).then_some(name)
 }
 

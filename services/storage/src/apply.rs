@@ -13,6 +13,7 @@ use crate::{
     fold::{Folded, Head, Heads},
     spans::save_members,
     sql::{from_sql, list, pieces, rows, statement, to_sql},
+    timers::save_timer,
 };
 
 /// A number of the log and what stands there; `None` for an entry that cannot be read, which
@@ -118,6 +119,7 @@ impl Store {
             let gained = save_members(&mut tx, entry).await?;
             if let Some(head) = heads.0.get_mut(entry.conversation) {
                 head.gained += gained;
+                save_timer(&mut tx, partition, entry, head).await?;
             }
             save_change(&mut tx, partition, entry).await?;
         }
@@ -215,14 +217,18 @@ async fn load_heads<'a>(
     wanted.dedup();
     let mut heads = Heads::default();
     for piece in pieces(&wanted) {
-        let mut select =
-            statement(format!("SELECT id, last_seq FROM conversations WHERE id IN ({})", list(1, piece.len())));
+        let mut select = statement(format!(
+            "SELECT id, last_seq, COALESCE((SELECT t.seconds FROM timers t WHERE t.conversation = id), 0) \
+                 FROM conversations WHERE id IN ({})",
+            list(1, piece.len())
+        ));
         for conversation in piece {
             select = select.bind(conversation.as_str());
         }
         for row in select.fetch_all(&mut **tx).await? {
             if let Ok(conversation) = ConversationId::parse(row.try_get(0)?) {
-                heads.0.insert(conversation, Head { last_seq: from_sql(row.try_get(1)?), ..Head::default() });
+                let (last_seq, timer) = (from_sql(row.try_get(1)?), from_sql(row.try_get(2)?));
+                heads.0.insert(conversation, Head { last_seq, timer, ..Head::default() });
             }
         }
     }

@@ -19,10 +19,10 @@ const REACTION_BYTES: i64 = 128;
 
 /// Where an entry stands.
 #[derive(Clone, Copy)]
-struct At<'a> {
-    partition: Partition,
-    conversation: &'a ConversationId,
-    seq: Seq,
+pub(crate) struct At<'a> {
+    pub(crate) partition: Partition,
+    pub(crate) conversation: &'a ConversationId,
+    pub(crate) seq: Seq,
 }
 
 /// Carries out what an entry does to a message.
@@ -82,14 +82,18 @@ async fn note(tx: &mut Tx<'_>, conversation: &ConversationId, seq: Seq, target: 
     insert.bind(conversation.as_str()).bind(to_sql(seq)).bind(to_sql(target)).execute(&mut **tx).await.map(drop)
 }
 
-async fn entry_at(tx: &mut Tx<'_>, conversation: &ConversationId, seq: Seq) -> Result<Option<Entry>, sqlx::Error> {
+pub(crate) async fn entry_at(
+    tx: &mut Tx<'_>,
+    conversation: &ConversationId,
+    seq: Seq,
+) -> Result<Option<Entry>, sqlx::Error> {
     let select = sqlx::query("SELECT entry FROM entries WHERE conversation = $1 AND seq = $2");
     let row = select.bind(conversation.as_str()).bind(to_sql(seq)).fetch_optional(&mut **tx).await?;
     row.map(|row| serde_json::from_str(row.try_get(0)?).map_err(|error| sqlx::Error::Decode(error.into()))).transpose()
 }
 
 /// Whether the sender owns the group, as of this entry.
-async fn owns(tx: &mut Tx<'_>, conversation: &ConversationId, entry: &Entry) -> Result<bool, sqlx::Error> {
+pub(crate) async fn owns(tx: &mut Tx<'_>, conversation: &ConversationId, entry: &Entry) -> Result<bool, sqlx::Error> {
     let select = sqlx::query("SELECT role FROM members WHERE conversation = $1 AND user_id = $2 AND left_seq = $3");
     let select = select.bind(conversation.as_str()).bind(entry.sender.as_str()).bind(OPEN);
     let row = select.fetch_optional(&mut **tx).await?;
@@ -115,12 +119,14 @@ async fn edit(
     update.bind(bytes).bind(conversation.as_str()).bind(to_sql(target)).execute(&mut **tx).await.map(drop)
 }
 
-async fn delete(tx: &mut Tx<'_>, at: At<'_>, message: &Entry) -> Result<(), sqlx::Error> {
+/// Takes a message and everything that followed from it away.
+pub(crate) async fn delete(tx: &mut Tx<'_>, at: At<'_>, message: &Entry) -> Result<(), sqlx::Error> {
     let (conversation, target) = (at.conversation, at.seq);
     for text in [
         "DELETE FROM edits WHERE conversation = $1 AND seq = $2",
         "DELETE FROM reactions WHERE conversation = $1 AND seq = $2",
         "DELETE FROM pins WHERE conversation = $1 AND seq = $2",
+        "DELETE FROM expirations WHERE conversation = $1 AND seq = $2",
     ] {
         forget(tx, text, conversation, target).await?;
     }

@@ -1,4 +1,4 @@
-//! Erases from the log what was deleted: after the archive has let go of it, after everybody who
+//! Lets messages disappear that are due, and erases from the log what was deleted: after the archive has let go of it, after everybody who
 //! reads the log is past it, and after its id has become too old to be recognised by the log alone.
 
 use std::{sync::Arc, time::Duration};
@@ -16,6 +16,8 @@ use crate::{
 const EVERY: Duration = Duration::from_secs(1);
 /// Most entries erased in one round.
 const ROUND_MAX: i64 = 256;
+/// Most messages that disappear in one round.
+const EXPIRED_MAX: u32 = 256;
 
 /// Erases the log's entries that are due, again and again. Every replica may do so: what is done twice
 /// is done once.
@@ -34,6 +36,9 @@ impl Eraser {
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut told = false;
         while cancel.run_until_cancelled(tick.tick()).await.is_some() {
+            if let Err(error) = self.store.expire(self.bus.now_ms(), EXPIRED_MAX).await {
+                tracing::debug!(%error, "messages that are due cannot disappear now; tried again");
+            }
             let due = match self.store.due_erasures(self.bus.now_ms(), ROUND_MAX).await {
                 Ok(due) => due,
                 Err(error) => {

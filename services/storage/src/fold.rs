@@ -35,6 +35,8 @@ pub(crate) struct Head<'a> {
     pub(crate) name: Option<&'a str>,
     /// How many members it gains (or loses) in this batch.
     pub(crate) gained: i64,
+    /// For how many seconds its messages stay; 0: for ever.
+    pub(crate) timer: u64,
 }
 
 /// Every conversation that the batch touches.

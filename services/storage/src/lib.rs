@@ -27,6 +27,7 @@ mod spans;
 mod sql;
 mod states;
 mod store;
+mod timers;
 
 pub use apply::{ApplyError, Record};
 pub use config::{Config, InvalidConfig, SqliteSync};

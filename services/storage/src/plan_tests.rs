@@ -94,6 +94,7 @@ async fn plans(store: &Store) -> Vec<(&'static str, Vec<String>)> {
         ("events", entries::events_text(4, Show::Messages)),
         ("edits", states::edits_text(4)),
         ("pins", states::pins_text(4)),
+        ("expirations", states::expirations_text(4)),
         ("conversations", reads::CONVERSATIONS.to_owned()),
         ("members", reads::MEMBERS.to_owned()),
         ("acquaintances", reads::acquaintances_text(4)),

@@ -49,6 +49,10 @@ impl Store {
         for row in self.select(&pins_text(seqs.len()), conversation, seqs).await? {
             states.entry(from_sql(row.try_get(0)?)).or_default().pinned = true;
         }
+        for row in self.select(&expirations_text(seqs.len()), conversation, seqs).await? {
+            let due = from_sql(row.try_get(1)?);
+            states.entry(from_sql(row.try_get(0)?)).or_default().expires_at = Some(due);
+        }
         let text = reactions_text(seqs.len());
         let mut select = statement(text).bind(conversation.as_str());
         for seq in seqs {
@@ -215,6 +219,10 @@ pub(crate) fn edits_text(seqs: usize) -> String {
 
 pub(crate) fn pins_text(seqs: usize) -> String {
     format!("SELECT seq FROM pins WHERE conversation = $1 AND seq IN ({})", list(2, seqs))
+}
+
+pub(crate) fn expirations_text(seqs: usize) -> String {
+    format!("SELECT seq, due FROM expirations WHERE conversation = $1 AND seq IN ({})", list(2, seqs))
 }
 
 pub(crate) fn reactions_text(seqs: usize) -> String {

@@ -75,6 +75,7 @@ pub(crate) fn answer(frame: &ClientFrame) -> &'static str {
             | Request::React { .. }
             | Request::Pin { .. }
             | Request::Unpin { .. }
+            | Request::SetTimer { .. }
             | Request::AddMember { .. }
             | Request::RemoveMember { .. }
             | Request::Leave { .. } => "accepted",

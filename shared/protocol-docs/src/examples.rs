@@ -79,6 +79,7 @@ pub(crate) fn events() -> Vec<Event> {
         changed(1224, 1219, Change::Pinned { target: 1205 }),
         changed(1230, 1224, Change::Unpinned { target: 1205 }),
         changed(1241, 1230, Change::Deleted { target: 1205 }),
+        changed(1246, 1241, Change::TimerSet { seconds: 86_400 }),
         changed(1205, 1198, Change::Erased { was: "message".to_owned() }),
     ]
 }
@@ -105,6 +106,7 @@ fn changes() -> Vec<Request> {
         Request::React { conversation: conversation(), client_id, target: 1198, emoji: "🥾".to_owned(), on: true },
         Request::Pin { conversation: conversation(), client_id, target },
         Request::Unpin { conversation: conversation(), client_id, target },
+        Request::SetTimer { conversation: conversation(), client_id, seconds: 86_400 },
         Request::Pinned { conversation: conversation(), before: None, limit: None },
     ]
 }
@@ -127,7 +129,7 @@ pub(crate) fn member_page() -> MemberPage {
 
 pub(crate) fn history_page() -> HistoryPage {
     let reactions = vec![ReactionView { emoji: "🥾".to_owned(), count: 1, mine: false }];
-    let state = MessageState { seq: 1205, edited_at: Some(TIME + 30_000), reactions, pinned: false };
+    let state = MessageState { seq: 1205, edited_at: Some(TIME + 30_000), expires_at: None, reactions, pinned: false };
     HistoryPage { events: vec![said()], states: vec![state], more: true }
 }
 

@@ -1,6 +1,6 @@
 //! Changes of messages over HTTP, as data.
 
-use natter_protocol::{AcceptedView, ChangeDraft, EditDraft, ErrorCode, ForwardDraft, ReactionDraft};
+use natter_protocol::{AcceptedView, ChangeDraft, EditDraft, ErrorCode, ForwardDraft, ReactionDraft, TimerDraft};
 use serde_json::json;
 
 use crate::{
@@ -49,6 +49,7 @@ pub(crate) fn operations() -> anyhow::Result<Vec<Operation>> {
     let client_id = examples::client_id();
     let forward = ForwardDraft { client_id, from: examples::direct(), target: 1205, hide_sender: false };
     let accepted = AcceptedView { conversation: examples::group(), client_id, seq: 2090, time: examples::TIME };
+    let set = AcceptedView { conversation: examples::direct(), client_id, seq: 1246, time: examples::TIME };
     let only_id = || body("ChangeDraft", ChangeDraft { client_id });
     Ok(vec![
         change(
@@ -101,6 +102,26 @@ pub(crate) fn operations() -> anyhow::Result<Vec<Operation>> {
                 ErrorCode::NotAMember,
                 ErrorCode::NoSuchMessage,
                 ErrorCode::MessageDeleted,
+                ErrorCode::ClientIdConflict,
+                ErrorCode::ClientIdInFuture,
+            ],
+        },
+        Operation {
+            method: "post",
+            path: "/v1/conversations/{conversation}/timer",
+            id: "setTimer",
+            summary: "Lets messages of a conversation disappear from now on.",
+            description: "In a direct one either user's to say, in a group its owner's. A retry with the same client \
+                id gets the first answer.",
+            parameters: vec![conversation()],
+            body: Some(body("TimerDraft", TimerDraft { client_id, seconds: 86_400 })?),
+            status: 200,
+            answer: body("AcceptedView", set)?,
+            errors: &[
+                ErrorCode::Malformed,
+                ErrorCode::TooLarge,
+                ErrorCode::NotAMember,
+                ErrorCode::NotAllowed,
                 ErrorCode::ClientIdConflict,
                 ErrorCode::ClientIdInFuture,
             ],

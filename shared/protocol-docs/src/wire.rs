@@ -4,6 +4,7 @@ use anyhow::{Context, bail, ensure};
 use natter_protocol::{
     AcceptedView, BacklogPage, ChangeDraft, ClientFrame, CloseCode, ConversationPage, EditDraft, ErrorBody,
     ForwardDraft, HistoryPage, MemberPage, MessageDraft, PresencePage, ReactionDraft, ServerFrame, TicketGrant,
+    TimerDraft,
 };
 use schemars::{
     Schema, SchemaGenerator,
@@ -54,6 +55,7 @@ impl Wire {
         read.subschema_for::<MessageDraft>();
         read.subschema_for::<EditDraft>();
         read.subschema_for::<ForwardDraft>();
+        read.subschema_for::<TimerDraft>();
         read.subschema_for::<ReactionDraft>();
         read.subschema_for::<ChangeDraft>();
         let mut written = generator(Contract::Serialize);

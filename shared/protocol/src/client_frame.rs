@@ -210,6 +210,16 @@ pub enum Request {
         /// The number of the message.
         target: Seq,
     },
+    /// Lets messages of a conversation disappear from now on: in a direct one either user's to
+    /// say, in a group its owner's. Answered by `accepted`.
+    SetTimer {
+        /// Where.
+        conversation: ConversationId,
+        /// Made once per change and kept for retries.
+        client_id: ClientId,
+        /// After how many seconds, up to a year; 0: never.
+        seconds: u32,
+    },
     /// Reads the pinned messages with the largest numbers, oldest first. Answered by `history`.
     Pinned {
         /// Which conversation.
@@ -263,6 +273,7 @@ impl Request {
             Self::React { .. } => "react",
             Self::Pin { .. } => "pin",
             Self::Unpin { .. } => "unpin",
+            Self::SetTimer { .. } => "set_timer",
             Self::Pinned { .. } => "pinned",
             Self::Presence { .. } => "presence",
             Self::WatchPresence { .. } => "watch_presence",

@@ -35,6 +35,7 @@ pub(crate) const CLIENT_FRAME_TYPES: &[&str] = &[
     "react",
     "pin",
     "unpin",
+    "set_timer",
     "pinned",
     "presence",
     "watch_presence",

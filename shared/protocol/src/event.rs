@@ -92,7 +92,13 @@ pub enum Change {
         /// The number of the message.
         target: Seq,
     },
-    /// Stands where a message was that is deleted, or an edit of it: who and when, without what.
+    /// Messages of the conversation disappear from now on so long after they were said.
+    TimerSet {
+        /// After how many seconds; 0: never.
+        seconds: u32,
+    },
+    /// Stands where a message was that is deleted or has disappeared, or an edit of it: who and
+    /// when, without what.
     Erased {
         /// The `kind` that the entry had.
         was: String,
@@ -167,6 +173,7 @@ impl Change {
             Self::Reacted { .. } => "reacted",
             Self::Pinned { .. } => "pinned",
             Self::Unpinned { .. } => "unpinned",
+            Self::TimerSet { .. } => "timer_set",
             Self::Erased { .. } => "erased",
             Self::Other(other) => other.kind(),
         }

@@ -30,7 +30,7 @@ pub use event::{Change, Entry, Event, Forwarded, Role};
 pub use limits::{Limits, configured_limits};
 pub use message_views::{
     ChangeDraft, EMOJI_BYTES_MAX, EditDraft, ForwardDraft, MENTIONS_MAX, MessageState, PINNED_MAX, REACTIONS_MAX,
-    ReactionDraft, ReactionView, is_emoji,
+    ReactionDraft, ReactionView, TIMER_MAX_S, TimerDraft, is_emoji,
 };
 pub use other::Other;
 pub use server_frame::{EVENT_FRAME_PREFIX, ServerFrame, event_frame};

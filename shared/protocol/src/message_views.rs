@@ -10,6 +10,8 @@ pub const EMOJI_BYTES_MAX: usize = 48;
 pub const REACTIONS_MAX: usize = 16;
 /// Most members that one message mentions.
 pub const MENTIONS_MAX: usize = 50;
+/// Longest time that messages stay where they disappear, in seconds: a year.
+pub const TIMER_MAX_S: u32 = 365 * 24 * 3600;
 /// Most pinned messages of a conversation.
 pub const PINNED_MAX: usize = 100;
 
@@ -28,6 +30,9 @@ pub struct MessageState {
     /// When its text was edited last, in milliseconds since 1970 UTC; absent when it never was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub edited_at: Option<u64>,
+    /// When it disappears, in milliseconds since 1970 UTC; absent: it stays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<u64>,
     /// Reactions, in the order in which each emoji came first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reactions: Vec<ReactionView>,
@@ -83,6 +88,15 @@ pub struct ReactionDraft {
     pub emoji: String,
     /// `false` takes it back.
     pub on: bool,
+}
+
+/// What `POST …/timer` takes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TimerDraft {
+    /// Made once per change and kept for retries.
+    pub client_id: ClientId,
+    /// After how many seconds messages disappear, up to a year; 0: never.
+    pub seconds: u32,
 }
 
 /// What `POST …/messages/{seq}/delete`, `pin` and `unpin` take.

@@ -16,6 +16,7 @@ pub(crate) const KINDS: &[&str] = &[
     "reacted",
     "pinned",
     "unpinned",
+    "timer_set",
     "erased",
 ];
 

@@ -34,6 +34,7 @@ pub(crate) fn lane(request: &Request) -> Option<ConversationId> {
         | Request::React { conversation, .. }
         | Request::Pin { conversation, .. }
         | Request::Unpin { conversation, .. }
+        | Request::SetTimer { conversation, .. }
         | Request::AddMember { conversation, .. }
         | Request::RemoveMember { conversation, .. }
         | Request::Leave { conversation } => Some(conversation.clone()),

@@ -160,6 +160,9 @@ impl Session {
                 self.ask(|client| async move { Answer::Older(requests::history(&client, &here, before).await) });
             }
             Line::Change(number, deed) => self.change(number, deed, here),
+            Line::Timer(seconds) => {
+                self.ask(|client| async move { Answer::Changed(client.set_timer(&here, seconds).await.map(drop)) });
+            }
             Line::Pinned => {
                 let style = self.style.clone();
                 self.ask(|client| async move { Answer::Lines(requests::pinned(&client, &here, &style).await) });

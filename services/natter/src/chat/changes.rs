@@ -206,7 +206,7 @@ mod tests {
     #[test]
     fn what_became_of_a_message_is_told() {
         let reactions = vec![ReactionView { emoji: "👍".into(), count: 2, mine: true }];
-        let states = vec![MessageState { seq: 5, edited_at: Some(1), reactions, pinned: true }];
+        let states = vec![MessageState { seq: 5, edited_at: Some(1), expires_at: None, reactions, pinned: true }];
         let page = HistoryPage { events: vec![said(3, "a", "one"), said(5, "a", "two")], states, more: false };
         let texts: Vec<_> = told_in_full(page).events.into_iter().map(|event| event.entry.change).collect();
         let text = |text: &str| Change::message(text);

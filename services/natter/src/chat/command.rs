@@ -18,6 +18,7 @@ pub const HELP: &str = "\
   /delete          delete your last message for everybody
   /react EMOJI     react to the last message; /unreact EMOJI takes it back
   /pin, /unpin     pin the last message, or take it off; /pinned shows all
+  /timer SECONDS   let messages disappear so long after they are said; /timer off
   /last            show the last messages with their numbers, for /edit #7 TEXT,
                    /delete #7, /react #7 EMOJI and so on
   /quit            end the chat (or Ctrl-D)
@@ -41,6 +42,7 @@ pub enum Line {
     Change(Option<Seq>, Deed),
     Pinned,
     Last,
+    Timer(u32),
     Quit,
     /// Not understood; with the sentence to show.
     Wrong(String),
@@ -68,6 +70,12 @@ impl Line {
             "remove" => user(Self::Remove),
             "leave" => Self::Leave,
             "history" => Self::History,
+            "timer" => match argument.trim() {
+                "off" => Self::Timer(0),
+                seconds => {
+                    seconds.parse().map_or_else(|_| Self::Wrong("/timer needs seconds, or off".to_owned()), Self::Timer)
+                }
+            },
             "pinned" => Self::Pinned,
             "last" => Self::Last,
             "quit" | "exit" | "q" => Self::Quit,
@@ -96,6 +104,8 @@ mod tests {
             ("/help", Line::Help),
             ("/add two words ", Line::Add(user("two words"))),
             ("/delete #7", Line::Change(Some(7), Deed::Delete)),
+            ("/timer 60", Line::Timer(60)),
+            ("/timer off", Line::Timer(0)),
             ("/remove bob", Line::Remove(user("bob"))),
             ("/add", Line::Wrong("/add needs the name of a user".into())),
             ("/dance", Line::Wrong("there is no /dance; /help lists what there is".into())),

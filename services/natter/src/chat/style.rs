@@ -57,6 +57,8 @@ impl Style {
             Change::Reacted { emoji, .. } => format!("{who} took {} back", clean(emoji)),
             Change::Pinned { .. } => format!("{who} pinned a message"),
             Change::Unpinned { .. } => format!("{who} took a pinned message off"),
+            Change::TimerSet { seconds: 0 } => format!("{who} lets messages stay"),
+            Change::TimerSet { seconds } => format!("{who} lets messages disappear after {seconds} s"),
             Change::Erased { was } if was == "message" => format!("a message of {who} was deleted"),
             Change::Message { .. } | Change::Erased { .. } | Change::Other(_) => String::new(),
         };

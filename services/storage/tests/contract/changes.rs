@@ -11,7 +11,7 @@ use crate::{
     log::{Log, drain, start, text, user},
 };
 
-const SECRET: &str = "the secret of the well";
+pub const SECRET: &str = "the secret of the well";
 
 pub async fn history(store: &Store, who: &str, of: &ConversationId, edits: bool) -> HistoryPage {
     let asked = History { user: user(who), conversation: of.clone(), before: None, after: None, limit: 1_000, edits };

@@ -13,6 +13,7 @@ mod members;
 mod model;
 mod rollback;
 mod states;
+mod timers;
 
 macro_rules! contract {
     ($($module:ident: $($test:ident)*;)*) => {
@@ -68,6 +69,10 @@ contract! {
         pinned_messages_are_listed
         what_a_message_is_now_is_told_to_members_only
         an_unknown_kind_is_archived_as_it_is;
+    timers:
+        messages_disappear_when_they_are_due
+        only_the_owner_of_a_group_sets_its_timer
+        a_repeat_disappears_with_the_first;
     gaps:
         a_gap_counts_once_it_is_passed;
     backlog:

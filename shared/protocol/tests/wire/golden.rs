@@ -154,6 +154,10 @@ fn changes() -> Vec<Golden<Entry>> {
             r#"{"sender":"alice","time":1718000000123,"kind":"unpinned","target":300}"#,
         ),
         (
+            entry(Change::TimerSet { seconds: 3600 }),
+            r#"{"sender":"alice","time":1718000000123,"kind":"timer_set","seconds":3600}"#,
+        ),
+        (
             entry(Change::Erased { was: "message".to_owned() }),
             r#"{"sender":"alice","time":1718000000123,"kind":"erased","was":"message"}"#,
         ),

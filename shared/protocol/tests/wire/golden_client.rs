@@ -140,6 +140,10 @@ fn changes() -> Vec<Golden<ClientFrame>> {
             r#"{"id":7,"type":"unpin","conversation":"dmI9aXkWZ1WSl4RCA8TA-tQ","client_id":"0190163d-8694-739b-aea5-966c26f8ad91","target":300}"#,
         ),
         (
+            frame(Request::SetTimer { conversation: direct(), client_id, seconds: 3600 }),
+            r#"{"id":7,"type":"set_timer","conversation":"dmI9aXkWZ1WSl4RCA8TA-tQ","client_id":"0190163d-8694-739b-aea5-966c26f8ad91","seconds":3600}"#,
+        ),
+        (
             frame(Request::Pinned { conversation, before: Some(300), limit: Some(20) }),
             r#"{"id":7,"type":"pinned","conversation":"dmI9aXkWZ1WSl4RCA8TA-tQ","before":300,"limit":20}"#,
         ),

@@ -94,7 +94,13 @@ fn pages() -> Vec<Golden<ServerFrame>> {
     let away = PresenceView { user: bob(), online: false, last_seen: Some(1_718_000_000_123) };
     let here = PresenceView { user: bob(), online: true, last_seen: None };
     let reactions = vec![ReactionView { emoji: "🦀".to_owned(), count: 2, mine: true }];
-    let state = MessageState { seq: 300, edited_at: Some(1_718_000_000_999), reactions, pinned: true };
+    let state = MessageState {
+        seq: 300,
+        edited_at: Some(1_718_000_000_999),
+        expires_at: Some(1_718_000_009_999),
+        reactions,
+        pinned: true,
+    };
     vec![
         (
             ServerFrame::Members { id: 7, page: MemberPage { conversation: group(), members, more: false } },
@@ -106,7 +112,7 @@ fn pages() -> Vec<Golden<ServerFrame>> {
         ),
         (
             ServerFrame::History { id: 7, page: HistoryPage { events: Vec::new(), states: vec![state], more: false } },
-            r#"{"type":"history","id":7,"events":[],"states":[{"seq":300,"edited_at":1718000000999,"reactions":[{"emoji":"🦀","count":2,"mine":true}],"pinned":true}],"more":false}"#,
+            r#"{"type":"history","id":7,"events":[],"states":[{"seq":300,"edited_at":1718000000999,"expires_at":1718000009999,"reactions":[{"emoji":"🦀","count":2,"mine":true}],"pinned":true}],"more":false}"#,
         ),
         (
             ServerFrame::Presence { id: 7, users: vec![away] },

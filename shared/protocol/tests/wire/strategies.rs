@@ -62,6 +62,7 @@ fn change() -> impl Strategy<Value = Change> {
         (seq(), text(), any::<bool>()).prop_map(|(target, emoji, on)| Change::Reacted { target, emoji, on }),
         seq().prop_map(|target| Change::Pinned { target }),
         seq().prop_map(|target| Change::Unpinned { target }),
+        any::<u32>().prop_map(|seconds| Change::TimerSet { seconds }),
         text().prop_map(|was| Change::Erased { was }),
     ]
 }
@@ -69,8 +70,16 @@ fn change() -> impl Strategy<Value = Change> {
 fn state() -> impl Strategy<Value = MessageState> {
     let reaction = (text(), any::<u32>(), any::<bool>());
     let reaction = reaction.prop_map(|(emoji, count, mine)| ReactionView { emoji, count, mine });
-    (seq(), option::of(any::<u64>()), vec(reaction, 0..3), any::<bool>())
-        .prop_map(|(seq, edited_at, reactions, pinned)| MessageState { seq, edited_at, reactions, pinned })
+    let time = || option::of(any::<u64>());
+    (seq(), time(), time(), vec(reaction, 0..3), any::<bool>()).prop_map(
+        |(seq, edited_at, expires_at, reactions, pinned)| MessageState {
+            seq,
+            edited_at,
+            expires_at,
+            reactions,
+            pinned,
+        },
+    )
 }
 
 /// Requests that change messages.
@@ -93,6 +102,11 @@ fn change_request() -> impl Strategy<Value = Request> {
         }),
         of().prop_map(|(conversation, client_id, target)| Request::Pin { conversation, client_id, target }),
         of().prop_map(|(conversation, client_id, target)| Request::Unpin { conversation, client_id, target }),
+        (conversation(), client_id(), any::<u32>()).prop_map(|(conversation, client_id, seconds)| Request::SetTimer {
+            conversation,
+            client_id,
+            seconds
+        }),
         (conversation(), option::of(seq()), option::of(any::<u32>()))
             .prop_map(|(conversation, before, limit)| Request::Pinned { conversation, before, limit }),
     ]
