@@ -145,7 +145,7 @@ impl Device {
     pub async fn message(&self) -> (Event, String) {
         loop {
             let event = self.event().await;
-            if let Change::Message { text } = &event.entry.change {
+            if let Change::Message { text, .. } = &event.entry.change {
                 let text = text.clone();
                 return (event, text);
             }

@@ -108,7 +108,7 @@ mod tests {
     }
 
     fn text(seq: Seq, prev: Seq) -> Event {
-        event(seq, prev, Change::Message { text: "x".to_owned() })
+        event(seq, prev, Change::message("x"))
     }
 
     #[test]

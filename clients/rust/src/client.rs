@@ -102,7 +102,7 @@ impl Client {
         client_id: ClientId,
         text: impl Into<String>,
     ) -> Result<Accepted, SendError> {
-        let request = Request::Send { conversation: to.clone(), client_id, text: text.into() };
+        let request = Request::send(to.clone(), client_id, text);
         let answer = match self.options.send_deadline {
             Some(deadline) => timeout(deadline, self.ask(request)).await.map_err(|_| SendError::Deadline(client_id))?,
             None => self.ask(request).await,

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use natter_ids::{ClientId, ConversationId, Position, Seq, UserId};
-use natter_protocol::{Change, EVENT_FRAME_PREFIX, Entry, Event, ServerFrame};
+use natter_protocol::{Change, EVENT_FRAME_PREFIX, Entry, Event, Forwarded, ServerFrame};
 use serde::Deserialize;
 
 /// A message event, flat. Nearly every frame is one, and reading it through the general type
@@ -21,6 +21,12 @@ struct MessageEvent<'a> {
     #[serde(borrow)]
     kind: Cow<'a, str>,
     text: String,
+    #[serde(default)]
+    reply_to: Option<Seq>,
+    #[serde(default)]
+    forwarded: Option<Forwarded>,
+    #[serde(default)]
+    mentions: Vec<UserId>,
 }
 
 /// Reads a frame of a gateway. Unknown fields are ignored.
@@ -33,7 +39,8 @@ pub fn decode_server_frame(text: &str) -> Result<ServerFrame, serde_json::Error>
         && event.kind == "message"
     {
         let MessageEvent { position, conversation, seq, prev, sender, client_id, time, text, .. } = event;
-        let entry = Entry { sender, client_id, time, change: Change::Message { text } };
+        let (reply_to, forwarded, mentions) = (event.reply_to, event.forwarded, event.mentions);
+        let entry = Entry { sender, client_id, time, change: Change::Message { text, reply_to, forwarded, mentions } };
         return Ok(ServerFrame::Event { position, event: Event { conversation, seq, prev, entry } });
     }
     serde_json::from_str(text)
@@ -55,15 +62,17 @@ mod tests {
 
     proptest! {
         #[test]
-        fn both_ways_read_the_same(text in ".{0,80}") {
-            let frame = frame(Change::Message { text });
+        fn both_ways_read_the_same(text in ".{0,80}", reply_to in prop::option::of(0_u64..9), count in 0_usize..3) {
+            let mentions = vec![UserId::new("carol").unwrap(); count];
+            let forwarded = mentions.first().map(|user| Forwarded { sender: Some(user.clone()) });
+            let frame = frame(Change::Message { text, reply_to, forwarded, mentions });
             let slow: ServerFrame = serde_json::from_str(&frame).unwrap();
             prop_assert_eq!(decode_server_frame(&frame).unwrap(), slow);
         }
 
         #[test]
         fn mangled_frames_never_panic(cut in 0_usize..200, junk in ".{0,20}") {
-            let frame = frame(Change::Message { text: "hello".to_owned() });
+            let frame = frame(Change::message("hello"));
             let cut = cut.min(frame.len());
             let _ = decode_server_frame(&format!("{}{junk}{}", &frame[..cut], &frame[cut..]));
             let _ = decode_server_frame(&format!("{}{junk}", &frame[..cut]));

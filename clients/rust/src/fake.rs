@@ -47,7 +47,7 @@ pub(crate) fn at(seq: Seq) -> Position {
 }
 
 pub(crate) fn event(with: &str, seq: Seq, prev: Seq) -> Event {
-    let change = Change::Message { text: format!("{with} {seq}") };
+    let change = Change::message(format!("{with} {seq}"));
     let entry = Entry { sender: user(with), client_id: None, time: 0, change };
     Event { conversation: conversation(with), seq, prev, entry }
 }

@@ -25,6 +25,7 @@
 mod backoff;
 mod builder;
 mod chains;
+mod changes;
 mod client;
 mod connect;
 mod decode;

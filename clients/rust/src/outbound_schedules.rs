@@ -106,7 +106,7 @@ impl Schedule {
         let (reply, answer) = oneshot::channel();
         let client_id = ClientId::now();
         let text = client_id.to_string();
-        let request = Request::Send { conversation: conversations()[conversation].clone(), client_id, text };
+        let request = Request::send(conversations()[conversation].clone(), client_id, text);
         self.outbound.push(Outstanding::new(request, Asker::Application(reply)));
         self.said.push(Said { client_id, conversation, answer: Some(answer), heard: None });
     }

@@ -11,7 +11,7 @@ fn conversation(name: &str) -> ConversationId {
 
 fn send(outbound: &mut Outbound, to: &str, text: &str) -> oneshot::Receiver<Answer> {
     let (reply, answer) = oneshot::channel();
-    let request = Request::Send { conversation: conversation(to), client_id: ClientId::now(), text: text.to_owned() };
+    let request = Request::send(conversation(to), ClientId::now(), text);
     outbound.push(Outstanding::new(request, Asker::Application(reply)));
     answer
 }

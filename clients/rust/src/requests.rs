@@ -96,7 +96,7 @@ impl Client {
         after: Option<Seq>,
         limit: Option<u32>,
     ) -> Result<HistoryPage> {
-        match self.request(Request::History { conversation: of.clone(), before, after, limit }).await? {
+        match self.request(Request::History { conversation: of.clone(), before, after, limit, edits: false }).await? {
             ServerFrame::History { page, .. } => Ok(page),
             _ => Err(RequestError::UnexpectedAnswer),
         }

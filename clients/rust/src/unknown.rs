@@ -9,8 +9,8 @@ use serde::Deserialize;
 /// What a frame that cannot be read means all the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Unknown {
-    /// An event of another kind. It is a link of its conversation's chain like any other: without
-    /// it, the next event would look as if something were missing.
+    /// An event whose fields have another form. It is a link of its conversation's chain like any
+    /// other: without it, the next event would look as if something were missing.
     Event { position: Position, conversation: ConversationId, seq: Seq, prev: Seq },
     /// A refusal with another code.
     Refusal { id: RequestId, error: ErrorBody },
@@ -69,11 +69,11 @@ mod tests {
     }
 
     #[test]
-    fn an_event_of_another_kind_is_a_link() {
+    fn an_event_that_cannot_be_read_is_a_link() {
         let bob = UserId::new("bob").unwrap();
         let (conversation, position) = (ConversationId::direct(&bob, &bob), Position::from_seqs([7_u64]));
         let text = format!(
-            r#"{{"type":"event","position":"{position}","conversation":"{conversation}","seq":7,"prev":5,"sender":"bob","time":1,"kind":"applause"}}"#
+            r#"{{"type":"event","position":"{position}","conversation":"{conversation}","seq":7,"prev":5,"sender":"bob","time":1,"kind":"message","text":["of","parts"]}}"#
         );
         assert_eq!(read(&text), Unknown::Event { position, conversation, seq: 7, prev: 5 });
     }

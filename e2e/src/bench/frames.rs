@@ -84,7 +84,7 @@ mod tests {
         };
         assert_eq!(text.len(), TEXT);
         let entry =
-            Entry { sender: UserId::new("a").unwrap(), client_id: None, time: 1, change: Change::Message { text } };
+            Entry { sender: UserId::new("a").unwrap(), client_id: None, time: 1, change: Change::message(text) };
         let event = Event { conversation: conversation(), seq: 2, prev: 1, entry };
         let frame = event_frame(&Position::start(4), &serde_json::to_string(&event).unwrap());
         assert_eq!(read(&frame), Seen::Message { sender: 42, due: 123_456 });

@@ -85,7 +85,7 @@ async fn texts_of_any_kind() {
 
 fn text_of(change: &Change) -> Option<&str> {
     match change {
-        Change::Message { text } => Some(text),
+        Change::Message { text, .. } => Some(text),
         _ => None,
     }
 }

@@ -55,7 +55,7 @@ impl Writer {
             let page = self.client.history(&self.conversation, None, Some(from), None).await.unwrap();
             after = page.events.last().map(|event| event.seq);
             texts.extend(page.events.into_iter().filter_map(|event| match event.entry.change {
-                Change::Message { text } => Some(text),
+                Change::Message { text, .. } => Some(text),
                 _ => None,
             }));
         }
@@ -183,7 +183,7 @@ async fn workers_give_their_partitions_away() {
         bob.hears([text.as_str()]).await;
         let archived = async || {
             let page = alice.client().history(&talk, None, None, None).await.ok()?;
-            let is_it = |change: &Change| matches!(change, Change::Message { text: stored } if *stored == text);
+            let is_it = |change: &Change| matches!(change, Change::Message { text: stored, .. } if *stored == text);
             page.events.iter().any(|event| is_it(&event.entry.change)).then_some(())
         };
         wait_for("the archive to have it", PATIENCE, archived).await;

@@ -107,10 +107,10 @@ async fn too_large() {
     let mut raw = session(&cluster).await;
     let talk = ConversationId::direct(&user("alice"), &user("bob"));
     raw.ask(Request::OpenDirect { user: user("bob") }).await.unwrap();
-    let send =
-        |text: String| Request::Send { conversation: talk.clone(), client_id: natter_ids::ClientId::now(), text };
+    let send = |text: String| Request::send(talk.clone(), natter_ids::ClientId::now(), text);
     let three = ["a", "b", "c"].map(user).to_vec();
-    let page = Request::History { conversation: talk.clone(), before: None, after: None, limit: Some(11) };
+    let page =
+        Request::History { conversation: talk.clone(), before: None, after: None, limit: Some(11), edits: false };
     let group =
         Request::CreateGroup { client_id: natter_ids::ClientId::now(), name: "x".repeat(21), members: Vec::new() };
     let cases = [

@@ -9,7 +9,7 @@ on_every_database!(polling_instead_of_a_socket);
 
 fn texts(events: &[Event]) -> Vec<&str> {
     let text = |event| match event {
-        &Event { entry: natter_protocol::Entry { change: Change::Message { ref text }, .. }, .. } => {
+        &Event { entry: natter_protocol::Entry { change: Change::Message { ref text, .. }, .. }, .. } => {
             Some(text.as_str())
         }
         _ => None,

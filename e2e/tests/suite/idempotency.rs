@@ -58,7 +58,7 @@ async fn archived(device: &Device, talk: &ConversationId, last: &Accepted) -> Ve
         let page = device.client().history(talk, None, None, None).await.unwrap();
         let complete = page.events.last().is_some_and(|event| event.seq >= last.seq);
         let text = |change| match change {
-            Change::Message { text } => Some(text),
+            Change::Message { text, .. } => Some(text),
             _ => None,
         };
         complete.then(|| page.events.into_iter().filter_map(|event| text(event.entry.change)).collect())

@@ -23,9 +23,11 @@ macro_rules! on_every_database {
 }
 
 mod canary;
+mod changes;
 mod chaos;
 mod clocks;
 mod conversation;
+mod disappearing;
 mod drain;
 mod frames;
 mod groups;
@@ -38,6 +40,7 @@ mod membership;
 mod outages;
 mod presence;
 mod reconciler;
+mod references;
 mod restore;
 mod resume;
 mod secured;

@@ -78,7 +78,7 @@ async fn events_until(device: &Device, text: &str) -> Vec<Event> {
     let mut got = Vec::new();
     loop {
         got.push(device.event().await);
-        if matches!(&got[got.len() - 1].entry.change, Change::Message { text: heard } if heard == text) {
+        if matches!(&got[got.len() - 1].entry.change, Change::Message { text: heard, .. } if heard == text) {
             return got;
         }
     }
@@ -91,7 +91,7 @@ async fn pull_until(http: &Http, mut position: Position, text: &str) -> Vec<Even
         let BacklogPage { events, position: reached, .. } = http.backlog(Some(&position), 100).await.unwrap();
         position = reached;
         got.extend(events);
-        let found = |event: &Event| matches!(&event.entry.change, Change::Message { text: heard } if heard == text);
+        let found = |event: &Event| matches!(&event.entry.change, Change::Message { text: heard, .. } if heard == text);
         got.iter().any(found).then_some(())
     })
     .await;
@@ -158,7 +158,7 @@ async fn a_member_added_again_sees_only_their_spans() {
 
     let texts = |events: Vec<Event>| -> Vec<String> {
         let text = |event: Event| match event.entry.change {
-            Change::Message { text } => Some(text),
+            Change::Message { text, .. } => Some(text),
             _ => None,
         };
         events.into_iter().filter_map(text).collect()

@@ -36,7 +36,7 @@ async fn a_gateway_drains() {
         while heard.len() < texts.len() {
             match device.next().await {
                 Notification::Event(event, _) => {
-                    if let natter_protocol::Change::Message { text } = event.entry.change {
+                    if let natter_protocol::Change::Message { text, .. } = event.entry.change {
                         heard.push(text);
                     }
                 }

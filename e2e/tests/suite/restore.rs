@@ -74,7 +74,7 @@ fn put_back(cluster: &Cluster) {
 /// The texts of a conversation, as its history has them.
 async fn history(device: &Device, conversation: &ConversationId) -> Vec<String> {
     let page = device.client().history(conversation, None, None, None).await.unwrap();
-    let text = |change: Change| if let Change::Message { text } = change { Some(text) } else { None };
+    let text = |change: Change| if let Change::Message { text, .. } = change { Some(text) } else { None };
     page.events.into_iter().filter_map(|event| text(event.entry.change)).collect()
 }
 

@@ -139,7 +139,7 @@ async fn many_conversations_at_once() {
     loop {
         match bob.next().await {
             Notification::Event(event, _) => match event.entry.change {
-                Change::Message { text } => heard.entry(event.conversation).or_default().push(text),
+                Change::Message { text, .. } => heard.entry(event.conversation).or_default().push(text),
                 change => begun += usize::from(change.is_beginning()),
             },
             Notification::CaughtUp(_) => break,

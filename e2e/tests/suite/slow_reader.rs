@@ -12,7 +12,7 @@ const RECEIVE_BUFFER: u32 = 32 * 1024;
 
 fn text_of(event: &Event) -> Option<usize> {
     match &event.entry.change {
-        Change::Message { text } => text.split(' ').next()?.parse().ok(),
+        Change::Message { text, .. } => text.split(' ').next()?.parse().ok(),
         _ => None,
     }
 }

@@ -24,6 +24,11 @@ pub struct Config {
     /// What clients may send and ask for.
     #[serde(deserialize_with = "natter_protocol::configured_limits")]
     pub limits: Limits,
+    /// How long after it was said a message may be edited by its sender, in seconds; 0: for ever.
+    pub edit_limit_s: u32,
+    /// How long after it was said a message may be deleted by its sender, in seconds; 0: for ever. The owner
+    /// of a group may delete at any time.
+    pub delete_limit_s: u32,
     /// Most connections at once.
     pub connections_max: u32,
     /// Most connections at once that have not shown a valid token.
@@ -78,6 +83,8 @@ impl Default for Config {
             tls_key_file: None,
             origins: Vec::new(),
             limits: Limits::default(),
+            edit_limit_s: 24 * 3600,
+            delete_limit_s: 0,
             connections_max: 100_000,
             unauthenticated_max: 2_000,
             handshake_timeout_ms: 10_000,

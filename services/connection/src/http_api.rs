@@ -15,7 +15,7 @@ use axum::{
 };
 use natter_ids::{ConversationId, Position, Seq, UserId};
 use natter_protocol::{
-    AcceptedView, BacklogPage, ConversationPage, ErrorBody, ErrorCode, HistoryPage, MemberPage, MessageDraft,
+    AcceptedView, BacklogPage, Change, ConversationPage, ErrorBody, ErrorCode, HistoryPage, MemberPage, MessageDraft,
     PresencePage, TicketGrant,
 };
 use serde::{Deserialize, de::DeserializeOwned};
@@ -24,6 +24,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 use crate::{
     gate::Identity,
     http_requests::requests,
+    http_changes,
     observe::{RefusedWith, observe},
     server::{Peer, Place, Shared},
     upgrade::{bearer_of, upgrade},
@@ -32,8 +33,8 @@ use crate::{
 /// How long a page may keep what it was told about allowed origins.
 const PREFLIGHT_AGE: Duration = Duration::from_secs(600);
 
-type App = State<Arc<Shared>>;
-type Answer<T> = Result<Json<T>, Refused>;
+pub(crate) type App = State<Arc<Shared>>;
+pub(crate) type Answer<T> = Result<Json<T>, Refused>;
 
 /// A refusal as an HTTP answer.
 #[derive(Debug)]
@@ -94,6 +95,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/conversations/{conversation}/messages", post(send))
         .route("/v1/presence", get(presence))
         .route("/v1/requests", post(requests))
+        .merge(http_changes::routes())
         .fallback(|| async { Refused::from(ErrorCode::NotFound) })
         .method_not_allowed_fallback(|| async { Refused::from(ErrorCode::NotFound) })
         .layer(DefaultBodyLimit::max(body_max))
@@ -163,7 +165,7 @@ fn credential(headers: &HeaderMap) -> Result<natter_auth::Credential, Refused> {
 }
 
 /// Query parameters, refused with a code of Natter's own.
-struct Params<T>(T);
+pub(crate) struct Params<T>(pub(crate) T);
 
 impl<T: DeserializeOwned> FromRequestParts<Arc<Shared>> for Params<T> {
     type Rejection = Refused;
@@ -176,7 +178,7 @@ impl<T: DeserializeOwned> FromRequestParts<Arc<Shared>> for Params<T> {
 }
 
 /// The conversation in the path.
-struct In(ConversationId);
+pub(crate) struct In(pub(crate) ConversationId);
 
 impl FromRequestParts<Arc<Shared>> for In {
     type Rejection = Refused;
@@ -190,13 +192,13 @@ impl FromRequestParts<Arc<Shared>> for In {
 }
 
 /// A body, refused with a code of Natter's own.
-struct Draft(MessageDraft);
+pub(crate) struct Draft<T>(pub(crate) T);
 
-impl FromRequest<Arc<Shared>> for Draft {
+impl<T: DeserializeOwned> FromRequest<Arc<Shared>> for Draft<T> {
     type Rejection = Refused;
 
     async fn from_request(request: Request, shared: &Arc<Shared>) -> Result<Self, Refused> {
-        match Json::<MessageDraft>::from_request(request, shared).await {
+        match Json::<T>::from_request(request, shared).await {
             Ok(Json(draft)) => Ok(Self(draft)),
             Err(JsonRejection::BytesRejection(_)) => {
                 Err(ErrorBody::new(ErrorCode::TooLarge).limit("frame_bytes_max").into())
@@ -248,6 +250,8 @@ struct HistoryParams {
     before: Option<Seq>,
     after: Option<Seq>,
     limit: Option<u32>,
+    #[serde(default)]
+    edits: bool,
 }
 
 async fn history(
@@ -256,17 +260,18 @@ async fn history(
     In(conversation): In,
     Params(asked): Params<HistoryParams>,
 ) -> Answer<HistoryPage> {
-    Ok(Json(shared.history(&who.user, conversation, (asked.before, asked.after), asked.limit).await?))
+    Ok(Json(shared.history(&who.user, conversation, (asked.before, asked.after), asked.limit, asked.edits).await?))
 }
 
 async fn send(
     State(shared): App,
     Caller(who): Caller,
     In(conversation): In,
-    Draft(draft): Draft,
+    Draft(draft): Draft<MessageDraft>,
 ) -> Answer<AcceptedView> {
-    let MessageDraft { client_id, text } = draft;
-    let accepted = shared.post(&who.user, &conversation, client_id, text).await?;
+    let MessageDraft { client_id, text, reply_to, mentions } = draft;
+    let said = Change::Message { text, reply_to, forwarded: None, mentions };
+    let accepted = shared.change(&who.user, &conversation, client_id, said).await?;
     Ok(Json(AcceptedView { conversation, client_id, seq: accepted.seq, time: accepted.time }))
 }
 

@@ -5,6 +5,7 @@
 //! fence, every read through a membership check.
 
 mod admission;
+mod changes;
 mod config;
 mod doubt;
 mod gate;
@@ -13,9 +14,11 @@ mod groups;
 mod http_api;
 mod http_requests;
 mod invites;
+mod http_changes;
 mod live;
 mod members;
 mod observe;
+mod once;
 mod pace;
 mod posting;
 mod presence;

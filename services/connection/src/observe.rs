@@ -90,10 +90,19 @@ fn name_of(method: &Method, path: &str) -> Option<&'static str> {
         "members" => "members",
         "history" => "history",
         "messages" => "send",
+        "forward" => "forward",
+        "timer" => "set_timer",
+        "edit" => "edit",
+        "delete" => "delete",
+        "react" => "react",
+        "pin" => "pin",
+        "unpin" => "unpin",
+        "pinned" => "pinned",
         "presence" => "presence",
         _ => return None,
     };
-    let writes = matches!(name, "send" | "ticket");
+    let writes =
+        matches!(name, "send" | "ticket" | "forward" | "set_timer" | "edit" | "delete" | "react" | "pin" | "unpin");
     (*method == if writes { Method::POST } else { Method::GET }).then_some(name)
 }
 

@@ -2,10 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use natter_bus::{
-    Append, AppendError, FRESH_ID_AGE_MS, FUTURE_ID_MS, Fence, Stored,
-    storage_api::{FindMessage, FoundMessage, MembershipReply},
-};
+use natter_bus::{Append, AppendError, Fence, Stored, storage_api::MembershipReply};
 use natter_ids::{ClientId, ConversationId, Seq, UserId};
 use natter_protocol::{Change, ConversationView, Entry, ErrorBody, ErrorCode, Limits, Role};
 use natter_telemetry::metrics;
@@ -13,6 +10,7 @@ use natter_telemetry::metrics;
 use crate::{
     members::{Member, not_a_member, refusal, unavailable},
     rights::Needs,
+    members::{Member, not_a_member, unavailable},
     server::Shared,
 };
 
@@ -80,6 +78,7 @@ impl Shared {
     }
 
     /// Appends an entry of a member, if they are one, and what is needed, when the log takes it.
+    /// Appends an entry of a member, if they are one when the log takes it.
     pub(crate) async fn append_as_member(
         &self,
         conversation: &ConversationId,
@@ -184,6 +183,7 @@ fn same_message(first: FoundMessage, text: &str) -> Result<Accepted, ErrorBody> 
 }
 
 pub(crate) fn view(
+fn view(
     user: &UserId,
     conversation: ConversationId,
     found: MembershipReply,

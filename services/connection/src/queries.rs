@@ -18,7 +18,7 @@ use crate::{
 };
 
 impl Shared {
-    fn page_limit(&self, asked: Option<u32>) -> Result<u32, ErrorBody> {
+    pub(crate) fn page_limit(&self, asked: Option<u32>) -> Result<u32, ErrorBody> {
         let max = self.live.get().limits.page_items_max;
         match asked {
             Some(limit) if limit > max => Err(too_large("page_items_max", max, "A page", "entries")),
@@ -55,9 +55,10 @@ impl Shared {
         conversation: ConversationId,
         (before, after): (Option<Seq>, Option<Seq>),
         limit: Option<u32>,
+        edits: bool,
     ) -> Result<HistoryPage, ErrorBody> {
         let limit = self.page_limit(limit)?;
-        let asked = History { user: user.clone(), conversation: conversation.clone(), before, after, limit };
+        let asked = History { user: user.clone(), conversation: conversation.clone(), before, after, limit, edits };
         self.ask_as_member(user, &conversation, &asked).await
     }
 

@@ -98,7 +98,7 @@ mod tests {
 
         let removed = group.step(7, &entry("a", Change::MemberRemoved { user: user("b") }));
         assert_eq!(names(&removed), ["a", "c", "b"]);
-        let after = group.step(9, &entry("a", Change::Message { text: "x".into() }));
+        let after = group.step(9, &entry("a", Change::message("x")));
         assert_eq!((after.prev, names(&after)), (7, vec!["a", "c"]));
 
         let invite = InviteId::new("i").unwrap();
@@ -112,6 +112,7 @@ mod tests {
         let left = group.step(13, &entry("c", Change::MemberLeft {}));
         assert_eq!(names(&left), ["a", "c"]);
         assert_eq!(names(&group.step(14, &entry("a", Change::Message { text: "y".into() }))), ["a"]);
+        assert_eq!(names(&group.step(11, &entry("a", Change::message("y")))), ["a"]);
     }
 
     #[test]

@@ -1,18 +1,20 @@
 //! Archiving a batch: one transaction, fenced by the partition's checkpoint.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use natter_bus::LogRecord;
 use natter_ids::{ConversationId, Partition, Seq};
-use natter_protocol::{Change, Entry};
+use natter_protocol::Entry;
 use sqlx::{Any, AnyConnection, Connection, Row, Transaction};
 
 use crate::{
     Store,
+    changes::{note_repeat, save_change},
     fold::{Folded, Head, Heads},
     groups::save_group,
     spans::save_members,
     sql::{from_sql, list, pieces, rows, statement, to_sql},
+    timers::save_timer,
 };
 
 /// A number of the log and what stands there; `None` for an entry that cannot be read, which
@@ -103,7 +105,12 @@ impl Store {
         let mut tx = connection.begin_with(self.begin_statement()).await?;
         move_checkpoint(&mut tx, partition, after, last).await?;
         let void = note_message_ids(&mut tx, records).await?;
-        let valid = records.iter().filter(|record| !void.contains(&record.seq));
+        for record in records {
+            if let (Some(first), Some((conversation, entry))) = (void.get(&record.seq), &record.body) {
+                note_repeat(&mut tx, partition, conversation, (record.seq, entry), *first).await?;
+            }
+        }
+        let valid = records.iter().filter(|record| !void.contains_key(&record.seq));
         let bodies: Vec<_> = valid.filter_map(|record| Some((record.seq, record.body.as_ref()?))).collect();
         let mut heads = load_heads(&mut tx, bodies.iter().map(|(_, (conversation, _))| conversation)).await?;
         let folded: Vec<_> =
@@ -113,7 +120,9 @@ impl Store {
             let gained = save_members(&mut tx, entry).await?;
             if let Some(head) = heads.0.get_mut(entry.conversation) {
                 head.gained += gained;
+                save_timer(&mut tx, partition, entry, head).await?;
             }
+            save_change(&mut tx, partition, entry).await?;
         }
         save_heads(&mut tx, partition, &heads).await?;
         for entry in &folded {
@@ -162,17 +171,18 @@ struct Message<'a> {
     client_id: String,
 }
 
-/// Notes which messages exist; returns the numbers of those that repeat an earlier one.
-async fn note_message_ids(tx: &mut Tx<'_>, records: &[Record]) -> Result<HashSet<Seq>, sqlx::Error> {
+/// Notes which messages, and changes of them, exist; returns the numbers of those that repeat an
+/// earlier one, with that one's.
+async fn note_message_ids(tx: &mut Tx<'_>, records: &[Record]) -> Result<HashMap<Seq, Seq>, sqlx::Error> {
     let messages: Vec<_> = records
         .iter()
         .filter_map(|record| {
             let (conversation, entry) = record.body.as_ref()?;
-            let client_id = entry.client_id.filter(|_| matches!(entry.change, Change::Message { .. }))?.to_string();
+            let client_id = entry.once_id()?.to_string();
             Some(Message { seq: record.seq, conversation, sender: entry.sender.as_str(), client_id })
         })
         .collect();
-    let mut void = HashSet::new();
+    let mut void = HashMap::new();
     for piece in pieces(&messages) {
         let values = rows(tx, piece.len(), 4);
         let mut insert = statement(format!(
@@ -184,8 +194,9 @@ async fn note_message_ids(tx: &mut Tx<'_>, records: &[Record]) -> Result<HashSet
         }
         if insert.execute(&mut **tx).await?.rows_affected() < piece.len() as u64 {
             for message in piece {
-                if is_repeat(tx, message).await? {
-                    void.insert(message.seq);
+                let first = first_of(tx, message).await?;
+                if first != message.seq {
+                    void.insert(message.seq, first);
                 }
             }
         }
@@ -193,13 +204,12 @@ async fn note_message_ids(tx: &mut Tx<'_>, records: &[Record]) -> Result<HashSet
     Ok(void)
 }
 
-async fn is_repeat(tx: &mut Tx<'_>, message: &Message<'_>) -> Result<bool, sqlx::Error> {
+async fn first_of(tx: &mut Tx<'_>, message: &Message<'_>) -> Result<Seq, sqlx::Error> {
     let select = sqlx::query("SELECT seq FROM message_ids WHERE conversation = $1 AND sender = $2 AND client_id = $3")
         .bind(message.conversation.as_str())
         .bind(message.sender)
         .bind(message.client_id.as_str());
-    let first: i64 = select.fetch_one(&mut **tx).await?.try_get(0)?;
-    Ok(from_sql(first) != message.seq)
+    select.fetch_one(&mut **tx).await?.try_get(0).map(from_sql)
 }
 
 async fn load_heads<'a>(
@@ -211,14 +221,18 @@ async fn load_heads<'a>(
     wanted.dedup();
     let mut heads = Heads::default();
     for piece in pieces(&wanted) {
-        let mut select =
-            statement(format!("SELECT id, last_seq FROM conversations WHERE id IN ({})", list(1, piece.len())));
+        let mut select = statement(format!(
+            "SELECT id, last_seq, COALESCE((SELECT t.seconds FROM timers t WHERE t.conversation = id), 0) \
+                 FROM conversations WHERE id IN ({})",
+            list(1, piece.len())
+        ));
         for conversation in piece {
             select = select.bind(conversation.as_str());
         }
         for row in select.fetch_all(&mut **tx).await? {
             if let Ok(conversation) = ConversationId::parse(row.try_get(0)?) {
-                heads.0.insert(conversation, Head { last_seq: from_sql(row.try_get(1)?), ..Head::default() });
+                let (last_seq, timer) = (from_sql(row.try_get(1)?), from_sql(row.try_get(2)?));
+                heads.0.insert(conversation, Head { last_seq, timer, ..Head::default() });
             }
         }
     }
@@ -258,6 +272,6 @@ async fn save_heads(tx: &mut Tx<'_>, partition: Partition, heads: &Heads<'_>) ->
     Ok(())
 }
 
-fn json<T: serde::Serialize>(value: &T) -> Result<String, sqlx::Error> {
+pub(crate) fn json<T: serde::Serialize>(value: &T) -> Result<String, sqlx::Error> {
     serde_json::to_string(value).map_err(|error| sqlx::Error::Encode(error.into()))
 }

@@ -17,7 +17,7 @@ use sqlx::Row;
 
 use crate::{
     Store,
-    entries::{From, RANGES_MAX, Range, Room, Sized},
+    entries::{From, RANGES_MAX, Range, Room, Show, Sized},
     gaps::is_stranded,
     reads::database,
     sql::{from_sql, statement, to_sql},
@@ -140,7 +140,7 @@ impl Store {
             let until = plan.missed.len().min(plan.looked + RANGES_MAX);
             let parts = &mut plan.missed[plan.looked..until];
             let ranges: Vec<_> = parts.iter().map(|part| part.range.clone()).collect();
-            for (part, found) in parts.iter_mut().zip(self.sizes(&ranges, From::Oldest, look).await?) {
+            for (part, found) in parts.iter_mut().zip(self.sizes(&ranges, Show::Log, From::Oldest, look).await?) {
                 part.look = look;
                 part.looked_at(found);
             }
@@ -152,7 +152,7 @@ impl Store {
     async fn look_on(&self, part: &mut Missed, room: usize) -> Result<(), sqlx::Error> {
         part.look = (part.look * 4).min(room + 1);
         let range = Range { after: part.looked, ..part.range.clone() };
-        let found = self.sizes(&[range], From::Oldest, part.look).await?;
+        let found = self.sizes(&[range], Show::Log, From::Oldest, part.look).await?;
         part.looked_at(found.into_iter().flatten().collect());
         Ok(())
     }
@@ -160,7 +160,7 @@ impl Store {
     async fn texts(&self, chosen: &[(Partition, Range)]) -> Result<Vec<ArchivedEvent>, StorageFault> {
         let ranges: Vec<_> = chosen.iter().map(|(_, range)| range.clone()).collect();
         let mut events = Vec::new();
-        for found in self.events(&ranges).await.map_err(database)? {
+        for found in self.events(&ranges, Show::Log).await.map_err(database)? {
             let Some((partition, range)) = chosen.get(found.range) else { continue };
             let event = RawValue::from_string(found.event).map_err(|_| StorageFault::Database)?;
             let conversation = range.conversation.clone();

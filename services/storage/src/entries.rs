@@ -43,6 +43,27 @@ pub(crate) struct Found {
     pub(crate) event: String,
 }
 
+/// Which entries are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Show {
+    /// Every one.
+    Log,
+    /// Those that are more than a change of a message.
+    Messages,
+}
+
+impl Show {
+    fn condition(self) -> &'static str {
+        match self {
+            Self::Log => "",
+            Self::Messages => {
+                " AND NOT EXISTS (SELECT 1 FROM changes WHERE changes.conversation = entries.conversation \
+                 AND changes.seq = entries.seq)"
+            }
+        }
+    }
+}
+
 /// From which end of a range entries are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum From {
@@ -86,12 +107,13 @@ impl Store {
     pub(crate) async fn sizes(
         &self,
         ranges: &[Range],
+        show: Show,
         from: From,
         limit: usize,
     ) -> Result<Vec<Vec<Sized>>, sqlx::Error> {
         let mut sizes = vec![Vec::new(); ranges.len()];
         for (piece, base) in ranges.chunks(RANGES_MAX).zip((0..).step_by(RANGES_MAX)) {
-            let text = sizes_text(piece.len(), from);
+            let text = sizes_text(piece.len(), show, from);
             for row in select(text, piece).bind(to_sql(limit as u64)).fetch_all(&self.pool).await? {
                 let found = Sized {
                     seq: from_sql(row.try_get(1)?),
@@ -112,10 +134,10 @@ impl Store {
     }
 
     /// Every event of the ranges, each range's oldest first.
-    pub(crate) async fn events(&self, ranges: &[Range]) -> Result<Vec<Found>, sqlx::Error> {
+    pub(crate) async fn events(&self, ranges: &[Range], show: Show) -> Result<Vec<Found>, sqlx::Error> {
         let mut events = Vec::new();
         for (piece, base) in ranges.chunks(RANGES_MAX).zip((0..).step_by(RANGES_MAX)) {
-            for row in select(events_text(piece.len()), piece).fetch_all(&self.pool).await? {
+            for row in select(events_text(piece.len(), show), piece).fetch_all(&self.pool).await? {
                 let index = range_of(&row)?;
                 let (seq, prev): (i64, i64) = (row.try_get(1)?, row.try_get(2)?);
                 let Some(range) = piece.get(index) else { continue };
@@ -134,7 +156,8 @@ fn padded(ranges: usize) -> usize {
     ranges.next_power_of_two()
 }
 
-pub(crate) fn sizes_text(ranges: usize, from: From) -> String {
+pub(crate) fn sizes_text(ranges: usize, show: Show, from: From) -> String {
+    let condition = show.condition();
     let order = if from == From::Newest { "DESC" } else { "ASC" };
     let count = padded(ranges);
     let limit = 3 * count + 1;
@@ -142,18 +165,19 @@ pub(crate) fn sizes_text(ranges: usize, from: From) -> String {
         let (conversation, after, upto) = (3 * range + 1, 3 * range + 2, 3 * range + 3);
         format!(
             "SELECT * FROM (SELECT {range} AS range, seq, bytes FROM entries WHERE conversation = ${conversation} \
-             AND seq > ${after} AND seq <= ${upto} ORDER BY seq {order} LIMIT ${limit}) AS r{range}"
+             AND seq > ${after} AND seq <= ${upto}{condition} ORDER BY seq {order} LIMIT ${limit}) AS r{range}"
         )
     };
     (0..count).map(part).collect::<Vec<_>>().join(" UNION ALL ")
 }
 
-pub(crate) fn events_text(ranges: usize) -> String {
+pub(crate) fn events_text(ranges: usize, show: Show) -> String {
+    let condition = show.condition();
     let part = |range: usize| {
         let (conversation, after, upto) = (3 * range + 1, 3 * range + 2, 3 * range + 3);
         format!(
             "SELECT {range} AS range, seq, prev, entry FROM entries WHERE conversation = ${conversation} \
-             AND seq > ${after} AND seq <= ${upto}"
+             AND seq > ${after} AND seq <= ${upto}{condition}"
         )
     };
     (0..padded(ranges)).map(part).collect::<Vec<_>>().join(" UNION ALL ")
@@ -194,7 +218,7 @@ mod tests {
         let (a, b) = (UserId::new("a.b\"🦀").unwrap(), UserId::new("*").unwrap());
         let conversation = ConversationId::direct(&a, &b);
         let changes = [
-            Change::Message { text: "nul \0, tab \t, quote \", slash \\, crab 🦀".into() },
+            Change::message("nul \0, tab \t, quote \", slash \\, crab 🦀"),
             Change::DirectOpened { peers: [a.clone(), b.clone()] },
             Change::GroupCreated { name: "a\0b".into(), members: vec![a.clone()] },
             Change::MemberAdded { user: b },

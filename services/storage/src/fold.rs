@@ -37,6 +37,8 @@ pub(crate) struct Head<'a> {
     pub(crate) name: Option<&'a str>,
     /// How many members it gains (or loses) in this batch.
     pub(crate) gained: i64,
+    /// For how many seconds its messages stay; 0: for ever.
+    pub(crate) timer: u64,
 }
 
 /// Every conversation that the batch touches.
@@ -58,6 +60,9 @@ impl<'a> Heads<'a> {
             Change::MemberJoined { .. } => Some(MemberOp::Join(&entry.sender)),
             Change::RoleChanged { user, role } => Some(MemberOp::Role(user, *role)),
             change => change.takes_out(&entry.sender).map(MemberOp::Leave),
+            Change::MemberRemoved { user } => Some(MemberOp::Leave(user)),
+            Change::MemberLeft {} => Some(MemberOp::Leave(&entry.sender)),
+            _ => None,
         };
         Folded { conversation, seq, prev, entry, op }
     }
@@ -88,7 +93,7 @@ mod tests {
     fn links_follow_each_conversation() {
         let (one, two) =
             (ConversationId::direct(&user("a"), &user("b")), ConversationId::direct(&user("a"), &user("c")));
-        let said = entry(Change::Message { text: "x".into() });
+        let said = entry(Change::message("x"));
         let mut heads = Heads::default();
         heads.0.insert(two.clone(), Head { last_seq: 4, ..Head::default() });
         let prev: Vec<_> = [(5, &one), (6, &two), (9, &one)].map(|(seq, id)| heads.fold(seq, id, &said).prev).into();

@@ -6,7 +6,7 @@ use natter_protocol::{Event, HistoryPage, Past};
 
 use crate::{
     Store,
-    entries::{From, Range, Room},
+    entries::{From, Range, Room, Show},
     reads::database,
     spans::Span,
 };
@@ -31,10 +31,12 @@ impl Store {
             && self.group_settings(&asked.conversation).await?.past == Past::All;
         let whole = Span { joined: 0, ..spans[spans.len() - 1] };
         let ranges = visible(asked, if all { std::slice::from_ref(&whole) } else { &spans }, from);
+        let show = if asked.edits { Show::Log } else { Show::Messages };
+        let ranges = visible(asked, &spans, from);
         let mut room = Room::new(asked.limit);
         let (mut chosen, mut more) = (Vec::new(), false);
         'pages: for piece in ranges.chunks(SPANS_AT_ONCE) {
-            let sizes = self.sizes(piece, from, room.entries() + 1).await.map_err(database)?;
+            let sizes = self.sizes(piece, show, from, room.entries() + 1).await.map_err(database)?;
             for (range, found) in piece.iter().zip(sizes) {
                 let taken: Vec<Seq> =
                     found.iter().take_while(|entry| room.take(entry.bytes)).map(|it| it.seq).collect();
@@ -46,9 +48,14 @@ impl Store {
             }
         }
         chosen.sort_by_key(|range| range.after);
-        let found = self.events(&chosen).await.map_err(database)?;
-        let events = found.iter().map(|found| serde_json::from_str(&found.event)).collect::<Result<Vec<Event>, _>>();
-        Ok(HistoryPage { events: events.map_err(|_| StorageFault::Database)?, more })
+        let events = self.read_events(&chosen, show).await?;
+        self.page(&asked.conversation, &asked.user, events, more, !asked.edits).await
+    }
+
+    pub(crate) async fn read_events(&self, ranges: &[Range], show: Show) -> Result<Vec<Event>, StorageFault> {
+        let found = self.events(ranges, show).await.map_err(database)?;
+        let events = found.iter().map(|found| serde_json::from_str(&found.event)).collect::<Result<Vec<_>, _>>();
+        events.map_err(|_| StorageFault::Database)
     }
 }
 

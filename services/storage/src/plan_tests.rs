@@ -6,7 +6,15 @@ use natter_ids::{ClientId, ConversationId, Partition, UserId};
 use natter_protocol::{Change, Entry};
 use sqlx::Row;
 
-use crate::{Config, Record, Store, backlog::missed_text, entries, entries::From, reads, sql::statement};
+use crate::{
+    Config, Record, Store,
+    backlog::missed_text,
+    entries,
+    entries::{From, Show},
+    reads,
+    sql::statement,
+    states,
+};
 
 const PARTITIONS: u16 = 2;
 
@@ -32,7 +40,7 @@ async fn fill(store: &Store) {
                 let first = seq < peers.len() as u64;
                 let client_id = (!first).then(ClientId::now);
                 let sender = peers[0].clone();
-                let change = if first { Change::DirectOpened { peers } } else { Change::Message { text: "x".into() } };
+                let change = if first { Change::DirectOpened { peers } } else { Change::message("x") };
                 seq += 1;
                 let entry = Entry { sender, client_id, time: 1, change };
                 records.push(Record { seq, body: Some((conversation, entry)) });
@@ -81,9 +89,12 @@ async fn plans(store: &Store) -> Vec<(&'static str, Vec<String>)> {
     let mut plans = Vec::new();
     for (name, text) in [
         ("missed", missed_text(PARTITIONS)),
-        ("sizes, oldest", entries::sizes_text(4, From::Oldest)),
-        ("sizes, newest", entries::sizes_text(1, From::Newest)),
-        ("events", entries::events_text(4)),
+        ("sizes, oldest", entries::sizes_text(4, Show::Log, From::Oldest)),
+        ("sizes, newest", entries::sizes_text(1, Show::Messages, From::Newest)),
+        ("events", entries::events_text(4, Show::Messages)),
+        ("edits", states::edits_text(4)),
+        ("pins", states::pins_text(4)),
+        ("expirations", states::expirations_text(4)),
         ("conversations", reads::CONVERSATIONS.to_owned()),
         ("members", reads::MEMBERS.to_owned()),
         ("acquaintances", reads::acquaintances_text(4)),

@@ -125,9 +125,10 @@ impl Store {
         let row = select.bind(asked.client_id.to_string()).fetch_optional(&self.pool).await.map_err(database)?;
         let Some(row) = row else { return Ok(None) };
         let text: &str = row.try_get(1).map_err(database)?;
-        let entry: Entry = serde_json::from_str(text).map_err(|_| StorageFault::Database)?;
-        let Change::Message { text } = entry.change else { return Ok(None) };
-        Ok(Some(FoundMessage { seq: from_sql(row.try_get(0).map_err(database)?), time: entry.time, text }))
+        let Entry { time, change, .. } = serde_json::from_str(text).map_err(|_| StorageFault::Database)?;
+        let text = if let Change::Message { text, .. } = &change { text.clone() } else { String::new() };
+        let seq = from_sql(row.try_get(0).map_err(database)?);
+        Ok(Some(FoundMessage { seq, time, text, change: Some(change) }))
     }
 
     /// Answers [`Acquaintances`]; of more than 1,000 others, the first 1,000.

@@ -128,15 +128,17 @@ pub(crate) async fn differs(bus: &Bus, store: &Store, partition: Partition, seq:
 }
 
 impl Store {
-    /// Whether the archive holds this entry, or rightly does not: a message whose id an earlier
-    /// one has.
+    /// Whether the archive holds this entry, or what a deletion has left of it, or rightly does
+    /// not: a message whose id an earlier one has.
     async fn holds(&self, conversation: &str, seq: Seq, entry: &Entry) -> Result<bool, sqlx::Error> {
         let select = sqlx::query("SELECT entry FROM entries WHERE conversation = $1 AND seq = $2");
         let row = select.bind(conversation).bind(to_sql(seq)).fetch_optional(&self.pool).await?;
         if let Some(row) = row {
-            return Ok(serde_json::from_str::<Entry>(row.try_get(0)?).is_ok_and(|archived| archived == *entry));
+            return Ok(
+                serde_json::from_str::<Entry>(row.try_get(0)?).is_ok_and(|archived| is_left_of(&archived, entry))
+            );
         }
-        let (Some(client_id), Change::Message { .. }) = (entry.client_id, &entry.change) else { return Ok(false) };
+        let Some(client_id) = entry.once_id() else { return Ok(false) };
         let select =
             sqlx::query("SELECT seq FROM message_ids WHERE conversation = $1 AND sender = $2 AND client_id = $3")
                 .bind(conversation)
@@ -144,6 +146,16 @@ impl Store {
                 .bind(client_id.to_string());
         let first = select.fetch_optional(&self.pool).await?;
         first.map_or(Ok(false), |row| row.try_get::<i64, _>(0).map(|first| from_sql(first) < seq))
+    }
+}
+
+/// Whether this is the entry, or what a deletion has left of it: the log erases it a moment later.
+fn is_left_of(archived: &Entry, entry: &Entry) -> bool {
+    match &archived.change {
+        Change::Erased { was } if was == entry.change.kind() => {
+            (&archived.sender, archived.client_id, archived.time) == (&entry.sender, entry.client_id, entry.time)
+        }
+        _ => archived == entry,
     }
 }
 

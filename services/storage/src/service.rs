@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use natter_bus::{Bus, Service};
 use natter_runtime::{OnEnd, Scope};
 
-use crate::{Config, Reconciler, Store, StoreError, answers, archiver};
+use crate::{Config, Reconciler, Store, StoreError, answers, archiver, eraser::Eraser};
 
 /// How long to wait before the database is tried again.
 const RETRY: Duration = Duration::from_secs(1);
@@ -63,6 +63,8 @@ fn serve(config: &Config, bus: Bus, store: Store, scope: &Scope) {
     let (reconciler, cancel) = (Reconciler::new(bus.clone(), Arc::clone(&store)), scope.cancel_token());
     let every = Duration::from_millis(config.reconcile_ms.into());
     scope.spawn("storage-reconciler", OnEnd::StopProcess, async move { reconciler.run(every, cancel).await });
+    let (eraser, cancel) = (Eraser::new(bus.clone(), Arc::clone(&store)), scope.cancel_token());
+    scope.spawn("storage-eraser", OnEnd::StopProcess, async move { eraser.run(cancel).await });
     let (shown, cancel) = (Arc::clone(&store), scope.cancel_token());
     scope.spawn("storage-pool", OnEnd::StopProcess, async move {
         let mut tick = tokio::time::interval(POOL_SHOWN);

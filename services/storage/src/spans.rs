@@ -26,6 +26,10 @@ impl Span {
     pub(crate) fn is_open(&self) -> bool {
         self.left == from_sql(OPEN)
     }
+
+    pub(crate) fn covers(&self, seq: Seq) -> bool {
+        (self.joined..=self.left).contains(&seq)
+    }
 }
 
 impl Store {

@@ -153,10 +153,11 @@ fn sqlite_settings(config: &Config) -> String {
     };
     // First the wait for locks: the switch to WAL needs one. Then 32 MiB of cache, and 32 MiB of
     // WAL before it is copied into the file: most pages are written again soon. The last keeps the
-    // WAL file from staying as large as it once was.
+    // WAL file from staying as large as it once was. What is deleted is overwritten in the file.
     format!(
         "PRAGMA busy_timeout = {}; PRAGMA journal_mode = WAL; PRAGMA synchronous = {sync}; \
-         PRAGMA temp_store = MEMORY; PRAGMA cache_size = -32768; PRAGMA wal_autocheckpoint = 8192; PRAGMA journal_size_limit = 67108864;",
+         PRAGMA temp_store = MEMORY; PRAGMA cache_size = -32768; PRAGMA wal_autocheckpoint = 8192; PRAGMA journal_size_limit = 67108864; \
+         PRAGMA secure_delete = ON;",
         config.statement_timeout_ms
     )
 }

@@ -6,6 +6,8 @@ use async_nats::jetstream::{context::PublishErrorKind, message::PublishMessage};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use natter_ids::{ConversationId, InviteId, Partition, Seq, UserId};
 use natter_protocol::{Change, Entry};
+use natter_ids::{ConversationId, Partition, Seq, UserId};
+use natter_protocol::Entry;
 use natter_telemetry::{TRACEPARENT, Trace, metrics};
 use sha2::{Digest, Sha256};
 use tracing::Instrument;
@@ -154,7 +156,7 @@ impl Bus {
 
 fn headers(append: Append<'_>) -> PublishMessage {
     let mut message = PublishMessage::build();
-    if let (Some(client_id), Change::Message { .. }) = (append.entry.client_id, &append.entry.change) {
+    if let Some(client_id) = append.entry.once_id() {
         message = message.message_id(message_id(append.conversation, &append.entry.sender, &client_id.to_string()));
     }
     if let Some(trace) = Trace::current() {
@@ -169,7 +171,7 @@ fn headers(append: Append<'_>) -> PublishMessage {
     }
 }
 
-/// A short stand-in for the triple that makes a message one message; the log keeps it in memory
+/// A short stand-in for the triple that makes a message, or change of one, happen once; the log keeps it in memory
 /// for the duplicate window.
 fn message_id(conversation: &ConversationId, sender: &UserId, client_id: &str) -> String {
     let mut hash = Sha256::new();

@@ -56,6 +56,10 @@ impl LogRange {
             let message = next.ok_or_else(|| LookupError("the reading ended".to_owned()))?.map_err(lookup)?;
             let record = log::record(self.partition, &message).map_err(LookupError)?;
             self.reached = record.seq;
+            let (record, _) = log::record(self.partition, &message).map_err(LookupError)?;
+            // What follows the last one was erased.
+            let is_last = message.info().map_err(lookup)?.pending == 0;
+            self.reached = if is_last { self.upto.max(record.seq) } else { record.seq };
             if record.seq <= self.upto {
                 records.push(record);
             }
@@ -97,8 +101,9 @@ impl Bus {
             ..pull::OrderedConfig::default()
         };
         let consumer = stream.create_consumer(config).await.map_err(lookup)?;
+        let nothing = consumer.cached_info().num_pending == 0;
         let messages = consumer.messages().await.map_err(lookup)?;
-        Ok(LogRange { partition, upto, reached: after, messages })
+        Ok(LogRange { partition, upto, reached: if nothing { upto } else { after }, messages })
     }
 
     /// Empties a partition's log and makes it go on at `next`, a number that it has not given

@@ -113,6 +113,8 @@ impl Bus {
     ) -> Result<(), SnapshotError> {
         if let Some(config) = copy.config.as_object_mut() {
             config.insert("num_replicas".to_owned(), self.config().replicas.into());
+            // Logs of earlier releases took no deletion, and no server changes that later.
+            config.remove("deny_delete");
         }
         let answer = self.ask_server(stream, format!("$JS.API.STREAM.RESTORE.{stream}"), &copy).await?;
         let Some(to) = answer.deliver_subject else { return Err(failed(stream, "the server takes no copy")) };

@@ -5,8 +5,12 @@
 
 use natter_ids::{ClientId, ConversationId, InviteId, Partition, Position, Seq, UserId};
 use natter_protocol::{ConversationPage, GroupSettings, HistoryPage, InvitePage, MemberPage, Role};
+use natter_ids::{ConversationId, Partition, Position, Seq, UserId};
+use natter_protocol::{ConversationPage, HistoryPage, MemberPage, Role};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+
+pub use crate::message_api::{FindMessage, FoundMessage, Message, MessageReply, Pinned};
 
 /// A request to storage and the type of its answer.
 pub trait StorageRequest: Serialize + serde::de::DeserializeOwned + Send + Sync {
@@ -34,6 +38,8 @@ storage_requests! {
     Membership -> Option<MembershipReply> = "membership";
     Roster -> RosterReply = "roster";
     FindMessage -> Option<FoundMessage> = "find_message";
+    Message -> Option<MessageReply> = "message";
+    Pinned -> HistoryPage = "pinned";
     Acquaintances -> Vec<UserId> = "acquaintances";
     Invite -> Option<InviteReply> = "invite";
     Invites -> InvitePage = "invites";
@@ -130,6 +136,10 @@ pub struct History {
     pub after: Option<Seq>,
     /// Most events in the answer.
     pub limit: u32,
+    /// Every entry as it was first said; otherwise messages come as they are now, and entries
+    /// that only change them are left out.
+    #[serde(default)]
+    pub edits: bool,
 }
 
 /// A page of the conversations that `user` is a member of now, by id.
@@ -243,30 +253,6 @@ pub struct RosterReply {
     pub members: Vec<UserId>,
     /// The number of its last entry before the moment; 0 when there is none.
     pub last_seq: Seq,
-}
-
-/// Looks for an accepted message by its client id, as of an archive that has reached `at_least`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct FindMessage {
-    /// Where.
-    pub conversation: ConversationId,
-    /// Who sent it.
-    pub sender: UserId,
-    /// Its client id.
-    pub client_id: ClientId,
-    /// How much must be archived for the answer to count.
-    pub at_least: Seq,
-}
-
-/// An accepted message.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FoundMessage {
-    /// Its number.
-    pub seq: Seq,
-    /// When it was accepted, in milliseconds since 1970 UTC.
-    pub time: u64,
-    /// Its text, to tell a retry from a conflict.
-    pub text: String,
 }
 
 /// Those of `others` who share a conversation with `user` now (and `user` themselves).

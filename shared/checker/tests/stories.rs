@@ -40,7 +40,7 @@ fn send(recorder: &Recorder, sender: &str, n: u64, text: &str, seq: Seq) {
 }
 
 fn message(sender: &str, n: u64, text: &str, seq: Seq, prev: Seq) -> Event {
-    let change = Change::Message { text: text.to_owned() };
+    let change = Change::message(text);
     let entry = Entry { sender: user(sender), client_id: Some(id(n)), time: seq, change };
     Event { conversation: room(), seq, prev, entry }
 }

@@ -27,6 +27,9 @@ pub(crate) fn on_error(code: ErrorCode) -> &'static str {
         ErrorCode::OriginForbidden => "Nothing: the operator has to allow the page's origin.",
         ErrorCode::NotAMember => "Drop the conversation from the list; keep the texts already received.",
         ErrorCode::NotAllowed => "Do not offer the action to this user.",
+        ErrorCode::TooLate => "Tell the user; do not offer the action for messages of that age.",
+        ErrorCode::NoSuchMessage => "A mistake of the client: offer the action on messages that it has.",
+        ErrorCode::MessageDeleted => "Show the message as deleted: the event that tells so is on its way.",
         ErrorCode::NotFound => "A mistake of the client: check the address and the method.",
         ErrorCode::ClientIdConflict => "A mistake of the client: make a fresh id for each message.",
         ErrorCode::ClientIdInFuture => {
@@ -78,9 +81,20 @@ pub(crate) fn answer(frame: &ClientFrame) -> &'static str {
             Request::OpenDirect { .. } | Request::CreateGroup { .. } | Request::Join { .. } => "conversation",
             Request::CreateInvite { .. } => "invite",
             Request::Invites { .. } => "invites",
+            | Request::Forward { .. }
+            | Request::Edit { .. }
+            | Request::Delete { .. }
+            | Request::React { .. }
+            | Request::Pin { .. }
+            | Request::Unpin { .. }
+            | Request::SetTimer { .. }
+            | Request::AddMember { .. }
+            | Request::RemoveMember { .. }
+            | Request::Leave { .. } => "accepted",
+            Request::OpenDirect { .. } | Request::CreateGroup { .. } => "conversation",
             Request::Conversations { .. } => "conversations",
             Request::Members { .. } => "members",
-            Request::History { .. } => "history",
+            Request::History { .. } | Request::Pinned { .. } => "history",
             Request::Presence { .. } | Request::WatchPresence { .. } => "presence",
             Request::RefreshToken { .. } => "refreshed",
         },

@@ -7,6 +7,8 @@ use natter_protocol::{
     Change, ClientFrame, ConversationPage, ConversationView, Entry, ErrorBody, ErrorCode, Event, GroupPatch,
     GroupSettings, Hello, HistoryPage, InvitePage, InviteView, Limits, MemberPage, MemberView, Past, PresenceView,
     Request, Role, ServerFrame, Who,
+    Change, ClientFrame, ConversationPage, ConversationView, Entry, ErrorBody, ErrorCode, Event, Hello, HistoryPage,
+    Limits, MemberPage, MemberView, MessageState, PresenceView, ReactionView, Request, Role, ServerFrame,
 };
 
 /// When the story happens, in milliseconds since 1970 UTC.
@@ -54,13 +56,19 @@ fn event(conversation: ConversationId, seq: u64, prev: u64, entry: Entry) -> Eve
 
 /// A message of alice's, as everybody receives it.
 pub(crate) fn said() -> Event {
-    let change = Change::Message { text: "Shall we?".to_owned() };
+    let change = Change::message("Shall we?");
     event(direct(), 1205, 1198, Entry { client_id: Some(client_id()), ..entry("alice", change) })
 }
 
 /// One event of each kind.
 pub(crate) fn events() -> Vec<Event> {
     let members = vec![user("alice"), user("bob")];
+    let answer = Change::Message {
+        text: "@carol, yes".to_owned(),
+        reply_to: Some(2044),
+        forwarded: None,
+        mentions: vec![user("carol")],
+    };
     vec![
         said(),
         event(direct(), 1191, 0, entry("alice", Change::DirectOpened { peers: [user("alice"), user("bob")] })),
@@ -76,6 +84,42 @@ pub(crate) fn events() -> Vec<Event> {
         event(group(), 2095, 2092, entry("alice", Change::MemberBanned { user: user("mallory") })),
         event(group(), 2097, 2095, entry("alice", Change::MemberUnbanned { user: user("mallory") })),
         event(group(), 2099, 2097, entry("alice", Change::InviteRevoked { invite: invite().id() })),
+        event(group(), 2063, 2051, Entry { client_id: Some(client_id()), ..entry("alice", answer) }),
+        event(group(), 2077, 2063, entry("carol", Change::MemberLeft {})),
+        changed(1212, 1205, Change::Edited { target: 1205, text: "Shall we go?".to_owned(), mentions: Vec::new() }),
+        changed(1219, 1212, Change::Reacted { target: 1198, emoji: "🥾".to_owned(), on: true }),
+        changed(1224, 1219, Change::Pinned { target: 1205 }),
+        changed(1230, 1224, Change::Unpinned { target: 1205 }),
+        changed(1241, 1230, Change::Deleted { target: 1205 }),
+        changed(1246, 1241, Change::TimerSet { seconds: 86_400 }),
+        changed(1205, 1198, Change::Erased { was: "message".to_owned() }),
+    ]
+}
+
+/// A change of alice's in the direct conversation.
+fn changed(seq: u64, prev: u64, change: Change) -> Event {
+    event(direct(), seq, prev, Entry { client_id: Some(client_id()), ..entry("alice", change) })
+}
+
+/// Requests that change messages.
+fn changes() -> Vec<Request> {
+    let (client_id, target) = (client_id(), 1205);
+    let conversation = direct;
+    vec![
+        Request::Forward { conversation: group(), client_id, from: conversation(), target, hide_sender: false },
+        Request::Edit {
+            conversation: conversation(),
+            client_id,
+            target,
+            text: "Shall we go?".to_owned(),
+            mentions: Vec::new(),
+        },
+        Request::Delete { conversation: conversation(), client_id, target },
+        Request::React { conversation: conversation(), client_id, target: 1198, emoji: "🥾".to_owned(), on: true },
+        Request::Pin { conversation: conversation(), client_id, target },
+        Request::Unpin { conversation: conversation(), client_id, target },
+        Request::SetTimer { conversation: conversation(), client_id, seconds: 86_400 },
+        Request::Pinned { conversation: conversation(), before: None, limit: None },
     ]
 }
 
@@ -129,7 +173,9 @@ pub(crate) fn member_page() -> MemberPage {
 }
 
 pub(crate) fn history_page() -> HistoryPage {
-    HistoryPage { events: vec![said()], more: true }
+    let reactions = vec![ReactionView { emoji: "🥾".to_owned(), count: 1, mine: false }];
+    let state = MessageState { seq: 1205, edited_at: Some(TIME + 30_000), expires_at: None, reactions, pinned: false };
+    HistoryPage { events: vec![said()], states: vec![state], more: true }
 }
 
 pub(crate) fn presence_views() -> Vec<PresenceView> {
@@ -155,10 +201,10 @@ pub(crate) fn posted() -> [serde_json::Value; 2] {
 pub fn client_examples() -> Vec<ClientFrame> {
     let request = |id, request| ClientFrame::Request { id, traceparent: None, request };
     let users = || vec![user("bob"), user("carol")];
-    vec![
+    let mut frames = vec![
         ClientFrame::Hello(Hello { device: device(), position: Some(position()), token: None }),
         ClientFrame::Ping { id: 1 },
-        request(2, Request::Send { conversation: direct(), client_id: client_id(), text: "Shall we?".to_owned() }),
+        request(2, Request::send(direct(), client_id(), "Shall we?")),
         request(3, Request::OpenDirect { user: user("bob") }),
         request(
             4,
@@ -169,7 +215,10 @@ pub fn client_examples() -> Vec<ClientFrame> {
         request(7, Request::Leave { conversation: group() }),
         request(8, Request::Conversations { after: None, limit: Some(50) }),
         request(9, Request::Members { conversation: group(), after: None, limit: None }),
-        request(10, Request::History { conversation: direct(), before: Some(1206), after: None, limit: Some(50) }),
+        request(
+            10,
+            Request::History { conversation: direct(), before: Some(1206), after: None, limit: Some(50), edits: false },
+        ),
         request(11, Request::Presence { users: users() }),
         request(12, Request::WatchPresence { users: users() }),
         request(13, Request::RefreshToken { token: "eyJhbGciOi…".to_owned() }),
@@ -185,6 +234,9 @@ pub fn client_examples() -> Vec<ClientFrame> {
         request(20, Request::Invites { conversation: group() }),
         request(21, Request::Join { code: invite().to_string() }),
     ]
+    ];
+    frames.extend((14..).zip(changes()).map(|(id, change)| request(id, change)));
+    frames
 }
 
 /// At least one example of each frame that gateways send.

@@ -3,7 +3,7 @@
 use natter_protocol::{AcceptedView, BacklogPage, ErrorCode, MessageDraft, PresencePage, TicketGrant};
 use serde_json::{Value, json};
 
-use crate::examples;
+use crate::{examples, http_changes};
 
 /// A request and its answers.
 pub(crate) struct Operation {
@@ -50,7 +50,7 @@ fn reference(name: &str) -> Value {
     json!({ "$ref": format!("#/$defs/{name}") })
 }
 
-fn body(name: &'static str, example: impl serde::Serialize) -> anyhow::Result<Body> {
+pub(crate) fn body(name: &'static str, example: impl serde::Serialize) -> anyhow::Result<Body> {
     Ok(Body { name, example: serde_json::to_value(example)? })
 }
 
@@ -58,17 +58,17 @@ fn query(name: &'static str, schema: Value, description: &'static str) -> Parame
     Parameter { name, place: "query", description, schema }
 }
 
-fn conversation() -> Parameter {
+pub(crate) fn conversation() -> Parameter {
     let (name, place, description) = ("conversation", "path", "Which conversation.");
     Parameter { name, place, description, schema: reference("ConversationId") }
 }
 
-fn limit() -> Parameter {
+pub(crate) fn limit() -> Parameter {
     let schema = json!({ "type": "integer", "minimum": 1 });
     query("limit", schema, "How many at most, up to `page_items_max`, which is the default too.")
 }
 
-fn seq(name: &'static str, description: &'static str) -> Parameter {
+pub(crate) fn seq(name: &'static str, description: &'static str) -> Parameter {
     query(name, json!({ "type": "integer", "minimum": 0 }), description)
 }
 
@@ -77,6 +77,9 @@ pub(crate) fn operations() -> anyhow::Result<Vec<Operation>> {
     let mut operations = vec![tickets()?, backlog()?];
     operations.extend(reads()?);
     operations.extend([send()?, presence()?, requests()?]);
+    operations.push(send()?);
+    operations.extend(http_changes::operations()?);
+    operations.push(presence()?);
     Ok(operations)
 }
 
@@ -162,6 +165,7 @@ fn reads() -> anyhow::Result<[Operation; 3]> {
             seq("before", "Only entries with a smaller number, nearest first chosen."),
             seq("after", "Only entries with a larger number, nearest first chosen."),
             limit(),
+            query("edits", json!({ "type": "boolean" }), "Every entry as it was first said, edits and reactions too."),
         ],
         body: None,
         status: 200,
@@ -172,6 +176,12 @@ fn reads() -> anyhow::Result<[Operation; 3]> {
 }
 
 fn send() -> anyhow::Result<Operation> {
+    let draft = MessageDraft {
+        client_id: examples::client_id(),
+        text: "Shall we?".to_owned(),
+        reply_to: None,
+        mentions: Vec::new(),
+    };
     let (client_id, conversation_id) = (examples::client_id(), examples::direct());
     let accepted = AcceptedView { conversation: conversation_id, client_id, seq: 1205, time: examples::TIME };
     Ok(Operation {
@@ -181,13 +191,16 @@ fn send() -> anyhow::Result<Operation> {
         summary: "Says something; answered once the log has stored it.",
         description: "A retry with the same client id and text gets the first answer, however late it comes.",
         parameters: vec![conversation()],
-        body: Some(body("MessageDraft", MessageDraft { client_id, text: "Shall we?".to_owned() })?),
+        body: Some(body("MessageDraft", draft)?),
         status: 200,
         answer: body("AcceptedView", accepted)?,
         errors: &[
             ErrorCode::Malformed,
             ErrorCode::TooLarge,
             ErrorCode::NotAMember,
+            ErrorCode::NotAllowed,
+            ErrorCode::NoSuchMessage,
+            ErrorCode::MessageDeleted,
             ErrorCode::ClientIdConflict,
             ErrorCode::ClientIdInFuture,
         ],

@@ -120,7 +120,7 @@ fn http() -> anyhow::Result<String> {
 fn curl(operation: &Operation) -> String {
     let mut path = operation.path.to_owned();
     if path.contains("{conversation}") {
-        path = path.replace("{conversation}", "$CONVERSATION");
+        path = path.replace("{conversation}", "$CONVERSATION").replace("{seq}", "1205");
     }
     let query = match operation.id {
         "readBacklog" => "?position=$POSITION",

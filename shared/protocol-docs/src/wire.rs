@@ -2,8 +2,9 @@
 
 use anyhow::{Context, bail, ensure};
 use natter_protocol::{
-    AcceptedView, BacklogPage, ClientFrame, CloseCode, ConversationPage, ErrorBody, HistoryPage, MemberPage,
-    MessageDraft, PresencePage, ServerFrame, TicketGrant,
+    AcceptedView, BacklogPage, ChangeDraft, ClientFrame, CloseCode, ConversationPage, EditDraft, ErrorBody,
+    ForwardDraft, HistoryPage, MemberPage, MessageDraft, PresencePage, ReactionDraft, ServerFrame, TicketGrant,
+    TimerDraft,
 };
 use schemars::{
     Schema, SchemaGenerator,
@@ -52,6 +53,11 @@ impl Wire {
         let mut read = generator(Contract::Deserialize);
         let client = root::<ClientFrame>(&mut read);
         read.subschema_for::<MessageDraft>();
+        read.subschema_for::<EditDraft>();
+        read.subschema_for::<ForwardDraft>();
+        read.subschema_for::<TimerDraft>();
+        read.subschema_for::<ReactionDraft>();
+        read.subschema_for::<ChangeDraft>();
         let mut written = generator(Contract::Serialize);
         let server = root::<ServerFrame>(&mut written);
         for body in [

@@ -62,6 +62,26 @@ pub enum Request {
         client_id: ClientId,
         /// What, up to `message_bytes_max` bytes.
         text: String,
+        /// The number of the message that it answers.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reply_to: Option<Seq>,
+        /// Members who are meant by it; up to 50.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        mentions: Vec<UserId>,
+    },
+    /// Says again, elsewhere, what stands in a conversation of the user's. Answered by `accepted`.
+    Forward {
+        /// Where it is to be said.
+        conversation: ConversationId,
+        /// Made once per message and kept for retries.
+        client_id: ClientId,
+        /// The conversation that the message is in.
+        from: ConversationId,
+        /// The number of the message.
+        target: Seq,
+        /// Whether it is not told who said it.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        hide_sender: bool,
     },
     /// Opens the direct conversation with a user, or finds it. Answered by `conversation`.
     OpenDirect {
@@ -193,6 +213,86 @@ pub enum Request {
         /// How many at most; `page_items_max` when absent.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         limit: Option<u32>,
+        /// Every entry as it was first said, edits and reactions too; otherwise messages come as
+        /// they are now, and the entries that only change them are left out.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        edits: bool,
+    },
+    /// Gives a message of one's own another text. Answered by `accepted`.
+    Edit {
+        /// Where.
+        conversation: ConversationId,
+        /// Made once per change and kept for retries.
+        client_id: ClientId,
+        /// The number of the message.
+        target: Seq,
+        /// The new text, up to `message_bytes_max` bytes.
+        text: String,
+        /// Members who are meant by it; up to 50.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        mentions: Vec<UserId>,
+    },
+    /// Deletes a message for everybody: one's own, or in a group that one owns, anybody's.
+    /// Answered by `accepted`.
+    Delete {
+        /// Where.
+        conversation: ConversationId,
+        /// Made once per change and kept for retries.
+        client_id: ClientId,
+        /// The number of the message.
+        target: Seq,
+    },
+    /// Reacts to a message, or takes a reaction back. Answered by `accepted`.
+    React {
+        /// Where.
+        conversation: ConversationId,
+        /// Made once per change and kept for retries.
+        client_id: ClientId,
+        /// The number of the message.
+        target: Seq,
+        /// Which one: up to 48 bytes, without spaces and control characters.
+        emoji: String,
+        /// `false` takes it back.
+        on: bool,
+    },
+    /// Pins a message, for everybody. Answered by `accepted`.
+    Pin {
+        /// Where.
+        conversation: ConversationId,
+        /// Made once per change and kept for retries.
+        client_id: ClientId,
+        /// The number of the message.
+        target: Seq,
+    },
+    /// Takes a pinned message off. Answered by `accepted`.
+    Unpin {
+        /// Where.
+        conversation: ConversationId,
+        /// Made once per change and kept for retries.
+        client_id: ClientId,
+        /// The number of the message.
+        target: Seq,
+    },
+    /// Lets messages of a conversation disappear from now on: in a direct one either user's to
+    /// say, in a group its owner's. Answered by `accepted`.
+    SetTimer {
+        /// Where.
+        conversation: ConversationId,
+        /// Made once per change and kept for retries.
+        client_id: ClientId,
+        /// After how many seconds, up to a year; 0: never.
+        seconds: u32,
+    },
+    /// Reads the pinned messages with the largest numbers, oldest first. Answered by `history`.
+    Pinned {
+        /// Which conversation.
+        conversation: ConversationId,
+        /// Only messages with a smaller number.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        before: Option<Seq>,
+        /// How many at most; `page_items_max` when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        limit: Option<u32>,
     },
     /// Asks who is online, among users one shares a conversation with. Answered by `presence`.
     Presence {
@@ -213,10 +313,16 @@ pub enum Request {
 }
 
 impl Request {
+    /// A `send` that is nothing but its text.
+    pub fn send(conversation: ConversationId, client_id: ClientId, text: impl Into<String>) -> Self {
+        Self::Send { conversation, client_id, text: text.into(), reply_to: None, mentions: Vec::new() }
+    }
+
     /// Its `type` on the wire.
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Send { .. } => "send",
+            Self::Forward { .. } => "forward",
             Self::OpenDirect { .. } => "open_direct",
             Self::CreateGroup { .. } => "create_group",
             Self::AddMember { .. } => "add_member",
@@ -233,6 +339,13 @@ impl Request {
             Self::Conversations { .. } => "conversations",
             Self::Members { .. } => "members",
             Self::History { .. } => "history",
+            Self::Edit { .. } => "edit",
+            Self::Delete { .. } => "delete",
+            Self::React { .. } => "react",
+            Self::Pin { .. } => "pin",
+            Self::Unpin { .. } => "unpin",
+            Self::SetTimer { .. } => "set_timer",
+            Self::Pinned { .. } => "pinned",
             Self::Presence { .. } => "presence",
             Self::WatchPresence { .. } => "watch_presence",
             Self::RefreshToken { .. } => "refresh_token",

@@ -76,11 +76,17 @@ error_codes! {
     OriginForbidden = "origin_forbidden", 403, Changed, "Pages of this origin may not connect.";
     /// The user is no member of the conversation, or there is no such conversation.
     NotAMember = "not_a_member", 403, Changed, "You are not a member of such a conversation.";
-    /// The member's role does not allow this.
+    /// The member's role does not allow this, or the message is somebody else's.
     NotAllowed = "not_allowed", 403, Changed, "Your role in the conversation does not allow this.";
+    /// The time in which a message may be edited or deleted is over.
+    TooLate = "too_late", 403, Changed, "The message is too old for this.";
+    /// There is no message of that number that the user may see.
+    NoSuchMessage = "no_such_message", 404, Changed, "There is no such message.";
+    /// The message was deleted.
+    MessageDeleted = "message_deleted", 409, Changed, "The message was deleted.";
     /// No such path or method.
     NotFound = "not_found", 404, Changed, "There is nothing at this address.";
-    /// The same client id was used for another text.
+    /// The same client id was used for another text or change.
     ClientIdConflict = "client_id_conflict", 409, Changed, "This client id was used for a different message.";
     /// The client id's time lies in the future; `server_time` in `welcome` tells the right one.
     ClientIdInFuture = "client_id_in_future", 400, Changed, "The client id's time is in the future: correct the device's clock by server_time.";

@@ -5,6 +5,17 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{GroupPatch, Role};
+use crate::Other;
+
+/// What a member may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Created the group; may remove members.
+    Owner,
+    /// Reads, writes, adds members and leaves.
+    Member,
+}
 
 /// One lasting change of a conversation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -26,6 +37,15 @@ pub enum Change {
     Message {
         /// The text, byte for byte as sent.
         text: String,
+        /// The number of the message of this conversation that it answers.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reply_to: Option<Seq>,
+        /// Present when it was forwarded: the text is somebody else's.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        forwarded: Option<Forwarded>,
+        /// Members who are meant by the text.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        mentions: Vec<UserId>,
     },
     /// The sender adds a user to the group. Changes nothing for a user who is a member.
     MemberAdded {
@@ -97,9 +117,71 @@ pub enum Change {
         /// Which.
         invite: InviteId,
     },
+    /// The sender gives a message of theirs another text. Changes nothing once it is deleted.
+    Edited {
+        /// The number of the message.
+        target: Seq,
+        /// The text that it has from now on.
+        text: String,
+        /// Members who are meant by it.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        mentions: Vec<UserId>,
+    },
+    /// A message is deleted for everybody: no answer holds its text any more.
+    Deleted {
+        /// The number of the message.
+        target: Seq,
+    },
+    /// The sender reacts to a message, or takes a reaction back. Each user has each emoji once.
+    Reacted {
+        /// The number of the message.
+        target: Seq,
+        /// Which one.
+        emoji: String,
+        /// `false`: it is taken back.
+        on: bool,
+    },
+    /// A message is pinned, for everybody.
+    Pinned {
+        /// The number of the message.
+        target: Seq,
+    },
+    /// A message is no longer pinned.
+    Unpinned {
+        /// The number of the message.
+        target: Seq,
+    },
+    /// Messages of the conversation disappear from now on so long after they were said.
+    TimerSet {
+        /// After how many seconds; 0: never.
+        seconds: u32,
+    },
+    /// Stands where a message was that is deleted or has disappeared, or an edit of it: who and
+    /// when, without what.
+    Erased {
+        /// The `kind` that the entry had.
+        was: String,
+    },
+    /// Something that a later version knows.
+    #[serde(untagged)]
+    #[schemars(skip)]
+    Other(Other),
+}
+
+/// Where a forwarded message is from. The conversation is not told: readers may not know of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Forwarded {
+    /// Who said it first; absent when whoever forwarded it did not want to say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sender: Option<UserId>,
 }
 
 impl Change {
+    /// A message that is nothing but its text.
+    pub fn message(text: impl Into<String>) -> Self {
+        Self::Message { text: text.into(), reply_to: None, forwarded: None, mentions: Vec::new() }
+    }
+
     /// The user whose membership this entry alone changes, given who sent it.
     pub fn changed_member<'a>(&'a self, sender: &'a UserId) -> Option<&'a UserId> {
         match self {
@@ -147,6 +229,38 @@ impl Change {
             _ => false,
         }
     }
+
+    /// The number of the message that this entry changes.
+    pub fn target(&self) -> Option<Seq> {
+        match self {
+            Self::Edited { target, .. }
+            | Self::Deleted { target }
+            | Self::Reacted { target, .. }
+            | Self::Pinned { target }
+            | Self::Unpinned { target } => Some(*target),
+            _ => None,
+        }
+    }
+
+    /// The `kind` on the wire.
+    pub fn kind(&self) -> &str {
+        match self {
+            Self::DirectOpened { .. } => "direct_opened",
+            Self::GroupCreated { .. } => "group_created",
+            Self::Message { .. } => "message",
+            Self::MemberAdded { .. } => "member_added",
+            Self::MemberRemoved { .. } => "member_removed",
+            Self::MemberLeft {} => "member_left",
+            Self::Edited { .. } => "edited",
+            Self::Deleted { .. } => "deleted",
+            Self::Reacted { .. } => "reacted",
+            Self::Pinned { .. } => "pinned",
+            Self::Unpinned { .. } => "unpinned",
+            Self::TimerSet { .. } => "timer_set",
+            Self::Erased { .. } => "erased",
+            Self::Other(other) => other.kind(),
+        }
+    }
 }
 
 /// An entry of a conversation's log, as stored on `chat.<shard>.<conversation>.…`.
@@ -156,8 +270,8 @@ impl Change {
 pub struct Entry {
     /// Who did it.
     pub sender: UserId,
-    /// The client's id of the message, by which a retry is recognised; absent for changes that
-    /// carry none.
+    /// The client's id of the message or change, by which a retry is recognised; absent for
+    /// changes that carry none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_id: Option<ClientId>,
     /// When the gateway accepted it, in milliseconds since 1970 UTC.
@@ -165,6 +279,15 @@ pub struct Entry {
     /// What happened.
     #[serde(flatten)]
     pub change: Change,
+}
+
+impl Entry {
+    /// The id under which this entry happens once, however often it is said. Changes of members
+    /// have none: each is fenced on the one before.
+    pub fn once_id(&self) -> Option<ClientId> {
+        let alone = self.change.is_beginning() || self.change.changed_member(&self.sender).is_some();
+        self.client_id.filter(|_| !alone)
+    }
 }
 
 /// An entry of a conversation's log, as clients receive it, live, on resume and from history.

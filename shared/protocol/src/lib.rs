@@ -18,6 +18,8 @@ mod error_code;
 mod event;
 mod group;
 mod limits;
+mod message_views;
+mod other;
 mod server_frame;
 mod views;
 
@@ -27,7 +29,13 @@ pub use decode::{Undecodable, decode_client_frame};
 pub use error_code::{ErrorBody, ErrorCode, RetryAdvice};
 pub use event::{Change, Entry, Event};
 pub use group::{GroupPatch, GroupSettings, InvitePage, InviteView, Past, Role, Who};
+pub use event::{Change, Entry, Event, Forwarded, Role};
 pub use limits::{Limits, configured_limits};
+pub use message_views::{
+    ChangeDraft, EMOJI_BYTES_MAX, EditDraft, ForwardDraft, MENTIONS_MAX, MessageState, PINNED_MAX, REACTIONS_MAX,
+    ReactionDraft, ReactionView, TIMER_MAX_S, TimerDraft, is_emoji,
+};
+pub use other::Other;
 pub use server_frame::{EVENT_FRAME_PREFIX, ServerFrame, event_frame};
 pub use views::{
     AcceptedView, BacklogPage, ConversationPage, ConversationView, HistoryPage, MemberPage, MemberView, MessageDraft,

@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{Event, GroupSettings, Role};
+use crate::{Event, MessageState, Role};
 
 /// A conversation as one of its members sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -60,6 +61,10 @@ pub struct MemberPage {
 pub struct HistoryPage {
     /// The entries, oldest first.
     pub events: Vec<Event>,
+    /// What later entries have made of messages on this page; those that nothing has changed are
+    /// left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub states: Vec<MessageState>,
     /// Whether there are more in the direction asked.
     pub more: bool,
 }
@@ -116,6 +121,12 @@ pub struct MessageDraft {
     pub client_id: ClientId,
     /// What is said, up to `message_bytes_max` bytes.
     pub text: String,
+    /// The number of the message that it answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reply_to: Option<Seq>,
+    /// Members who are meant by it; up to 50.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mentions: Vec<UserId>,
 }
 
 /// Who is online, of the users asked for.

@@ -54,7 +54,7 @@ mod tests {
             let alice = UserId::new("alice").unwrap();
             let conversation = ConversationId::direct(&alice, &alice);
             let requests = [
-                Request::Send { conversation: conversation.clone(), client_id: ClientId::at(7), text },
+                Request::send(conversation.clone(), ClientId::at(7), text),
                 Request::CreateGroup { client_id: ClientId::at(8), name, members: vec![alice] },
                 Request::Conversations { after: None, limit: None },
                 Request::Leave { conversation },

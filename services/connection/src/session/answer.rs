@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Instant};
 use natter_ids::{ConversationId, UserId};
 use natter_protocol::{ErrorBody, ErrorCode, PresenceView, Request, RequestId, ServerFrame};
 
-use crate::{observe, posting::Accepted, server::Shared};
+use crate::{changes::change_of, observe, posting::Accepted, server::Shared};
 
 /// An answer, and what it changes in the session.
 pub(crate) struct Answer {
@@ -28,6 +28,13 @@ pub(crate) type Answered = Result<(ServerFrame, Option<Effect>), ErrorBody>;
 pub(crate) fn lane(request: &Request) -> Option<ConversationId> {
     match request {
         Request::Send { conversation, .. }
+        | Request::Forward { conversation, .. }
+        | Request::Edit { conversation, .. }
+        | Request::Delete { conversation, .. }
+        | Request::React { conversation, .. }
+        | Request::Pin { conversation, .. }
+        | Request::Unpin { conversation, .. }
+        | Request::SetTimer { conversation, .. }
         | Request::AddMember { conversation, .. }
         | Request::RemoveMember { conversation, .. }
         | Request::ChangeGroup { conversation, .. }
@@ -79,9 +86,12 @@ impl Shared {
             Request::Members { conversation, after, limit } => {
                 ServerFrame::Members { id, page: self.members_of(user, conversation, after, limit).await? }
             }
-            Request::History { conversation, before, after, limit } => {
-                let page = self.history(user, conversation, (before, after), limit).await?;
+            Request::History { conversation, before, after, limit, edits } => {
+                let page = self.history(user, conversation, (before, after), limit, edits).await?;
                 ServerFrame::History { id, page }
+            }
+            Request::Pinned { conversation, before, limit } => {
+                ServerFrame::History { id, page: self.pinned(user, conversation, before, limit).await? }
             }
             Request::Presence { users } => ServerFrame::Presence { id, users: self.presence(user, users).await? },
             Request::WatchPresence { users } => {
@@ -124,6 +134,30 @@ impl Shared {
             Request::Leave { .. } => self.leave(user, here).await,
             _ => Err(ErrorCode::Internal.into()),
         }?;
+        let (conversation, client_id, accepted) = match request {
+            Request::Forward { conversation, client_id, from, target, hide_sender } => {
+                let of = (&from, target, hide_sender);
+                let accepted = self.forward(user, &conversation, client_id, of).await?;
+                (conversation, Some(client_id), accepted)
+            }
+            Request::AddMember { conversation, user: added } => {
+                let accepted = self.add_member(user, &conversation, added).await?;
+                (conversation, None, accepted)
+            }
+            Request::RemoveMember { conversation, user: gone } => {
+                let accepted = self.remove_member(user, &conversation, gone).await?;
+                (conversation, None, accepted)
+            }
+            Request::Leave { conversation } => {
+                let accepted = self.leave(user, &conversation).await?;
+                (conversation, None, accepted)
+            }
+            request => {
+                let (conversation, client_id, change) = change_of(request).ok_or(ErrorCode::Internal)?;
+                let accepted = self.change(user, &conversation, client_id, change).await?;
+                (conversation, Some(client_id), accepted)
+            }
+        };
         let Accepted { seq, time } = accepted;
         Ok(ServerFrame::Accepted { id, conversation, client_id, seq, time })
     }

@@ -28,7 +28,7 @@ async fn every_member_gets_every_event_in_order_each_linked_to_the_one_before() 
         for expected in &sent {
             let (arrival, event) = next(inbox).await;
             assert_eq!((event.prev, &event.conversation), (last, &chat));
-            if let Change::Message { text } = &event.entry.change {
+            if let Change::Message { text, .. } = &event.entry.change {
                 assert_eq!(text.as_bytes(), expected);
             }
             if let Some(link) = last_link {

@@ -85,7 +85,7 @@ impl World {
     }
 
     pub async fn say(&self, conversation: &ConversationId, sender: &str, text: &str) -> Seq {
-        self.append(conversation, sender, Change::Message { text: text.into() }).await
+        self.append(conversation, sender, Change::message(text)).await
     }
 
     /// Asks for markers until those of every partition have come; what came before is returned.

@@ -227,7 +227,7 @@ impl Device {
             Notification::CaughtUp(_) => self.state = State::Live,
             Notification::ResumeDelayed(what) => self.state = State::Greeted(Some(what)),
             Notification::Event(event, _) => {
-                if let Change::Message { text } = event.entry.change {
+                if let Change::Message { text, .. } = event.entry.change {
                     self.hears(&text);
                 }
             }

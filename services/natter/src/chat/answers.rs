@@ -3,11 +3,12 @@
 use std::{sync::Arc, time::Instant};
 
 use natter_client::{Accepted, Client, DisconnectReason, RequestError, SendError};
-use natter_ids::{ClientId, ConversationId};
+use natter_ids::{ClientId, ConversationId, Seq};
 use natter_protocol::{ConversationView, HistoryPage};
 use tokio::sync::mpsc;
 
 use super::{
+    changes::Deed,
     command::{HELP, Line},
     groups,
     requests::{self, Opened, label},
@@ -163,7 +164,30 @@ impl Session {
                 let before = self.transcript.as_ref().and_then(super::transcript::Transcript::oldest);
                 self.ask(|client| async move { Answer::Older(requests::history(&client, &here, before).await) });
             }
+            Line::Change(number, deed) => self.change(number, deed, here),
+            Line::Timer(seconds) => {
+                self.ask(|client| async move { Answer::Changed(client.set_timer(&here, seconds).await.map(drop)) });
+            }
+            Line::Pinned => {
+                let style = self.style.clone();
+                self.ask(|client| async move { Answer::Lines(requests::pinned(&client, &here, &style).await) });
+            }
+            Line::Last => {
+                let lines = self.transcript.as_ref().map(|transcript| transcript.recent.lines(&self.style));
+                lines.into_iter().flatten().for_each(|line| self.print(&line));
+            }
             Line::Empty | Line::Help | Line::Quit | Line::Wrong(_) => {}
+        }
+    }
+
+    fn change(&mut self, number: Option<Seq>, deed: Deed, here: ConversationId) {
+        let of = deed.is_for_own().then_some(&self.style.me);
+        let last = || self.transcript.as_ref().and_then(|transcript| transcript.recent.last(of));
+        match number.or_else(last) {
+            Some(target) => {
+                self.ask(|client| async move { Answer::Changed(deed.ask(&client, &here, target).await) });
+            }
+            None => self.fail("there is no such message on the screen"),
         }
     }
 

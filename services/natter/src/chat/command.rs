@@ -1,6 +1,8 @@
 //! What a typed line means.
 
-use natter_ids::UserId;
+use natter_ids::{Seq, UserId};
+
+use super::changes::Deed;
 
 use super::groups::GroupLine;
 
@@ -12,6 +14,15 @@ pub const HELP: &str = "\
   /remove USER     remove a user from the group
   /leave           leave the group
   /history         show what was said before
+  /reply TEXT      answer the last message
+  /forward USER    say the last message again to a user
+  /edit TEXT       give your last message another text
+  /delete          delete your last message for everybody
+  /react EMOJI     react to the last message; /unreact EMOJI takes it back
+  /pin, /unpin     pin the last message, or take it off; /pinned shows all
+  /timer SECONDS   let messages disappear so long after they are said; /timer off
+  /last            show the last messages with their numbers, for /edit #7 TEXT,
+                   /delete #7, /react #7 EMOJI and so on
   /quit            end the chat (or Ctrl-D)
   //text           say a line that begins with /";
 
@@ -31,6 +42,11 @@ pub enum Line {
     /// About the group itself.
     Group(GroupLine),
     History,
+    /// Do something to a message; without a number, to the last one.
+    Change(Option<Seq>, Deed),
+    Pinned,
+    Last,
+    Timer(u32),
     Quit,
     /// Not understood; with the sentence to show.
     Wrong(String),
@@ -58,9 +74,20 @@ impl Line {
             "remove" => user(Self::Remove),
             "leave" => Self::Leave,
             "history" => Self::History,
+            "timer" => match argument.trim() {
+                "off" => Self::Timer(0),
+                seconds => {
+                    seconds.parse().map_or_else(|_| Self::Wrong("/timer needs seconds, or off".to_owned()), Self::Timer)
+                }
+            },
+            "pinned" => Self::Pinned,
+            "last" => Self::Last,
             "quit" | "exit" | "q" => Self::Quit,
             _ => match GroupLine::parse(name, argument) {
                 Some(line) => line.map_or_else(Self::Wrong, Self::Group),
+            name => match Deed::parse(name, argument) {
+                Some(Ok((number, deed))) => Self::Change(number, deed),
+                Some(Err(sentence)) => Self::Wrong(sentence),
                 None => Self::Wrong(format!("there is no /{name}; /help lists what there is")),
             },
         }
@@ -82,6 +109,9 @@ mod tests {
             ("   ", Line::Empty),
             ("/help", Line::Help),
             ("/add two words ", Line::Add(user("two words"))),
+            ("/delete #7", Line::Change(Some(7), Deed::Delete)),
+            ("/timer 60", Line::Timer(60)),
+            ("/timer off", Line::Timer(0)),
             ("/remove bob", Line::Remove(user("bob"))),
             ("/add", Line::Wrong("/add needs the name of a user".into())),
             ("/dance", Line::Wrong("there is no /dance; /help lists what there is".into())),

@@ -5,6 +5,7 @@
 
 mod answers;
 mod args;
+mod changes;
 mod command;
 mod groups;
 mod input;

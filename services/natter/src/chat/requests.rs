@@ -4,7 +4,7 @@ use natter_client::{Client, RequestError};
 use natter_ids::{ConversationId, Seq, UserId};
 use natter_protocol::{ConversationView, Event, HistoryPage, Role};
 
-use super::style::Style;
+use super::{changes::told_in_full, style::Style};
 
 /// How much history is shown at once.
 const HISTORY: u32 = 20;
@@ -96,7 +96,19 @@ pub async fn conversations(client: &Client) -> Result<Vec<ConversationView>, Req
 /// # Errors
 /// [`RequestError`].
 pub async fn history(client: &Client, of: &ConversationId, before: Option<Seq>) -> Result<HistoryPage, RequestError> {
-    client.history(of, before, None, Some(HISTORY)).await
+    client.history(of, before, None, Some(HISTORY)).await.map(told_in_full)
+}
+
+/// The pinned messages of a conversation as lines.
+///
+/// # Errors
+/// [`RequestError`].
+pub async fn pinned(client: &Client, of: &ConversationId, style: &Style) -> Result<Vec<String>, RequestError> {
+    let page = told_in_full(client.pinned(of, None, None).await?);
+    if page.events.is_empty() {
+        return Ok(vec![style.notice("nothing is pinned")]);
+    }
+    Ok(page.events.iter().map(|event| format!("  #{} {}", event.seq, style.event(event))).collect())
 }
 
 /// The members of a conversation as lines: who, in which role, whether online.

@@ -30,7 +30,13 @@ impl Style {
     /// An event as one line or several, without the conversation's name.
     pub fn event(&self, event: &Event) -> String {
         let (sender, time) = (&event.entry.sender, event.entry.time);
-        if let Change::Message { text } = &event.entry.change {
+        if let Change::Message { text, reply_to, forwarded, .. } = &event.entry.change {
+            let answers = reply_to.map(|seq| format!("(to #{seq}) ")).unwrap_or_default();
+            let from = forwarded.as_ref().map(|from| match &from.sender {
+                Some(user) => format!("(forwarded from {}) ", self.name(user)),
+                None => "(forwarded) ".to_owned(),
+            });
+            let text = &format!("{answers}{}{text}", from.unwrap_or_default());
             let mark = (*sender == self.me).then_some(Mark::Stored);
             return self.message(time, sender, text, mark);
         }
@@ -46,6 +52,16 @@ impl Style {
             Change::MemberRemoved { user } => format!("{who} removed {}", self.name(user)),
             Change::MemberLeft {} => format!("{who} left"),
             other => super::groups::told(self, sender, other).unwrap_or_default(),
+            Change::Edited { text, .. } => format!("{who} edited a message: {}", clean(text)),
+            Change::Deleted { .. } => format!("{who} deleted a message"),
+            Change::Reacted { emoji, on: true, .. } => format!("{who} reacted with {}", clean(emoji)),
+            Change::Reacted { emoji, .. } => format!("{who} took {} back", clean(emoji)),
+            Change::Pinned { .. } => format!("{who} pinned a message"),
+            Change::Unpinned { .. } => format!("{who} took a pinned message off"),
+            Change::TimerSet { seconds: 0 } => format!("{who} lets messages stay"),
+            Change::TimerSet { seconds } => format!("{who} lets messages disappear after {seconds} s"),
+            Change::Erased { was } if was == "message" => format!("a message of {who} was deleted"),
+            Change::Message { .. } | Change::Erased { .. } | Change::Other(_) => String::new(),
         };
         format!("{} {}", self.dim(&self.time(time)), self.dim(&format!("· {what}")))
     }
@@ -153,7 +169,7 @@ mod tests {
 
     #[test]
     fn messages_carry_time_sender_and_mark() {
-        let said = |sender| style().event(&event(sender, Change::Message { text: "hi\nthere".into() }));
+        let said = |sender| style().event(&event(sender, Change::message("hi\nthere")));
         assert_eq!(said("bob"), "22:13 bob: hi\n        there");
         assert_eq!(said("alice"), "22:13 ✓ alice: hi\n        there");
     }

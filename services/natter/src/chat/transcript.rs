@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use natter_ids::{ConversationId, Seq, UserId};
 use natter_protocol::{Change, Event};
 
-use super::style::Style;
+use super::{changes::Recent, style::Style};
 
 /// Most missed entries of one conversation that are kept to be shown; older ones are in the history.
 const MISSED_KEPT: usize = 200;
@@ -59,6 +59,7 @@ pub struct Transcript {
     oldest: Seq,
     newest: Seq,
     day: String,
+    pub recent: Recent,
 }
 
 impl Transcript {
@@ -69,7 +70,8 @@ impl Transcript {
         history: Vec<Event>,
         missed: &mut Missed,
     ) -> (Self, Vec<String>) {
-        let mut transcript = Self { conversation, style, oldest: 0, newest: 0, day: String::new() };
+        let mut transcript =
+            Self { conversation, style, oldest: 0, newest: 0, day: String::new(), recent: Recent::default() };
         let here = missed.0.remove(&transcript.conversation).unwrap_or_default();
         let mut lines = Vec::new();
         let first_missed = here.newest.front().map(|event| event.seq);
@@ -95,6 +97,7 @@ impl Transcript {
             return None;
         }
         self.newest = event.seq;
+        self.recent.note(event);
         if self.oldest == 0 {
             self.oldest = event.seq;
         }
@@ -141,7 +144,7 @@ mod tests {
     }
 
     fn event(seq: Seq, sender: &str) -> Event {
-        let change = Change::Message { text: format!("text {seq}") };
+        let change = Change::message(format!("text {seq}"));
         let entry = Entry { sender: user(sender), client_id: None, time: 1_700_000_000_000, change };
         Event { conversation: conversation("bob"), seq, prev: seq - 1, entry }
     }

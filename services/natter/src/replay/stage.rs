@@ -197,7 +197,7 @@ impl Stage {
     fn compare(&self, index: SpeakerIndex, events: &[Event]) -> anyhow::Result<()> {
         let reader = &self.speakers[index].user;
         let messages = events.iter().filter_map(|event| match &event.entry.change {
-            Change::Message { text } => Some((event, text)),
+            Change::Message { text, .. } => Some((event, text)),
             _ => None,
         });
         let mut expected = self.said.iter();

@@ -117,6 +117,56 @@ async fn a_room_is_made_once_and_its_members_can_change() {
 }
 
 #[tokio::test]
+async fn messages_are_edited_reacted_to_pinned_and_deleted() {
+    let folder = tempfile::tempdir().unwrap();
+    let natter = Natter::serve(folder.path()).await;
+    let mut alice = chat(folder.path(), "alice", &["--to", "bob"]);
+    alice.says("@bob").await;
+    let mut bob = chat(folder.path(), "bob", &["--to", "alice"]);
+    bob.says("@alice").await;
+    bob.types("/edit nothing").await;
+    bob.says("! there is no such message").await;
+    alice.types("teh first").await;
+    bob.says("alice: teh first").await;
+    alice.types("/edit the first").await;
+    bob.says("alice edited a message: the first").await;
+    bob.types("/react 👍").await;
+    alice.says("bob reacted with 👍").await;
+    bob.types("/pin").await;
+    alice.says("bob pinned a message").await;
+    // The list comes from the archive, which is a moment behind what alice saw live.
+    wait_for("the list of what is pinned", LIMIT, async || {
+        alice.types("/pinned").await;
+        let listed = |line: &String| line.ends_with("alice: the first (edited) (pinned) [👍 1]");
+        alice.lines().iter().any(listed).then_some(())
+    })
+    .await;
+    alice.types("the second").await;
+    bob.says("alice: the second").await;
+    bob.types("/last").await;
+    // The sixth entry: opened, said, edited, reacted, pinned, said.
+    bob.says("#6 alice: the second").await;
+    bob.types("/delete").await;
+    bob.says("! there is no such message").await;
+    bob.types("/delete #6").await;
+    bob.says("! not_allowed: Only one's own messages can be deleted.").await;
+    alice.types("/delete").await;
+    bob.says("alice deleted a message").await;
+    bob.types("/reply so be it").await;
+    alice.says("bob: (to #").await;
+    bob.types("/forward carol").await;
+    let carol = chat(folder.path(), "carol", &["--to", "bob"]);
+    carol.says("bob: (forwarded from bob) so be it").await;
+    assert_eq!(bob.ends().await.code, Some(0));
+    let mut bob = chat(folder.path(), "bob", &["--to", "alice"]);
+    bob.says("· a message of alice was deleted").await;
+    bob.says("alice: the first (edited) (pinned) [👍 1]").await;
+    assert_eq!(bob.ends().await.code, Some(0));
+    assert_eq!(alice.ends().await.code, Some(0));
+    natter.stop().await;
+}
+
+#[tokio::test]
 async fn it_comes_back_by_itself_after_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let natter = Natter::serve(folder.path()).await;

@@ -21,7 +21,7 @@ async fn texts(client: &Client, peer: &str) -> Vec<String> {
     let conversation = client.open_direct(&UserId::new(peer).unwrap()).await.unwrap().conversation;
     let page = client.history(&conversation, None, None, None).await.unwrap();
     let text = |event: natter_protocol::Event| match event.entry.change {
-        natter_protocol::Change::Message { text } => Some(text),
+        natter_protocol::Change::Message { text, .. } => Some(text),
         _ => None,
     };
     page.events.into_iter().filter_map(text).collect()

@@ -14,7 +14,7 @@ pub fn user(name: &str) -> UserId {
 }
 
 pub fn text(text: &str) -> Change {
-    Change::Message { text: text.to_owned() }
+    Change::message(text)
 }
 
 #[derive(Default)]
@@ -146,7 +146,7 @@ pub async fn page(store: &Store, who: &str, after: &Position, upto: &Position, l
 pub fn texts(events: &[Event]) -> Vec<&str> {
     fn text(event: &Event) -> &str {
         match &event.entry.change {
-            Change::Message { text } => text,
+            Change::Message { text, .. } => text,
             other => panic!("only messages are expected: {other:?}"),
         }
     }

@@ -3,6 +3,7 @@
 
 mod archive;
 mod backlog;
+mod changes;
 mod database;
 mod dedupe;
 mod gaps;
@@ -12,6 +13,8 @@ mod log;
 mod members;
 mod model;
 mod rollback;
+mod states;
+mod timers;
 
 macro_rules! contract {
     ($($module:ident: $($test:ident)*;)*) => {
@@ -60,6 +63,22 @@ contract! {
         pages_in_both_directions
         only_spans_of_membership_are_visible
         pages_are_bounded_in_bytes;
+    changes:
+        a_deleted_text_is_nowhere
+        an_edit_shows_in_history_and_can_be_told
+        an_edit_after_the_deletion_leaves_nothing
+        only_who_may_changes_anything
+        a_retry_of_what_was_deleted_is_recognised
+        the_log_erases_what_was_deleted_once_ids_are_old;
+    states:
+        reactions_are_a_set_and_bounded
+        pinned_messages_are_listed
+        what_a_message_is_now_is_told_to_members_only
+        an_unknown_kind_is_archived_as_it_is;
+    timers:
+        messages_disappear_when_they_are_due
+        only_the_owner_of_a_group_sets_its_timer
+        a_repeat_disappears_with_the_first;
     gaps:
         a_gap_counts_once_it_is_passed;
     backlog:

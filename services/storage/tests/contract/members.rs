@@ -132,8 +132,14 @@ pub async fn strangers_are_told_nothing(database: &Database) {
     let unknown = ConversationId::group(&user("a"), ClientId::now());
     for (who, conversation) in [("stranger", &group), ("gone", &group), ("a", &unknown)] {
         let conversation = conversation.clone();
-        let history =
-            History { user: user(who), conversation: conversation.clone(), before: None, after: None, limit: 9 };
+        let history = History {
+            user: user(who),
+            conversation: conversation.clone(),
+            before: None,
+            after: None,
+            limit: 9,
+            edits: false,
+        };
         assert_eq!(store.history(&history).await.unwrap_err(), StorageFault::NotAMember, "{who}");
         let members = Members { user: user(who), conversation, after: None, limit: 9 };
         assert_eq!(store.members(&members).await.unwrap_err(), StorageFault::NotAMember, "{who}");

@@ -117,7 +117,6 @@ impl LogDefinition {
             duplicate_window: Duration::from_secs(self.duplicate_window_secs.into()),
             placement: placement(config),
             allow_direct: true,
-            deny_delete: true,
             ..stream::Config::default()
         }
     }

@@ -171,7 +171,7 @@ pub(crate) async fn found_stream(bus: &Bus, name: &str) -> Result<Option<stream:
 async fn plan_stream(
     bus: &Bus,
     partition: Partition,
-    wanted: stream::Config,
+    mut wanted: stream::Config,
     plan: &mut Plan,
 ) -> Result<(), ApplyError> {
     let what = format!("stream {}", wanted.name);
@@ -179,6 +179,9 @@ async fn plan_stream(
     let difference = match found {
         None => "is missing".to_owned(),
         Some(found) => {
+            // No server takes this back: a log that was made so keeps what is deleted for as long as
+            // it keeps entries, until it is restored from a backup.
+            wanted.deny_delete |= found.config.deny_delete;
             loss::refuse(&found, &wanted)?;
             if plan.reads_log {
                 loss::refuse_unread(bus, partition, &found, &wanted).await?;

@@ -3,6 +3,7 @@
 
 mod append;
 mod definitions;
+mod erase;
 mod live;
 mod partitions;
 mod permissions;

@@ -69,7 +69,7 @@ pub fn entry(sender: &str, change: Change) -> Entry {
 }
 
 pub fn said(sender: &str, text: &str) -> Entry {
-    entry(sender, Change::Message { text: text.to_owned() })
+    entry(sender, Change::message(text))
 }
 
 /// Appends for a sender whose membership never changed alone.

@@ -97,7 +97,7 @@ impl<'a> Tries<'a> {
 
     /// Finds what was tried for a message that somebody received.
     pub fn origin(&self, event: &Event) -> Result<(), Forgery> {
-        let Change::Message { text } = &event.entry.change else { return Ok(()) };
+        let Change::Message { text, .. } = &event.entry.change else { return Ok(()) };
         let same_id = event.entry.client_id.and_then(|id| self.by_id.get(&id)).ok_or(Forgery::NeverAttempted)?;
         let of_sender: Vec<_> = same_id
             .iter()

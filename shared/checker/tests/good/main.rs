@@ -162,7 +162,7 @@ proptest! {
         let mut chat = Chat::run(&ops);
         let Some((place, mut altered)) = pick(&chat, which, |it| is_message(&it.event)) else { return Ok(()) };
         let witnessed = witnessed(&chat, &altered.event);
-        if let Change::Message { text } = &mut altered.event.entry.change {
+        if let Change::Message { text, .. } = &mut altered.event.entry.change {
             text.push(' ');
         }
         chat.calls[place] = Call::Received(altered);

@@ -246,7 +246,7 @@ impl Chat {
             Fate::Refused => Outcome::Refused,
             Fate::LostOnTheWay => Outcome::Unknown,
             Fate::Accepted | Fate::AcceptedOnRetry | Fate::StoredUnanswered => {
-                let seq = self.append(user, room, Some(client_id), Change::Message { text: text.to_owned() });
+                let seq = self.append(user, room, Some(client_id), Change::message(text));
                 self.push_live();
                 if matches!(fate, Fate::AcceptedOnRetry) {
                     self.calls.push(Call::Outcome(client_id, Outcome::Unknown));

@@ -83,7 +83,7 @@ proptest! {
     fn an_altered_text_in_a_reading_is_found(ops in ops(), which: Index) {
         let mut chat = Chat::run(&ops);
         let Some((place, entry)) = pick_read(&chat, which, is_message) else { return Ok(()) };
-        if let Change::Message { text } = &mut reading(&mut chat, place).events[entry].entry.change {
+        if let Change::Message { text, .. } = &mut reading(&mut chat, place).events[entry].entry.change {
             text.push(' ');
         }
         let found = kinds(&chat.calls);

@@ -5,7 +5,7 @@
 use std::{collections::BTreeSet, fmt::Debug};
 
 use natter_ids::{ClientId, ConversationId, Position, UserId};
-use natter_protocol::{Change, Entry, Event};
+use natter_protocol::{Change, Entry, Event, Forwarded};
 use schemars::Schema;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -72,7 +72,7 @@ pub fn said() -> Event {
         sender: alice(),
         client_id: Some(client_id()),
         time: 1_718_000_000_123,
-        change: Change::Message { text: "hi \"bob\"\n".to_owned() },
+        change: Change::message("hi \"bob\"\n"),
     };
     Event { conversation: direct(), seq: 300, prev: 7, entry }
 }
@@ -83,7 +83,7 @@ fn entries() -> Vec<Golden<Entry>> {
 
 fn of_messages_and_members() -> Vec<Golden<Entry>> {
     let entry = |change| Entry { sender: alice(), client_id: None, time: 1_718_000_000_123, change };
-    let message = Change::Message { text: "hi \"bob\"\n".to_owned() };
+    let message = Change::message("hi \"bob\"\n");
     vec![
         (
             entry(Change::DirectOpened { peers: [alice(), bob()] }),
@@ -109,12 +109,82 @@ fn of_messages_and_members() -> Vec<Golden<Entry>> {
     ]
 }
 
+fn changes() -> Vec<Golden<Entry>> {
+    let entry = |change| Entry { sender: alice(), client_id: None, time: 1_718_000_000_123, change };
+    vec![
+        (
+            Entry {
+                client_id: Some(client_id()),
+                ..entry(Change::Edited { target: 300, text: "ho".to_owned(), mentions: Vec::new() })
+            },
+            r#"{"sender":"alice","client_id":"0190163d-8694-739b-aea5-966c26f8ad91","time":1718000000123,"kind":"edited","target":300,"text":"ho"}"#,
+        ),
+        (
+            entry(Change::Edited { target: 300, text: "ho".to_owned(), mentions: vec![bob()] }),
+            r#"{"sender":"alice","time":1718000000123,"kind":"edited","target":300,"text":"ho","mentions":["b.o*b 🦀"]}"#,
+        ),
+        (
+            entry(Change::Message {
+                text: "ho".to_owned(),
+                reply_to: Some(300),
+                forwarded: Some(Forwarded { sender: Some(bob()) }),
+                mentions: vec![bob()],
+            }),
+            r#"{"sender":"alice","time":1718000000123,"kind":"message","text":"ho","reply_to":300,"forwarded":{"sender":"b.o*b 🦀"},"mentions":["b.o*b 🦀"]}"#,
+        ),
+        (
+            entry(Change::Message {
+                text: "ho".to_owned(),
+                reply_to: None,
+                forwarded: Some(Forwarded::default()),
+                mentions: Vec::new(),
+            }),
+            r#"{"sender":"alice","time":1718000000123,"kind":"message","text":"ho","forwarded":{}}"#,
+        ),
+        (
+            entry(Change::Deleted { target: 300 }),
+            r#"{"sender":"alice","time":1718000000123,"kind":"deleted","target":300}"#,
+        ),
+        (
+            entry(Change::Reacted { target: 300, emoji: "🦀".to_owned(), on: false }),
+            r#"{"sender":"alice","time":1718000000123,"kind":"reacted","target":300,"emoji":"🦀","on":false}"#,
+        ),
+        (
+            entry(Change::Pinned { target: 300 }),
+            r#"{"sender":"alice","time":1718000000123,"kind":"pinned","target":300}"#,
+        ),
+        (
+            entry(Change::Unpinned { target: 300 }),
+            r#"{"sender":"alice","time":1718000000123,"kind":"unpinned","target":300}"#,
+        ),
+        (
+            entry(Change::TimerSet { seconds: 3600 }),
+            r#"{"sender":"alice","time":1718000000123,"kind":"timer_set","seconds":3600}"#,
+        ),
+        (
+            entry(Change::Erased { was: "message".to_owned() }),
+            r#"{"sender":"alice","time":1718000000123,"kind":"erased","was":"message"}"#,
+        ),
+    ]
+}
+
+#[test]
+fn the_kind_is_told_as_on_the_wire() {
+    for (entry, text) in entries().into_iter().chain(changes()) {
+        let read: Value = serde_json::from_str(text).unwrap();
+        assert_eq!(read["kind"], entry.change.kind(), "{text}");
+        assert_eq!(read["target"].as_u64(), entry.change.target(), "{text}");
+    }
+}
+
 #[test]
 fn log_entries_are_pinned() {
     check(&entries());
+    check(&changes());
 }
 
 #[test]
 fn every_kind_of_entry_is_pinned() {
-    assert_eq!(tags(&entries(), "kind"), types("entry", &schemars::schema_for!(Entry), "kind"));
+    let tags = &tags(&entries(), "kind") | &tags(&changes(), "kind");
+    assert_eq!(tags, types("entry", &schemars::schema_for!(Entry), "kind"));
 }

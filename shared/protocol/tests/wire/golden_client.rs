@@ -24,7 +24,7 @@ fn conversations() -> Vec<Golden<ClientFrame>> {
     let frame = |request| ClientFrame::Request { id: 7, traceparent: None, request };
     vec![
         (
-            frame(Request::Send { conversation: direct(), client_id: client_id(), text: "hi \"bob\"\n".to_owned() }),
+            frame(Request::send(direct(), client_id(), "hi \"bob\"\n")),
             r#"{"id":7,"type":"send","conversation":"dmI9aXkWZ1WSl4RCA8TA-tQ","client_id":"0190163d-8694-739b-aea5-966c26f8ad91","text":"hi \"bob\"\n"}"#,
         ),
         (frame(Request::OpenDirect { user: bob() }), r#"{"id":7,"type":"open_direct","user":"b.o*b 🦀"}"#),
@@ -60,8 +60,18 @@ fn reads() -> Vec<Golden<ClientFrame>> {
             r#"{"id":7,"type":"members","conversation":"gZy2ovWHEd34Jw_HHBEW65g","after":"b.o*b 🦀","limit":20}"#,
         ),
         (
-            frame(Request::History { conversation: direct(), before: Some(300), after: Some(7), limit: Some(20) }),
+            frame(Request::History {
+                conversation: direct(),
+                before: Some(300),
+                after: Some(7),
+                limit: Some(20),
+                edits: false,
+            }),
             r#"{"id":7,"type":"history","conversation":"dmI9aXkWZ1WSl4RCA8TA-tQ","before":300,"after":7,"limit":20}"#,
+        ),
+        (
+            frame(Request::History { conversation: direct(), before: None, after: None, limit: None, edits: true }),
+            r#"{"id":7,"type":"history","conversation":"dmI9aXkWZ1WSl4RCA8TA-tQ","edits":true}"#,
         ),
         (frame(Request::Presence { users: vec![bob()] }), r#"{"id":7,"type":"presence","users":["b.o*b 🦀"]}"#),
         (
@@ -75,8 +85,74 @@ fn reads() -> Vec<Golden<ClientFrame>> {
     ]
 }
 
+fn changes() -> Vec<Golden<ClientFrame>> {
+    let frame = |request| ClientFrame::Request { id: 7, traceparent: None, request };
+    let (conversation, client_id, target) = (direct(), client_id(), 300);
+    vec![
+        (
+            frame(Request::Send {
+                conversation: direct(),
+                client_id,
+                text: "ho".to_owned(),
+                reply_to: Some(300),
+                mentions: vec![bob()],
+            }),
+            r#"{"id":7,"type":"send","conversation":"dmI9aXkWZ1WSl4RCA8TA-tQ","client_id":"0190163d-8694-739b-aea5-966c26f8ad91","text":"ho","reply_to":300,"mentions":["b.o*b 🦀"]}"#,
+        ),
+        (
+            frame(Request::Forward { conversation: group(), client_id, from: direct(), target, hide_sender: false }),
+            r#"{"id":7,"type":"forward","conversation":"gZy2ovWHEd34Jw_HHBEW65g","client_id":"0190163d-8694-739b-aea5-966c26f8ad91","from":"dmI9aXkWZ1WSl4RCA8TA-tQ","target":300}"#,
+        ),
+        (
+            frame(Request::Edit {
+                conversation: direct(),
+                client_id,
+                target,
+                text: "ho".to_owned(),
+                mentions: vec![bob()],
+            }),
+            r#"{"id":7,"type":"edit","conversation":"dmI9aXkWZ1WSl4RCA8TA-tQ","client_id":"0190163d-8694-739b-aea5-966c26f8ad91","target":300,"text":"ho","mentions":["b.o*b 🦀"]}"#,
+        ),
+        (
+            frame(Request::Edit {
+                conversation: direct(),
+                client_id,
+                target,
+                text: "ho".to_owned(),
+                mentions: Vec::new(),
+            }),
+            r#"{"id":7,"type":"edit","conversation":"dmI9aXkWZ1WSl4RCA8TA-tQ","client_id":"0190163d-8694-739b-aea5-966c26f8ad91","target":300,"text":"ho"}"#,
+        ),
+        (
+            frame(Request::Delete { conversation: direct(), client_id, target }),
+            r#"{"id":7,"type":"delete","conversation":"dmI9aXkWZ1WSl4RCA8TA-tQ","client_id":"0190163d-8694-739b-aea5-966c26f8ad91","target":300}"#,
+        ),
+        (
+            frame(Request::React { conversation: direct(), client_id, target, emoji: "🦀".to_owned(), on: true }),
+            r#"{"id":7,"type":"react","conversation":"dmI9aXkWZ1WSl4RCA8TA-tQ","client_id":"0190163d-8694-739b-aea5-966c26f8ad91","target":300,"emoji":"🦀","on":true}"#,
+        ),
+        (
+            frame(Request::Pin { conversation: direct(), client_id, target }),
+            r#"{"id":7,"type":"pin","conversation":"dmI9aXkWZ1WSl4RCA8TA-tQ","client_id":"0190163d-8694-739b-aea5-966c26f8ad91","target":300}"#,
+        ),
+        (
+            frame(Request::Unpin { conversation: direct(), client_id, target }),
+            r#"{"id":7,"type":"unpin","conversation":"dmI9aXkWZ1WSl4RCA8TA-tQ","client_id":"0190163d-8694-739b-aea5-966c26f8ad91","target":300}"#,
+        ),
+        (
+            frame(Request::SetTimer { conversation: direct(), client_id, seconds: 3600 }),
+            r#"{"id":7,"type":"set_timer","conversation":"dmI9aXkWZ1WSl4RCA8TA-tQ","client_id":"0190163d-8694-739b-aea5-966c26f8ad91","seconds":3600}"#,
+        ),
+        (
+            frame(Request::Pinned { conversation, before: Some(300), limit: Some(20) }),
+            r#"{"id":7,"type":"pinned","conversation":"dmI9aXkWZ1WSl4RCA8TA-tQ","before":300,"limit":20}"#,
+        ),
+    ]
+}
+
 fn all() -> Vec<Golden<ClientFrame>> {
     [session(), conversations(), crate::golden_groups::requests(), reads()].into_iter().flatten().collect()
+    [session(), conversations(), reads(), changes()].into_iter().flatten().collect()
 }
 
 #[test]

@@ -4,6 +4,8 @@ use natter_ids::SessionId;
 use natter_protocol::{
     ConversationPage, ConversationView, ErrorBody, ErrorCode, GroupSettings, HistoryPage, Limits, MemberPage,
     MemberView, PresenceView, Role, ServerFrame,
+    ConversationPage, ConversationView, ErrorBody, ErrorCode, HistoryPage, Limits, MemberPage, MemberView,
+    MessageState, PresenceView, ReactionView, Role, ServerFrame,
 };
 
 use crate::golden::{Golden, alice, bob, check, client_id, direct, group, position, said, tags, types};
@@ -103,14 +105,26 @@ fn pages() -> Vec<Golden<ServerFrame>> {
     let members = vec![MemberView { user: alice(), role: Role::Owner }, MemberView { user: bob(), role: Role::Member }];
     let away = PresenceView { user: bob(), online: false, last_seen: Some(1_718_000_000_123) };
     let here = PresenceView { user: bob(), online: true, last_seen: None };
+    let reactions = vec![ReactionView { emoji: "🦀".to_owned(), count: 2, mine: true }];
+    let state = MessageState {
+        seq: 300,
+        edited_at: Some(1_718_000_000_999),
+        expires_at: Some(1_718_000_009_999),
+        reactions,
+        pinned: true,
+    };
     vec![
         (
             ServerFrame::Members { id: 7, page: MemberPage { conversation: group(), members, more: false } },
             r#"{"type":"members","id":7,"conversation":"gZy2ovWHEd34Jw_HHBEW65g","members":[{"user":"alice","role":"owner"},{"user":"b.o*b 🦀","role":"member"}],"more":false}"#,
         ),
         (
-            ServerFrame::History { id: 7, page: HistoryPage { events: vec![said()], more: false } },
+            ServerFrame::History { id: 7, page: HistoryPage { events: vec![said()], states: Vec::new(), more: false } },
             r#"{"type":"history","id":7,"events":[{"conversation":"dmI9aXkWZ1WSl4RCA8TA-tQ","seq":300,"prev":7,"sender":"alice","client_id":"0190163d-8694-739b-aea5-966c26f8ad91","time":1718000000123,"kind":"message","text":"hi \"bob\"\n"}],"more":false}"#,
+        ),
+        (
+            ServerFrame::History { id: 7, page: HistoryPage { events: Vec::new(), states: vec![state], more: false } },
+            r#"{"type":"history","id":7,"events":[],"states":[{"seq":300,"edited_at":1718000000999,"expires_at":1718000009999,"reactions":[{"emoji":"🦀","count":2,"mine":true}],"pinned":true}],"more":false}"#,
         ),
         (
             ServerFrame::Presence { id: 7, users: vec![away] },

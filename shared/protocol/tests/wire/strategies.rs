@@ -5,6 +5,8 @@ use natter_protocol::{
     Change, ClientFrame, ConversationPage, ConversationView, Entry, ErrorBody, ErrorCode, Event, GroupPatch,
     GroupSettings, Hello, HistoryPage, InvitePage, InviteView, Limits, MemberPage, MemberView, Past, PresenceView,
     Request, Role, ServerFrame, Who,
+    Change, ClientFrame, ConversationPage, ConversationView, Entry, ErrorBody, ErrorCode, Event, Forwarded, Hello,
+    HistoryPage, Limits, MemberPage, MemberView, MessageState, PresenceView, ReactionView, Request, Role, ServerFrame,
 };
 use proptest::{collection::vec, option, prelude::*, sample::select};
 
@@ -41,11 +43,16 @@ fn role() -> impl Strategy<Value = Role> {
     select(vec![Role::Owner, Role::Admin, Role::Member])
 }
 
+fn forwarded() -> impl Strategy<Value = Forwarded> {
+    option::of(user()).prop_map(|sender| Forwarded { sender })
+}
+
 fn change() -> impl Strategy<Value = Change> {
     prop_oneof![
         [user(), user()].prop_map(|peers| Change::DirectOpened { peers }),
         (text(), vec(user(), 0..4)).prop_map(|(name, members)| Change::GroupCreated { name, members }),
-        text().prop_map(|text| Change::Message { text }),
+        (text(), option::of(seq()), option::of(forwarded()), vec(user(), 0..3))
+            .prop_map(|(text, reply_to, forwarded, mentions)| Change::Message { text, reply_to, forwarded, mentions }),
         user().prop_map(|user| Change::MemberAdded { user }),
         user().prop_map(|user| Change::MemberRemoved { user }),
         Just(Change::MemberLeft {}),
@@ -101,6 +108,62 @@ fn group_request() -> impl Strategy<Value = Request> {
         (conversation(), invite()).prop_map(|(conversation, invite)| Request::RevokeInvite { conversation, invite }),
         conversation().prop_map(|conversation| Request::Invites { conversation }),
         text().prop_map(|code| Request::Join { code }),
+        (seq(), text(), vec(user(), 0..3)).prop_map(|(target, text, mentions)| Change::Edited {
+            target,
+            text,
+            mentions
+        }),
+        seq().prop_map(|target| Change::Deleted { target }),
+        (seq(), text(), any::<bool>()).prop_map(|(target, emoji, on)| Change::Reacted { target, emoji, on }),
+        seq().prop_map(|target| Change::Pinned { target }),
+        seq().prop_map(|target| Change::Unpinned { target }),
+        any::<u32>().prop_map(|seconds| Change::TimerSet { seconds }),
+        text().prop_map(|was| Change::Erased { was }),
+    ]
+}
+
+fn state() -> impl Strategy<Value = MessageState> {
+    let reaction = (text(), any::<u32>(), any::<bool>());
+    let reaction = reaction.prop_map(|(emoji, count, mine)| ReactionView { emoji, count, mine });
+    let time = || option::of(any::<u64>());
+    (seq(), time(), time(), vec(reaction, 0..3), any::<bool>()).prop_map(
+        |(seq, edited_at, expires_at, reactions, pinned)| MessageState {
+            seq,
+            edited_at,
+            expires_at,
+            reactions,
+            pinned,
+        },
+    )
+}
+
+/// Requests that change messages.
+fn change_request() -> impl Strategy<Value = Request> {
+    let of = || (conversation(), client_id(), seq());
+    prop_oneof![
+        (of(), text(), vec(user(), 0..3)).prop_map(|((conversation, client_id, target), text, mentions)| {
+            Request::Edit { conversation, client_id, target, text, mentions }
+        }),
+        (of(), conversation(), any::<bool>()).prop_map(|((conversation, client_id, target), from, hide_sender)| {
+            Request::Forward { conversation, client_id, from, target, hide_sender }
+        }),
+        of().prop_map(|(conversation, client_id, target)| Request::Delete { conversation, client_id, target }),
+        (of(), text(), any::<bool>()).prop_map(|((conversation, client_id, target), emoji, on)| Request::React {
+            conversation,
+            client_id,
+            target,
+            emoji,
+            on
+        }),
+        of().prop_map(|(conversation, client_id, target)| Request::Pin { conversation, client_id, target }),
+        of().prop_map(|(conversation, client_id, target)| Request::Unpin { conversation, client_id, target }),
+        (conversation(), client_id(), any::<u32>()).prop_map(|(conversation, client_id, seconds)| Request::SetTimer {
+            conversation,
+            client_id,
+            seconds
+        }),
+        (conversation(), option::of(seq()), option::of(any::<u32>()))
+            .prop_map(|(conversation, before, limit)| Request::Pinned { conversation, before, limit }),
     ]
 }
 
@@ -126,11 +189,15 @@ fn request() -> impl Strategy<Value = Request> {
     let limit = || option::of(any::<u32>());
     let group = || (conversation(), user());
     prop_oneof![
-        (conversation(), client_id(), text()).prop_map(|(conversation, client_id, text)| Request::Send {
-            conversation,
-            client_id,
-            text
-        }),
+        (conversation(), client_id(), text(), option::of(seq()), vec(user(), 0..3)).prop_map(
+            |(conversation, client_id, text, reply_to, mentions)| Request::Send {
+                conversation,
+                client_id,
+                text,
+                reply_to,
+                mentions
+            }
+        ),
         user().prop_map(|user| Request::OpenDirect { user }),
         (client_id(), text(), vec(user(), 0..4)).prop_map(|(client_id, name, members)| Request::CreateGroup {
             client_id,
@@ -146,8 +213,16 @@ fn request() -> impl Strategy<Value = Request> {
             after,
             limit
         }),
-        (conversation(), option::of(seq()), option::of(seq()), limit())
-            .prop_map(|(conversation, before, after, limit)| Request::History { conversation, before, after, limit }),
+        (conversation(), option::of(seq()), option::of(seq()), limit(), any::<bool>()).prop_map(
+            |(conversation, before, after, limit, edits)| Request::History {
+                conversation,
+                before,
+                after,
+                limit,
+                edits
+            }
+        ),
+        change_request(),
         vec(user(), 0..4).prop_map(|users| Request::Presence { users }),
         vec(user(), 0..4).prop_map(|users| Request::WatchPresence { users }),
         text().prop_map(|token| Request::RefreshToken { token }),
@@ -251,6 +326,9 @@ fn page() -> impl Strategy<Value = ServerFrame> {
         (any::<u64>(), invite_view()).prop_map(|(id, invite)| ServerFrame::Invite { id, invite }),
         (any::<u64>(), vec(invite_view(), 0..3))
             .prop_map(|(id, invites)| ServerFrame::Invites { id, page: InvitePage { invites } }),
+        (any::<u64>(), vec(event(), 0..3), vec(state(), 0..3), any::<bool>()).prop_map(|(id, events, states, more)| {
+            ServerFrame::History { id, page: HistoryPage { events, states, more } }
+        }),
     ]
 }
 

@@ -98,7 +98,7 @@ impl Schedule {
         let conversation = self.conversations[conversation].clone();
         let log = &mut self.logs[Partition::of(&conversation, PARTITIONS).index()];
         let prev = log.iter().rfind(|event| event.conversation == conversation).map_or(0, |event| event.seq);
-        let change = Change::Message { text: "said".to_owned() };
+        let change = Change::message("said");
         let entry = Entry { sender: UserId::new("bob").unwrap(), client_id: None, time: 0, change };
         let seq = log.len() as Seq + 1;
         log.push(Event { conversation, seq, prev, entry });

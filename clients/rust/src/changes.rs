@@ -1,0 +1,125 @@
+//! Requests that change messages. Each is repeated after a lost connection, under the same id, and
+//! happens once.
+
+use natter_ids::{ConversationId, Seq, UserId};
+use natter_protocol::{HistoryPage, Request, ServerFrame};
+
+use crate::{Client, RequestError};
+
+type Result<T> = std::result::Result<T, RequestError>;
+
+impl Client {
+    /// Gives a message of one's own another text; returns the number of the entry that did.
+    ///
+    /// # Errors
+    /// [`RequestError`].
+    pub async fn edit(&self, of: &ConversationId, target: Seq, text: &str) -> Result<Seq> {
+        let (conversation, client_id, text) = (of.clone(), self.new_client_id(), text.to_owned());
+        self.change(Request::Edit { conversation, client_id, target, text, mentions: Vec::new() }).await
+    }
+
+    /// Answers a message, and mentions members; returns the number of the answer.
+    ///
+    /// # Errors
+    /// [`RequestError`].
+    pub async fn reply(&self, to: &ConversationId, target: Seq, text: &str, mentions: &[UserId]) -> Result<Seq> {
+        let (conversation, client_id, text) = (to.clone(), self.new_client_id(), text.to_owned());
+        let (reply_to, mentions) = (Some(target), mentions.to_vec());
+        self.change(Request::Send { conversation, client_id, text, reply_to, mentions }).await
+    }
+
+    /// Says a message of one conversation again in another; returns its number there. Whose it is
+    /// can be left untold.
+    ///
+    /// # Errors
+    /// [`RequestError`].
+    pub async fn forward(
+        &self,
+        (from, target): (&ConversationId, Seq),
+        to: &ConversationId,
+        hide_sender: bool,
+    ) -> Result<Seq> {
+        let (conversation, client_id, from) = (to.clone(), self.new_client_id(), from.clone());
+        self.change(Request::Forward { conversation, client_id, from, target, hide_sender }).await
+    }
+
+    /// Deletes a message for everybody; returns the number of the entry that did.
+    ///
+    /// # Errors
+    /// [`RequestError`].
+    pub async fn delete(&self, of: &ConversationId, target: Seq) -> Result<Seq> {
+        self.change(Request::Delete { conversation: of.clone(), client_id: self.new_client_id(), target }).await
+    }
+
+    /// Reacts to a message, or takes a reaction back; returns the number of the entry that did.
+    ///
+    /// # Errors
+    /// [`RequestError`].
+    pub async fn react(&self, of: &ConversationId, target: Seq, emoji: &str, on: bool) -> Result<Seq> {
+        let (conversation, client_id, emoji) = (of.clone(), self.new_client_id(), emoji.to_owned());
+        self.change(Request::React { conversation, client_id, target, emoji, on }).await
+    }
+
+    /// Pins a message; returns the number of the entry that did.
+    ///
+    /// # Errors
+    /// [`RequestError`].
+    pub async fn pin(&self, of: &ConversationId, target: Seq) -> Result<Seq> {
+        self.change(Request::Pin { conversation: of.clone(), client_id: self.new_client_id(), target }).await
+    }
+
+    /// Takes a pinned message off; returns the number of the entry that did.
+    ///
+    /// # Errors
+    /// [`RequestError`].
+    pub async fn unpin(&self, of: &ConversationId, target: Seq) -> Result<Seq> {
+        self.change(Request::Unpin { conversation: of.clone(), client_id: self.new_client_id(), target }).await
+    }
+
+    /// Lets messages of a conversation disappear from now on, after so many seconds; 0: never. Returns
+    /// the number of the entry that did.
+    ///
+    /// # Errors
+    /// [`RequestError`].
+    pub async fn set_timer(&self, of: &ConversationId, seconds: u32) -> Result<Seq> {
+        let (conversation, client_id) = (of.clone(), self.new_client_id());
+        self.change(Request::SetTimer { conversation, client_id, seconds }).await
+    }
+
+    /// The pinned messages with the largest numbers, or those below one; oldest first.
+    ///
+    /// # Errors
+    /// [`RequestError`].
+    pub async fn pinned(&self, of: &ConversationId, before: Option<Seq>, limit: Option<u32>) -> Result<HistoryPage> {
+        page(self.request(Request::Pinned { conversation: of.clone(), before, limit }).await?)
+    }
+
+    /// Like [`Client::history`], with every entry as it was first said, edits and reactions too.
+    ///
+    /// # Errors
+    /// [`RequestError`].
+    pub async fn history_with_edits(
+        &self,
+        of: &ConversationId,
+        before: Option<Seq>,
+        after: Option<Seq>,
+        limit: Option<u32>,
+    ) -> Result<HistoryPage> {
+        let conversation = of.clone();
+        page(self.request(Request::History { conversation, before, after, limit, edits: true }).await?)
+    }
+
+    async fn change(&self, request: Request) -> Result<Seq> {
+        match self.request(request).await? {
+            ServerFrame::Accepted { seq, .. } => Ok(seq),
+            _ => Err(RequestError::UnexpectedAnswer),
+        }
+    }
+}
+
+fn page(frame: ServerFrame) -> Result<HistoryPage> {
+    match frame {
+        ServerFrame::History { page, .. } => Ok(page),
+        _ => Err(RequestError::UnexpectedAnswer),
+    }
+}

@@ -1,0 +1,84 @@
+//! What is said under a client id happens once, however often and late it is said (G4).
+
+use natter_bus::{
+    FRESH_ID_AGE_MS, FUTURE_ID_MS,
+    storage_api::{FindMessage, FoundMessage},
+};
+use natter_ids::{ClientId, ConversationId, UserId};
+use natter_protocol::{Change, Entry, ErrorBody, ErrorCode, Role};
+
+use crate::{
+    members::{refusal, unavailable},
+    posting::Accepted,
+    server::Shared,
+};
+
+impl Shared {
+    /// What an earlier request under this id came to, as far as the log cannot be left to tell.
+    pub(crate) async fn said_before(
+        &self,
+        user: &UserId,
+        conversation: &ConversationId,
+        client_id: ClientId,
+        change: &Change,
+    ) -> Result<Option<Accepted>, ErrorBody> {
+        let now = self.bus.now_ms();
+        if client_id.time_ms() > now + FUTURE_ID_MS {
+            return Err(ErrorCode::ClientIdInFuture.into());
+        }
+        if now.saturating_sub(client_id.time_ms()) <= FRESH_ID_AGE_MS {
+            return Ok(None);
+        }
+        // The log may have forgotten the id; the archive has not.
+        let found = self.find(user, conversation, client_id).await?;
+        found.map(|found| same(&found, change)).transpose()
+    }
+
+    /// Appends what happens under a client id, once.
+    pub(crate) async fn append_once(
+        &self,
+        user: &UserId,
+        conversation: &ConversationId,
+        client_id: ClientId,
+        change: Change,
+        role: Option<Role>,
+    ) -> Result<Accepted, ErrorBody> {
+        let entry = Entry { sender: user.clone(), client_id: Some(client_id), time: self.bus.now_ms(), change };
+        let stored = self.append_as_member(conversation, &entry, role).await?;
+        if !stored.repeat {
+            return Ok(Accepted { seq: stored.seq, time: entry.time });
+        }
+        let first = match self.bus.entry_at(conversation, stored.seq).await.map_err(unavailable)? {
+            Some(Entry { time, change, .. }) => {
+                FoundMessage { seq: stored.seq, time, text: String::new(), change: Some(change) }
+            }
+            // It was deleted since, and the log has erased it.
+            None => {
+                let found = self.find(user, conversation, client_id).await?;
+                found.ok_or_else(|| unavailable("the log no longer holds a message it calls a repeat"))?
+            }
+        };
+        same(&first, &entry.change)
+    }
+
+    pub(crate) async fn find(
+        &self,
+        user: &UserId,
+        conversation: &ConversationId,
+        client_id: ClientId,
+    ) -> Result<Option<FoundMessage>, ErrorBody> {
+        self.members.member(conversation, user).await?;
+        let at_least = self.bus.last_seq(conversation).await.map_err(unavailable)?;
+        let (conversation, sender) = (conversation.clone(), user.clone());
+        self.bus.ask(&FindMessage { conversation, sender, client_id, at_least }).await.map_err(refusal)
+    }
+}
+
+/// The first answer again, or a refusal when the id was used for something else.
+pub(crate) fn same(first: &FoundMessage, change: &Change) -> Result<Accepted, ErrorBody> {
+    if first.is(change) {
+        Ok(Accepted { seq: first.seq, time: first.time })
+    } else {
+        Err(ErrorCode::ClientIdConflict.into())
+    }
+}

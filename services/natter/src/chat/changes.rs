@@ -1,0 +1,215 @@
+//! Changes of messages: how they are typed, and which message is meant.
+
+use std::collections::VecDeque;
+
+use natter_client::{Client, RequestError};
+use natter_ids::{ConversationId, Seq, UserId};
+use natter_protocol::{Change, Event, HistoryPage, MessageState};
+
+use super::style::{Style, clean};
+
+/// Most messages that are remembered.
+const KEPT: usize = 200;
+/// How many `/last` lists.
+const LISTED: usize = 10;
+
+/// What is done to a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Deed {
+    Reply(String),
+    /// To a user, in the direct conversation with them.
+    Forward(UserId),
+    Edit(String),
+    Delete,
+    React(String),
+    Unreact(String),
+    Pin,
+    Unpin,
+}
+
+impl Deed {
+    /// Reads what follows a command's name: a message, as `#7`, or none for the last one.
+    ///
+    /// # Errors
+    /// The sentence to show, when it is not understood.
+    pub fn parse(name: &str, argument: &str) -> Option<Result<(Option<Seq>, Self), String>> {
+        let (number, rest) = match argument.trim().strip_prefix('#') {
+            Some(numbered) => {
+                let (number, rest) = numbered.split_once(char::is_whitespace).unwrap_or((numbered, ""));
+                match number.parse() {
+                    Ok(number) => (Some(number), rest.trim()),
+                    Err(_) => return Some(Err(format!("#{number} is no message; /last lists some"))),
+                }
+            }
+            None => (None, argument.trim()),
+        };
+        let deed = match name {
+            "reply" if rest.is_empty() => return Some(Err("/reply needs a text".to_owned())),
+            "reply" => Self::Reply(rest.to_owned()),
+            "forward" => match UserId::new(rest) {
+                Ok(user) => Self::Forward(user),
+                Err(_) => return Some(Err("/forward needs the name of a user".to_owned())),
+            },
+            "edit" if rest.is_empty() => return Some(Err("/edit needs the new text".to_owned())),
+            "edit" => Self::Edit(rest.to_owned()),
+            "delete" => Self::Delete,
+            "react" | "unreact" if rest.is_empty() => return Some(Err(format!("/{name} needs an emoji"))),
+            "react" => Self::React(rest.to_owned()),
+            "unreact" => Self::Unreact(rest.to_owned()),
+            "pin" => Self::Pin,
+            "unpin" => Self::Unpin,
+            _ => return None,
+        };
+        Some(Ok((number, deed)))
+    }
+
+    /// Whether it can only be done to a message of one's own, mostly.
+    pub fn is_for_own(&self) -> bool {
+        matches!(self, Self::Edit(_) | Self::Delete)
+    }
+
+    /// Asks the gateway for it.
+    ///
+    /// # Errors
+    /// [`RequestError`].
+    pub async fn ask(&self, client: &Client, of: &ConversationId, target: Seq) -> Result<(), RequestError> {
+        let done = match self {
+            Self::Reply(text) => client.reply(of, target, text, &[]).await,
+            Self::Forward(user) => {
+                let to = client.open_direct(user).await?.conversation;
+                client.forward((of, target), &to, false).await
+            }
+            Self::Edit(text) => client.edit(of, target, text).await,
+            Self::Delete => client.delete(of, target).await,
+            Self::React(emoji) => client.react(of, target, emoji, true).await,
+            Self::Unreact(emoji) => client.react(of, target, emoji, false).await,
+            Self::Pin => client.pin(of, target).await,
+            Self::Unpin => client.unpin(of, target).await,
+        };
+        done.map(drop)
+    }
+}
+
+/// The newest messages on the screen.
+#[derive(Debug, Default)]
+pub struct Recent(VecDeque<(Seq, UserId, String)>);
+
+impl Recent {
+    /// Takes an event in, in order.
+    pub fn note(&mut self, event: &Event) {
+        match &event.entry.change {
+            Change::Message { text, .. } => {
+                if self.0.len() == KEPT {
+                    self.0.pop_front();
+                }
+                self.0.push_back((event.seq, event.entry.sender.clone(), text.clone()));
+            }
+            Change::Edited { target, text, .. } => {
+                if let Some(message) = self.0.iter_mut().find(|(seq, ..)| seq == target) {
+                    message.2.clone_from(text);
+                }
+            }
+            Change::Deleted { target } => self.0.retain(|(seq, ..)| seq != target),
+            _ => {}
+        }
+    }
+
+    /// The last message, of a user's own or of anybody.
+    pub fn last(&self, of: Option<&UserId>) -> Option<Seq> {
+        self.0.iter().rev().find(|(_, sender, _)| of.is_none_or(|of| of == sender)).map(|(seq, ..)| *seq)
+    }
+
+    /// The last messages with their numbers.
+    pub fn lines(&self, style: &Style) -> Vec<String> {
+        let first = self.0.len().saturating_sub(LISTED);
+        let line = |(seq, sender, text): &(Seq, UserId, String)| {
+            let text = clean(text).replace('\n', " ");
+            format!("  #{seq} {}: {text}", style.name(sender))
+        };
+        self.0.iter().skip(first).map(line).collect()
+    }
+}
+
+/// The events of a page; messages tell in their text what became of them.
+pub fn told_in_full(mut page: HistoryPage) -> HistoryPage {
+    for state in &page.states {
+        if let Some(event) = page.events.iter_mut().find(|event| event.seq == state.seq)
+            && let Change::Message { text, .. } = &mut event.entry.change
+        {
+            text.push_str(&told(state));
+        }
+    }
+    page
+}
+
+fn told(state: &MessageState) -> String {
+    let edited = state.edited_at.map(|_| " (edited)".to_owned());
+    let pinned = state.pinned.then(|| " (pinned)".to_owned());
+    let reactions = state.reactions.iter().map(|view| format!(" [{} {}]", view.emoji, view.count));
+    edited.into_iter().chain(pinned).chain(reactions).collect()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use jiff::tz::TimeZone;
+    use natter_protocol::{Entry, ReactionView};
+
+    use super::*;
+
+    fn user(name: &str) -> UserId {
+        UserId::new(name).unwrap()
+    }
+
+    fn event(seq: Seq, sender: &str, change: Change) -> Event {
+        let entry = Entry { sender: user(sender), client_id: None, time: 0, change };
+        Event { conversation: ConversationId::direct(&user("alice"), &user("bob")), seq, prev: 0, entry }
+    }
+
+    fn said(seq: Seq, sender: &str, text: &str) -> Event {
+        event(seq, sender, Change::message(text))
+    }
+
+    #[test]
+    fn deeds_are_understood() {
+        let good = |name, argument| Deed::parse(name, argument).unwrap().unwrap();
+        assert_eq!(good("edit", " two words "), (None, Deed::Edit("two words".into())));
+        assert_eq!(good("edit", "#7 two words"), (Some(7), Deed::Edit("two words".into())));
+        assert_eq!(good("delete", ""), (None, Deed::Delete));
+        assert_eq!(good("react", "#12 👍"), (Some(12), Deed::React("👍".into())));
+        assert_eq!(good("reply", "#3 so be it"), (Some(3), Deed::Reply("so be it".into())));
+        assert_eq!(good("forward", "carol"), (None, Deed::Forward(user("carol"))));
+        assert_eq!(good("unpin", "#1"), (Some(1), Deed::Unpin));
+        for (name, argument) in
+            [("edit", ""), ("edit", "#7"), ("reply", ""), ("forward", "#7"), ("react", "#7 "), ("pin", "#x")]
+        {
+            assert!(Deed::parse(name, argument).unwrap().is_err(), "/{name} {argument}");
+        }
+        assert_eq!(Deed::parse("dance", ""), None);
+    }
+
+    #[test]
+    fn the_last_message_is_known() {
+        let mut recent = Recent::default();
+        assert_eq!(recent.last(None), None);
+        for event in [said(3, "alice", "one"), said(5, "bob", "two"), said(7, "bob", "three")] {
+            recent.note(&event);
+        }
+        assert_eq!((recent.last(None), recent.last(Some(&user("alice")))), (Some(7), Some(3)));
+        recent.note(&event(8, "bob", Change::Edited { target: 5, text: "2\n".into(), mentions: Vec::new() }));
+        recent.note(&event(9, "bob", Change::Deleted { target: 7 }));
+        assert_eq!(recent.last(None), Some(5));
+        let style = Style { colour: false, me: user("alice"), zone: TimeZone::UTC };
+        assert_eq!(recent.lines(&style), ["  #3 you: one", "  #5 bob: 2 "]);
+    }
+
+    #[test]
+    fn what_became_of_a_message_is_told() {
+        let reactions = vec![ReactionView { emoji: "👍".into(), count: 2, mine: true }];
+        let states = vec![MessageState { seq: 5, edited_at: Some(1), expires_at: None, reactions, pinned: true }];
+        let page = HistoryPage { events: vec![said(3, "a", "one"), said(5, "a", "two")], states, more: false };
+        let texts: Vec<_> = told_in_full(page).events.into_iter().map(|event| event.entry.change).collect();
+        let text = |text: &str| Change::message(text);
+        assert_eq!(texts, [text("one"), text("two (edited) (pinned) [👍 2]")]);
+    }
+}
