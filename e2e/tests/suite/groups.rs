@@ -152,7 +152,7 @@ async fn listed(http: &Http, group: &ConversationId, name: &str) -> Conversation
 async fn texts(http: &Http, group: &ConversationId) -> Vec<String> {
     let page: HistoryPage = http.history(group, "").await.unwrap();
     let text = |event: Event| match event.entry.change {
-        Change::Message { text } => Some(text),
+        Change::Message { text, .. } => Some(text),
         _ => None,
     };
     page.events.into_iter().filter_map(text).collect()

@@ -5,13 +5,14 @@ use natter_bus::storage_api::{FoundMessage, Message, MessageReply, Pinned};
 use natter_ids::{ClientId, ConversationId, Seq, UserId};
 use natter_protocol::{
     Change, EMOJI_BYTES_MAX, ErrorBody, ErrorCode, Forwarded, HistoryPage, MENTIONS_MAX, PINNED_MAX, REACTIONS_MAX,
-    Request, Role, TIMER_MAX_S, is_emoji,
+    Request, TIMER_MAX_S, is_emoji,
 };
 
 use crate::{
     members::unavailable,
     once::same,
     posting::{Accepted, too_large},
+    rights::Needs,
     server::Shared,
 };
 
@@ -55,7 +56,7 @@ impl Shared {
             return Ok(first);
         }
         match self.may_change(user, conversation, &change).await {
-            Ok(role) => self.append_once(user, conversation, client_id, change, role).await,
+            Ok(needs) => self.append_once(user, conversation, client_id, change, needs).await,
             Err(refused) if refused.code.is_retryable() || refused.code == ErrorCode::NotAMember => Err(refused),
             // Perhaps because it is done already, and this is a retry.
             Err(refused) => match self.find(user, conversation, client_id).await? {
@@ -90,43 +91,48 @@ impl Shared {
         }
     }
 
-    /// Whether the user may; and as what they must still be a member when the log takes it.
+    /// Whether the user may; and what they must still be when the log takes it.
     async fn may_change(
         &self,
         user: &UserId,
         conversation: &ConversationId,
         change: &Change,
-    ) -> Result<Option<Role>, ErrorBody> {
+    ) -> Result<Needs, ErrorBody> {
         if let Change::Message { mentions, .. } | Change::Edited { mentions, .. } = change {
             self.are_members(conversation, mentions).await?;
         }
         let target = match change {
             // Most messages refer to nothing, and wait for nothing.
-            Change::Message { reply_to: None, .. } => return Ok(None),
+            Change::Message { reply_to: None, .. } => return self.needs_to_write(user, conversation).await,
             Change::Message { reply_to, .. } => *reply_to,
-            Change::TimerSet { .. } if conversation.is_direct() => return Ok(None),
+            Change::TimerSet { .. } if conversation.is_direct() => return Ok(Needs::Nothing),
             // Checked when it is appended.
-            Change::TimerSet { .. } => return Ok(Some(Role::Owner)),
+            Change::TimerSet { .. } => return Ok(Needs::Management),
             change => change.target(),
         };
         let Some(target) = target else { return Err(ErrorCode::Internal.into()) };
-        let member = self.members.member(conversation, user).await?;
         let message = self.message(user, conversation, target, false).await?;
         let own = message.sender == *user;
         match change {
-            Change::Edited { .. } if own => self.in_time(&message, self.config.edit_limit_s).map(|()| None),
+            Change::Edited { .. } if own => self.in_time(&message, self.config.edit_limit_s).map(|()| Needs::Nothing),
             Change::Edited { .. } => Err(not_theirs("edited")),
-            Change::Deleted { .. } if own => self.in_time(&message, self.config.delete_limit_s).map(|()| None),
-            Change::Deleted { .. } if member.role == Role::Owner && !conversation.is_direct() => Ok(Some(Role::Owner)),
-            Change::Deleted { .. } => Err(not_theirs("deleted")),
-            Change::Message { .. } => Ok(None),
+            Change::Deleted { .. } if own => {
+                self.in_time(&message, self.config.delete_limit_s).map(|()| Needs::Nothing)
+            }
+            Change::Deleted { .. } if conversation.is_direct() => Err(not_theirs("deleted")),
+            Change::Deleted { .. } => Ok(Needs::Management),
+            Change::Message { .. } => self.needs_to_write(user, conversation).await,
             Change::Reacted { emoji, on: true, .. } if !message.emoji.contains(emoji) => {
-                below(message.emoji.len(), REACTIONS_MAX, "A message", "different reactions")
+                below(message.emoji.len(), REACTIONS_MAX, "A message", "different reactions")?;
+                Ok(Needs::Nothing)
             }
-            Change::Pinned { .. } if !message.pinned => {
-                below(message.pinned_in_all as usize, PINNED_MAX, "A conversation", "pinned messages")
+            Change::Pinned { .. } => {
+                let pinned = message.pinned_in_all as usize;
+                below(pinned.saturating_sub(message.pinned.into()), PINNED_MAX, "A conversation", "pinned messages")?;
+                self.needs_to_write(user, conversation).await
             }
-            _ => Ok(None),
+            Change::Unpinned { .. } => self.needs_to_write(user, conversation).await,
+            _ => Ok(Needs::Nothing),
         }
     }
 
@@ -175,7 +181,10 @@ impl Shared {
         let refused = match self.forwarded(user, from, target, hide_sender).await {
             Ok(change) => {
                 let done = match self.said_before(user, conversation, client_id, &change).await {
-                    Ok(None) => self.append_once(user, conversation, client_id, change, None).await,
+                    Ok(None) => {
+                        let needs = self.needs_to_write(user, conversation).await?;
+                        self.append_once(user, conversation, client_id, change, needs).await
+                    }
                     Ok(Some(first)) => Ok(first),
                     Err(refused) => Err(refused),
                 };
@@ -234,9 +243,9 @@ fn not_theirs(what: &str) -> ErrorBody {
     ErrorBody::new(ErrorCode::NotAllowed).because(format!("Only one's own messages can be {what}."))
 }
 
-fn below(count: usize, max: usize, what: &str, of: &str) -> Result<Option<Role>, ErrorBody> {
+fn below(count: usize, max: usize, what: &str, of: &str) -> Result<(), ErrorBody> {
     match count < max {
-        true => Ok(None),
+        true => Ok(()),
         false => Err(ErrorBody::new(ErrorCode::TooLarge).because(format!("{what} may have at most {max} {of}."))),
     }
 }

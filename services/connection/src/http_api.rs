@@ -23,8 +23,8 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::{
     gate::Identity,
-    http_requests::requests,
     http_changes,
+    http_requests::requests,
     observe::{RefusedWith, observe},
     server::{Peer, Place, Shared},
     upgrade::{bearer_of, upgrade},

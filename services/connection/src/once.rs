@@ -5,11 +5,12 @@ use natter_bus::{
     storage_api::{FindMessage, FoundMessage},
 };
 use natter_ids::{ClientId, ConversationId, UserId};
-use natter_protocol::{Change, Entry, ErrorBody, ErrorCode, Role};
+use natter_protocol::{Change, Entry, ErrorBody, ErrorCode};
 
 use crate::{
     members::{refusal, unavailable},
     posting::Accepted,
+    rights::Needs,
     server::Shared,
 };
 
@@ -41,10 +42,10 @@ impl Shared {
         conversation: &ConversationId,
         client_id: ClientId,
         change: Change,
-        role: Option<Role>,
+        needs: Needs,
     ) -> Result<Accepted, ErrorBody> {
         let entry = Entry { sender: user.clone(), client_id: Some(client_id), time: self.bus.now_ms(), change };
-        let stored = self.append_as_member(conversation, &entry, role).await?;
+        let stored = self.append_as_member(conversation, &entry, needs).await?;
         if !stored.repeat {
             return Ok(Accepted { seq: stored.seq, time: entry.time });
         }

@@ -8,9 +8,8 @@ use natter_protocol::{Change, ConversationView, Entry, ErrorBody, ErrorCode, Lim
 use natter_telemetry::metrics;
 
 use crate::{
-    members::{Member, not_a_member, refusal, unavailable},
-    rights::Needs,
     members::{Member, not_a_member, unavailable},
+    rights::Needs,
     server::Shared,
 };
 
@@ -27,58 +26,7 @@ pub(crate) struct Accepted {
 }
 
 impl Shared {
-    /// Says something in a conversation, once (G4).
-    pub(crate) async fn post(
-        &self,
-        user: &UserId,
-        conversation: &ConversationId,
-        client_id: ClientId,
-        text: String,
-    ) -> Result<Accepted, ErrorBody> {
-        let limits = Arc::clone(&self.live.get().limits);
-        if text.len() > limits.message_bytes_max as usize {
-            return Err(too_large("message_bytes_max", limits.message_bytes_max, "The text of a message", "bytes"));
-        }
-        let now = self.bus.now_ms();
-        if client_id.time_ms() > now + FUTURE_ID_MS {
-            return Err(ErrorCode::ClientIdInFuture.into());
-        }
-        if now.saturating_sub(client_id.time_ms()) > FRESH_ID_AGE_MS {
-            // The log may have forgotten the id; the archive has not.
-            if let Some(found) = self.find(user, conversation, client_id).await? {
-                return same_message(found, &text);
-            }
-        }
-        let entry =
-            Entry { sender: user.clone(), client_id: Some(client_id), time: now, change: Change::Message { text } };
-        let needs = self.needs_to_write(user, conversation).await?;
-        let stored = self.append_as_member(conversation, &entry, needs).await?;
-        if !stored.repeat {
-            return Ok(Accepted { seq: stored.seq, time: now });
-        }
-        let first = self.bus.entry_at(conversation, stored.seq).await.map_err(unavailable)?;
-        let (Some(Entry { time, change: Change::Message { text: first }, .. }), Change::Message { text }) =
-            (first, &entry.change)
-        else {
-            return Err(unavailable("the log no longer holds a message it calls a repeat"));
-        };
-        same_message(FoundMessage { seq: stored.seq, time, text: first }, text)
-    }
-
-    async fn find(
-        &self,
-        user: &UserId,
-        conversation: &ConversationId,
-        client_id: ClientId,
-    ) -> Result<Option<FoundMessage>, ErrorBody> {
-        self.members.member(conversation, user).await?;
-        let at_least = self.bus.last_seq(conversation).await.map_err(unavailable)?;
-        let (conversation, sender) = (conversation.clone(), user.clone());
-        self.bus.ask(&FindMessage { conversation, sender, client_id, at_least }).await.map_err(refusal)
-    }
-
     /// Appends an entry of a member, if they are one, and what is needed, when the log takes it.
-    /// Appends an entry of a member, if they are one when the log takes it.
     pub(crate) async fn append_as_member(
         &self,
         conversation: &ConversationId,
@@ -174,16 +122,7 @@ impl Shared {
     }
 }
 
-fn same_message(first: FoundMessage, text: &str) -> Result<Accepted, ErrorBody> {
-    if first.text == text {
-        Ok(Accepted { seq: first.seq, time: first.time })
-    } else {
-        Err(ErrorCode::ClientIdConflict.into())
-    }
-}
-
 pub(crate) fn view(
-fn view(
     user: &UserId,
     conversation: ConversationId,
     found: MembershipReply,

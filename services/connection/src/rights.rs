@@ -2,8 +2,8 @@
 //!
 //! | what | who |
 //! |---|---|
-//! | write, add members, make invites | every member, or those who manage, as the group's settings say |
-//! | change the group, bar and readmit, revoke an invite | those who manage |
+//! | write, pin; add members, make invites | every member, or those who manage, as the group's settings say |
+//! | change the group, bar and readmit, revoke an invite, delete what others said, set the timer | those who manage |
 //! | remove or bar a member | those who stand above them |
 //! | give a role, hand the group over | owners |
 //!

@@ -111,7 +111,7 @@ mod tests {
 
         let left = group.step(13, &entry("c", Change::MemberLeft {}));
         assert_eq!(names(&left), ["a", "c"]);
-        assert_eq!(names(&group.step(14, &entry("a", Change::Message { text: "y".into() }))), ["a"]);
+        assert_eq!(names(&group.step(14, &entry("a", Change::message("y")))), ["a"]);
         assert_eq!(names(&group.step(11, &entry("a", Change::message("y")))), ["a"]);
     }
 

@@ -6,9 +6,7 @@ use natter_bus::{
     Bus,
     storage_api::{
         Acquaintances, Archived, Backlog, BacklogReply, Conversations, FindMessage, History, Invite, Invites, Members,
-        Membership, Roster, StorageFault, StorageRequest,
-        Acquaintances, Archived, Backlog, BacklogReply, Conversations, FindMessage, History, Members, Membership,
-        Message, Pinned, Roster, StorageFault, StorageRequest,
+        Membership, Message, Pinned, Roster, StorageFault, StorageRequest,
     },
 };
 use natter_ids::{ConversationId, Partition, Position, Seq};
@@ -48,6 +46,7 @@ pub(crate) fn start(config: &Config, bus: &Bus, store: &Arc<Store>, scope: &Scop
     answers.serve(scope, |this: Answers, asked: Invite| async move {
         this.wait(&asked.conversation, asked.at_least).await?;
         this.store.invite(&asked).await
+    });
     answers.serve(scope, |this: Answers, asked: Pinned| async move { this.store.pinned(&asked).await });
     answers.serve(scope, |this: Answers, asked: Message| async move {
         this.wait(&asked.conversation, asked.at_least).await?;

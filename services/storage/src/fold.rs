@@ -60,9 +60,6 @@ impl<'a> Heads<'a> {
             Change::MemberJoined { .. } => Some(MemberOp::Join(&entry.sender)),
             Change::RoleChanged { user, role } => Some(MemberOp::Role(user, *role)),
             change => change.takes_out(&entry.sender).map(MemberOp::Leave),
-            Change::MemberRemoved { user } => Some(MemberOp::Leave(user)),
-            Change::MemberLeft {} => Some(MemberOp::Leave(&entry.sender)),
-            _ => None,
         };
         Folded { conversation, seq, prev, entry, op }
     }

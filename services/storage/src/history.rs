@@ -32,7 +32,6 @@ impl Store {
         let whole = Span { joined: 0, ..spans[spans.len() - 1] };
         let ranges = visible(asked, if all { std::slice::from_ref(&whole) } else { &spans }, from);
         let show = if asked.edits { Show::Log } else { Show::Messages };
-        let ranges = visible(asked, &spans, from);
         let mut room = Room::new(asked.limit);
         let (mut chosen, mut more) = (Vec::new(), false);
         'pages: for piece in ranges.chunks(SPANS_AT_ONCE) {

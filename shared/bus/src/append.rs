@@ -5,8 +5,6 @@ use std::time::Duration;
 use async_nats::jetstream::{context::PublishErrorKind, message::PublishMessage};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use natter_ids::{ConversationId, InviteId, Partition, Seq, UserId};
-use natter_protocol::{Change, Entry};
-use natter_ids::{ConversationId, Partition, Seq, UserId};
 use natter_protocol::Entry;
 use natter_telemetry::{TRACEPARENT, Trace, metrics};
 use sha2::{Digest, Sha256};

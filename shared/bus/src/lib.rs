@@ -36,7 +36,6 @@ mod tickets;
 pub use append::{Append, AppendError, Fence, Stored, Target};
 pub use config::{Config, InvalidConfig};
 pub use connect::{Bus, ConnectError};
-pub use connect::{Bus, ConnectError, LinkEvent};
 pub use erase::EraseError;
 pub use lease::{LeaseAction, LeaseTable};
 pub use link::LinkEvent;

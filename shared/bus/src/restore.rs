@@ -55,8 +55,6 @@ impl LogRange {
             let next = next.map_err(|_| LookupError(format!("it does not hand out what follows {}", self.reached)))?;
             let message = next.ok_or_else(|| LookupError("the reading ended".to_owned()))?.map_err(lookup)?;
             let record = log::record(self.partition, &message).map_err(LookupError)?;
-            self.reached = record.seq;
-            let (record, _) = log::record(self.partition, &message).map_err(LookupError)?;
             // What follows the last one was erased.
             let is_last = message.info().map_err(lookup)?.pending == 0;
             self.reached = if is_last { self.upto.max(record.seq) } else { record.seq };

@@ -3,10 +3,8 @@
 //! Every request names the user it is for and storage decides membership itself (G8), so that a
 //! mistake in a caller cannot show a conversation to a stranger. Numbers are per partition.
 
-use natter_ids::{ClientId, ConversationId, InviteId, Partition, Position, Seq, UserId};
+use natter_ids::{ConversationId, InviteId, Partition, Position, Seq, UserId};
 use natter_protocol::{ConversationPage, GroupSettings, HistoryPage, InvitePage, MemberPage, Role};
-use natter_ids::{ConversationId, Partition, Position, Seq, UserId};
-use natter_protocol::{ConversationPage, HistoryPage, MemberPage, Role};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 

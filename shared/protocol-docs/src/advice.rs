@@ -81,7 +81,7 @@ pub(crate) fn answer(frame: &ClientFrame) -> &'static str {
             Request::OpenDirect { .. } | Request::CreateGroup { .. } | Request::Join { .. } => "conversation",
             Request::CreateInvite { .. } => "invite",
             Request::Invites { .. } => "invites",
-            | Request::Forward { .. }
+            Request::Forward { .. }
             | Request::Edit { .. }
             | Request::Delete { .. }
             | Request::React { .. }

@@ -5,10 +5,8 @@
 use natter_ids::{ClientId, ConversationId, DeviceId, InviteCode, Position, SessionId, UserId};
 use natter_protocol::{
     Change, ClientFrame, ConversationPage, ConversationView, Entry, ErrorBody, ErrorCode, Event, GroupPatch,
-    GroupSettings, Hello, HistoryPage, InvitePage, InviteView, Limits, MemberPage, MemberView, Past, PresenceView,
-    Request, Role, ServerFrame, Who,
-    Change, ClientFrame, ConversationPage, ConversationView, Entry, ErrorBody, ErrorCode, Event, Hello, HistoryPage,
-    Limits, MemberPage, MemberView, MessageState, PresenceView, ReactionView, Request, Role, ServerFrame,
+    GroupSettings, Hello, HistoryPage, InvitePage, InviteView, Limits, MemberPage, MemberView, MessageState, Past,
+    PresenceView, ReactionView, Request, Role, ServerFrame, Who,
 };
 
 /// When the story happens, in milliseconds since 1970 UTC.
@@ -233,9 +231,8 @@ pub fn client_examples() -> Vec<ClientFrame> {
         request(19, Request::RevokeInvite { conversation: group(), invite: invite().id() }),
         request(20, Request::Invites { conversation: group() }),
         request(21, Request::Join { code: invite().to_string() }),
-    ]
     ];
-    frames.extend((14..).zip(changes()).map(|(id, change)| request(id, change)));
+    frames.extend((22..).zip(changes()).map(|(id, change)| request(id, change)));
     frames
 }
 

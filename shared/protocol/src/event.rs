@@ -4,18 +4,7 @@ use natter_ids::{ClientId, ConversationId, InviteId, Seq, UserId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{GroupPatch, Role};
-use crate::Other;
-
-/// What a member may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Role {
-    /// Created the group; may remove members.
-    Owner,
-    /// Reads, writes, adds members and leaves.
-    Member,
-}
+use crate::{GroupPatch, Other, Role};
 
 /// One lasting change of a conversation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -251,6 +240,14 @@ impl Change {
             Self::MemberAdded { .. } => "member_added",
             Self::MemberRemoved { .. } => "member_removed",
             Self::MemberLeft {} => "member_left",
+            Self::MemberJoined { .. } => "member_joined",
+            Self::MemberBanned { .. } => "member_banned",
+            Self::MemberUnbanned { .. } => "member_unbanned",
+            Self::RoleChanged { .. } => "role_changed",
+            Self::GroupChanged { .. } => "group_changed",
+            Self::InviteCreated { .. } => "invite_created",
+            Self::InviteUsed { .. } => "invite_used",
+            Self::InviteRevoked { .. } => "invite_revoked",
             Self::Edited { .. } => "edited",
             Self::Deleted { .. } => "deleted",
             Self::Reacted { .. } => "reacted",

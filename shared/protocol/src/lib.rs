@@ -27,9 +27,8 @@ pub use client_frame::{ClientFrame, Hello, Request, RequestId};
 pub use close_code::CloseCode;
 pub use decode::{Undecodable, decode_client_frame};
 pub use error_code::{ErrorBody, ErrorCode, RetryAdvice};
-pub use event::{Change, Entry, Event};
+pub use event::{Change, Entry, Event, Forwarded};
 pub use group::{GroupPatch, GroupSettings, InvitePage, InviteView, Past, Role, Who};
-pub use event::{Change, Entry, Event, Forwarded, Role};
 pub use limits::{Limits, configured_limits};
 pub use message_views::{
     ChangeDraft, EMOJI_BYTES_MAX, EditDraft, ForwardDraft, MENTIONS_MAX, MessageState, PINNED_MAX, REACTIONS_MAX,

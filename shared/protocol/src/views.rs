@@ -4,8 +4,7 @@ use natter_ids::{ClientId, ConversationId, Position, Seq, UserId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Event, GroupSettings, Role};
-use crate::{Event, MessageState, Role};
+use crate::{Event, GroupSettings, MessageState, Role};
 
 /// A conversation as one of its members sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

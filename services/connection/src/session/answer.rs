@@ -120,9 +120,9 @@ impl Shared {
         let here = &conversation;
         let mut client_id = None;
         let accepted = match request {
-            Request::Send { client_id: made, text, .. } => {
+            Request::Forward { client_id: made, from, target, hide_sender, .. } => {
                 client_id = Some(made);
-                self.post(user, here, made, text).await
+                self.forward(user, here, made, (&from, target, hide_sender)).await
             }
             Request::AddMember { user: added, .. } => self.add_member(user, here, added).await,
             Request::RemoveMember { user: gone, .. } => self.remove_member(user, here, gone).await,
@@ -132,32 +132,12 @@ impl Shared {
             Request::ChangeGroup { patch, .. } => self.change_group(user, here, patch).await,
             Request::RevokeInvite { invite, .. } => self.revoke_invite(user, here, invite).await,
             Request::Leave { .. } => self.leave(user, here).await,
-            _ => Err(ErrorCode::Internal.into()),
-        }?;
-        let (conversation, client_id, accepted) = match request {
-            Request::Forward { conversation, client_id, from, target, hide_sender } => {
-                let of = (&from, target, hide_sender);
-                let accepted = self.forward(user, &conversation, client_id, of).await?;
-                (conversation, Some(client_id), accepted)
-            }
-            Request::AddMember { conversation, user: added } => {
-                let accepted = self.add_member(user, &conversation, added).await?;
-                (conversation, None, accepted)
-            }
-            Request::RemoveMember { conversation, user: gone } => {
-                let accepted = self.remove_member(user, &conversation, gone).await?;
-                (conversation, None, accepted)
-            }
-            Request::Leave { conversation } => {
-                let accepted = self.leave(user, &conversation).await?;
-                (conversation, None, accepted)
-            }
             request => {
-                let (conversation, client_id, change) = change_of(request).ok_or(ErrorCode::Internal)?;
-                let accepted = self.change(user, &conversation, client_id, change).await?;
-                (conversation, Some(client_id), accepted)
+                let (_, made, change) = change_of(request).ok_or(ErrorCode::Internal)?;
+                client_id = Some(made);
+                self.change(user, here, made, change).await
             }
-        };
+        }?;
         let Accepted { seq, time } = accepted;
         Ok(ServerFrame::Accepted { id, conversation, client_id, seq, time })
     }

@@ -2,9 +2,7 @@
 
 use natter_ids::{Seq, UserId};
 
-use super::changes::Deed;
-
-use super::groups::GroupLine;
+use super::{changes::Deed, groups::GroupLine};
 
 /// What `/help` shows.
 pub const HELP: &str = "\
@@ -83,13 +81,18 @@ impl Line {
             "pinned" => Self::Pinned,
             "last" => Self::Last,
             "quit" | "exit" | "q" => Self::Quit,
-            _ => match GroupLine::parse(name, argument) {
-                Some(line) => line.map_or_else(Self::Wrong, Self::Group),
-            name => match Deed::parse(name, argument) {
-                Some(Ok((number, deed))) => Self::Change(number, deed),
-                Some(Err(sentence)) => Self::Wrong(sentence),
-                None => Self::Wrong(format!("there is no /{name}; /help lists what there is")),
-            },
+            name => Self::of_group_or_message(name, argument),
+        }
+    }
+
+    fn of_group_or_message(name: &str, argument: &str) -> Self {
+        if let Some(line) = GroupLine::parse(name, argument) {
+            return line.map_or_else(Self::Wrong, Self::Group);
+        }
+        match Deed::parse(name, argument) {
+            Some(Ok((number, deed))) => Self::Change(number, deed),
+            Some(Err(sentence)) => Self::Wrong(sentence),
+            None => Self::Wrong(format!("there is no /{name}; /help lists what there is")),
         }
     }
 }

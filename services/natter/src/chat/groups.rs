@@ -181,6 +181,6 @@ mod tests {
         assert_eq!(said, "bob called the group new, shows new members all of the past");
         let said = told(Change::RoleChanged { user: user("alice"), role: Role::Owner }).unwrap();
         assert_eq!(said, "bob handed the group over to you");
-        assert_eq!(told(Change::Message { text: "x".into() }), None);
+        assert_eq!(told(Change::message("x")), None);
     }
 }

@@ -51,7 +51,6 @@ impl Style {
             Change::MemberAdded { user } => format!("{who} added {}", self.name(user)),
             Change::MemberRemoved { user } => format!("{who} removed {}", self.name(user)),
             Change::MemberLeft {} => format!("{who} left"),
-            other => super::groups::told(self, sender, other).unwrap_or_default(),
             Change::Edited { text, .. } => format!("{who} edited a message: {}", clean(text)),
             Change::Deleted { .. } => format!("{who} deleted a message"),
             Change::Reacted { emoji, on: true, .. } => format!("{who} reacted with {}", clean(emoji)),
@@ -61,7 +60,7 @@ impl Style {
             Change::TimerSet { seconds: 0 } => format!("{who} lets messages stay"),
             Change::TimerSet { seconds } => format!("{who} lets messages disappear after {seconds} s"),
             Change::Erased { was } if was == "message" => format!("a message of {who} was deleted"),
-            Change::Message { .. } | Change::Erased { .. } | Change::Other(_) => String::new(),
+            other => super::groups::told(self, sender, other).unwrap_or_default(),
         };
         format!("{} {}", self.dim(&self.time(time)), self.dim(&format!("· {what}")))
     }

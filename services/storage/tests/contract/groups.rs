@@ -114,7 +114,14 @@ pub async fn the_past_is_shown_where_the_group_says(database: &Database) {
     log.append(&group, "a", text("after"));
     log.archive(&store).await;
     let seen = async || {
-        let asked = History { user: user("b"), conversation: group.clone(), before: None, after: None, limit: 100 };
+        let asked = History {
+            user: user("b"),
+            conversation: group.clone(),
+            before: None,
+            after: None,
+            limit: 100,
+            edits: false,
+        };
         store.history(&asked).await.map(|page| page.events.len())
     };
     assert_eq!(seen().await, Ok(2), "their coming and what followed");

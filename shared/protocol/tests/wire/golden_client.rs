@@ -151,8 +151,8 @@ fn changes() -> Vec<Golden<ClientFrame>> {
 }
 
 fn all() -> Vec<Golden<ClientFrame>> {
-    [session(), conversations(), crate::golden_groups::requests(), reads()].into_iter().flatten().collect()
-    [session(), conversations(), reads(), changes()].into_iter().flatten().collect()
+    let groups = crate::golden_groups::requests();
+    [session(), conversations(), groups, reads(), changes()].into_iter().flatten().collect()
 }
 
 #[test]

@@ -3,9 +3,7 @@
 use natter_ids::SessionId;
 use natter_protocol::{
     ConversationPage, ConversationView, ErrorBody, ErrorCode, GroupSettings, HistoryPage, Limits, MemberPage,
-    MemberView, PresenceView, Role, ServerFrame,
-    ConversationPage, ConversationView, ErrorBody, ErrorCode, HistoryPage, Limits, MemberPage, MemberView,
-    MessageState, PresenceView, ReactionView, Role, ServerFrame,
+    MemberView, MessageState, PresenceView, ReactionView, Role, ServerFrame,
 };
 
 use crate::golden::{Golden, alice, bob, check, client_id, direct, group, position, said, tags, types};

@@ -2,11 +2,9 @@
 
 use natter_ids::{ClientId, ConversationId, DeviceId, InviteId, Position, Seq, SessionId, UserId};
 use natter_protocol::{
-    Change, ClientFrame, ConversationPage, ConversationView, Entry, ErrorBody, ErrorCode, Event, GroupPatch,
-    GroupSettings, Hello, HistoryPage, InvitePage, InviteView, Limits, MemberPage, MemberView, Past, PresenceView,
-    Request, Role, ServerFrame, Who,
-    Change, ClientFrame, ConversationPage, ConversationView, Entry, ErrorBody, ErrorCode, Event, Forwarded, Hello,
-    HistoryPage, Limits, MemberPage, MemberView, MessageState, PresenceView, ReactionView, Request, Role, ServerFrame,
+    Change, ClientFrame, ConversationPage, ConversationView, Entry, ErrorBody, ErrorCode, Event, Forwarded, GroupPatch,
+    GroupSettings, Hello, HistoryPage, InvitePage, InviteView, Limits, MemberPage, MemberView, MessageState, Past,
+    PresenceView, ReactionView, Request, Role, ServerFrame, Who,
 };
 use proptest::{collection::vec, option, prelude::*, sample::select};
 
@@ -57,6 +55,7 @@ fn change() -> impl Strategy<Value = Change> {
         user().prop_map(|user| Change::MemberRemoved { user }),
         Just(Change::MemberLeft {}),
         group_change(),
+        message_change(),
     ]
 }
 
@@ -95,6 +94,22 @@ fn group_change() -> impl Strategy<Value = Change> {
     ]
 }
 
+fn message_change() -> impl Strategy<Value = Change> {
+    prop_oneof![
+        (seq(), text(), vec(user(), 0..3)).prop_map(|(target, text, mentions)| Change::Edited {
+            target,
+            text,
+            mentions
+        }),
+        seq().prop_map(|target| Change::Deleted { target }),
+        (seq(), text(), any::<bool>()).prop_map(|(target, emoji, on)| Change::Reacted { target, emoji, on }),
+        seq().prop_map(|target| Change::Pinned { target }),
+        seq().prop_map(|target| Change::Unpinned { target }),
+        any::<u32>().prop_map(|seconds| Change::TimerSet { seconds }),
+        text().prop_map(|was| Change::Erased { was }),
+    ]
+}
+
 fn group_request() -> impl Strategy<Value = Request> {
     let of = || (conversation(), user());
     prop_oneof![
@@ -108,17 +123,6 @@ fn group_request() -> impl Strategy<Value = Request> {
         (conversation(), invite()).prop_map(|(conversation, invite)| Request::RevokeInvite { conversation, invite }),
         conversation().prop_map(|conversation| Request::Invites { conversation }),
         text().prop_map(|code| Request::Join { code }),
-        (seq(), text(), vec(user(), 0..3)).prop_map(|(target, text, mentions)| Change::Edited {
-            target,
-            text,
-            mentions
-        }),
-        seq().prop_map(|target| Change::Deleted { target }),
-        (seq(), text(), any::<bool>()).prop_map(|(target, emoji, on)| Change::Reacted { target, emoji, on }),
-        seq().prop_map(|target| Change::Pinned { target }),
-        seq().prop_map(|target| Change::Unpinned { target }),
-        any::<u32>().prop_map(|seconds| Change::TimerSet { seconds }),
-        text().prop_map(|was| Change::Erased { was }),
     ]
 }
 
@@ -321,8 +325,6 @@ fn page() -> impl Strategy<Value = ServerFrame> {
         (any::<u64>(), conversation(), members, any::<bool>()).prop_map(|(id, conversation, members, more)| {
             ServerFrame::Members { id, page: MemberPage { conversation, members, more } }
         }),
-        (any::<u64>(), vec(event(), 0..3), any::<bool>())
-            .prop_map(|(id, events, more)| ServerFrame::History { id, page: HistoryPage { events, more } }),
         (any::<u64>(), invite_view()).prop_map(|(id, invite)| ServerFrame::Invite { id, invite }),
         (any::<u64>(), vec(invite_view(), 0..3))
             .prop_map(|(id, invites)| ServerFrame::Invites { id, page: InvitePage { invites } }),
