@@ -185,6 +185,10 @@ fn answers(frame: &ServerFrame, request: RequestId) -> bool {
         | ServerFrame::Members { id, .. }
         | ServerFrame::History { id, .. }
         | ServerFrame::Presence { id, .. }
+        | ServerFrame::Marked { id, .. }
+        | ServerFrame::Marks { id, .. }
+        | ServerFrame::Receipts { id, .. }
+        | ServerFrame::Settings { id, .. }
         | ServerFrame::Refreshed { id, .. } => *id == request,
         _ => false,
     }

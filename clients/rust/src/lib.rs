@@ -33,6 +33,7 @@ mod error;
 #[cfg(test)]
 mod fake;
 mod intake;
+mod marks;
 mod notification;
 mod options;
 mod outbound;

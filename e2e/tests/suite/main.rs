@@ -36,6 +36,7 @@ mod lost_log;
 mod membership;
 mod outages;
 mod presence;
+mod receipts;
 mod reconciler;
 mod restore;
 mod resume;

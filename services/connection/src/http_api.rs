@@ -23,6 +23,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::{
     gate::Identity,
+    http_marks,
     observe::{RefusedWith, observe},
     server::{Peer, Place, Shared},
     upgrade::{bearer_of, upgrade},
@@ -31,8 +32,8 @@ use crate::{
 /// How long a page may keep what it was told about allowed origins.
 const PREFLIGHT_AGE: Duration = Duration::from_secs(600);
 
-type App = State<Arc<Shared>>;
-type Answer<T> = Result<Json<T>, Refused>;
+pub(crate) type App = State<Arc<Shared>>;
+pub(crate) type Answer<T> = Result<Json<T>, Refused>;
 
 /// A refusal as an HTTP answer.
 #[derive(Debug)]
@@ -92,6 +93,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/conversations/{conversation}/history", get(history))
         .route("/v1/conversations/{conversation}/messages", post(send))
         .route("/v1/presence", get(presence))
+        .merge(http_marks::routes())
         .fallback(|| async { Refused::from(ErrorCode::NotFound) })
         .method_not_allowed_fallback(|| async { Refused::from(ErrorCode::NotFound) })
         .layer(DefaultBodyLimit::max(body_max))
@@ -139,7 +141,7 @@ pub(crate) fn check_address(shared: &Shared, request: &Request) -> Result<(), Re
 }
 
 /// Whoever shows a valid token; counts against their rate.
-pub(crate) struct Caller(Identity);
+pub(crate) struct Caller(pub(crate) Identity);
 
 impl FromRequestParts<Arc<Shared>> for Caller {
     type Rejection = Refused;
@@ -161,7 +163,7 @@ fn credential(headers: &HeaderMap) -> Result<natter_auth::Credential, Refused> {
 }
 
 /// Query parameters, refused with a code of Natter's own.
-struct Params<T>(T);
+pub(crate) struct Params<T>(pub(crate) T);
 
 impl<T: DeserializeOwned> FromRequestParts<Arc<Shared>> for Params<T> {
     type Rejection = Refused;
@@ -174,7 +176,7 @@ impl<T: DeserializeOwned> FromRequestParts<Arc<Shared>> for Params<T> {
 }
 
 /// The conversation in the path.
-struct In(ConversationId);
+pub(crate) struct In(pub(crate) ConversationId);
 
 impl FromRequestParts<Arc<Shared>> for In {
     type Rejection = Refused;
@@ -188,13 +190,13 @@ impl FromRequestParts<Arc<Shared>> for In {
 }
 
 /// A body, refused with a code of Natter's own.
-struct Draft(MessageDraft);
+pub(crate) struct Draft<T>(pub(crate) T);
 
-impl FromRequest<Arc<Shared>> for Draft {
+impl<T: DeserializeOwned> FromRequest<Arc<Shared>> for Draft<T> {
     type Rejection = Refused;
 
     async fn from_request(request: Request, shared: &Arc<Shared>) -> Result<Self, Refused> {
-        match Json::<MessageDraft>::from_request(request, shared).await {
+        match Json::<T>::from_request(request, shared).await {
             Ok(Json(draft)) => Ok(Self(draft)),
             Err(JsonRejection::BytesRejection(_)) => {
                 Err(ErrorBody::new(ErrorCode::TooLarge).limit("frame_bytes_max").into())
@@ -261,7 +263,7 @@ async fn send(
     State(shared): App,
     Caller(who): Caller,
     In(conversation): In,
-    Draft(draft): Draft,
+    Draft(draft): Draft<MessageDraft>,
 ) -> Answer<AcceptedView> {
     let MessageDraft { client_id, text } = draft;
     let accepted = shared.post(&who.user, &conversation, client_id, text).await?;

@@ -18,7 +18,7 @@ use crate::{
 };
 
 impl Shared {
-    fn page_limit(&self, asked: Option<u32>) -> Result<u32, ErrorBody> {
+    pub(crate) fn page_limit(&self, asked: Option<u32>) -> Result<u32, ErrorBody> {
         let max = self.live.get().limits.page_items_max;
         match asked {
             Some(limit) if limit > max => Err(too_large("page_items_max", max, "A page", "entries")),
@@ -64,7 +64,7 @@ impl Shared {
     /// Asks storage about a conversation. Who became a member a moment ago is one in the log, and
     /// is waited for in the archive; who was removed a moment ago is refused, whatever the archive
     /// still says (G8).
-    async fn ask_as_member<R: StorageRequest>(
+    pub(crate) async fn ask_as_member<R: StorageRequest>(
         &self,
         user: &UserId,
         conversation: &ConversationId,

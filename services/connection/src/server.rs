@@ -32,6 +32,7 @@ use crate::{
     doubt::Doubt,
     http_api,
     live::Current,
+    marks::Marks,
     members::Members,
     pace::Pace,
     presence::Reporter,
@@ -54,6 +55,7 @@ pub(crate) struct Shared {
     pub(crate) reporter: Reporter,
     pub(crate) members: Members,
     pub(crate) watches: Watches,
+    pub(crate) marks: Marks,
     pub(crate) doubts: watch::Receiver<Doubt>,
     /// Turns to read missed events.
     pub(crate) resumes: Semaphore,
@@ -73,11 +75,12 @@ pub(crate) struct Parts {
     pub(crate) reporter: Reporter,
     pub(crate) watches: Watches,
     pub(crate) doubts: watch::Receiver<Doubt>,
+    pub(crate) marks: Marks,
 }
 
 impl Shared {
     pub(crate) fn new(config: Config, parts: Parts, scope: &Scope) -> Self {
-        let Parts { bus, verifier, reporter, watches, doubts } = parts;
+        let Parts { bus, verifier, reporter, watches, doubts, marks } = parts;
         Self {
             members: Members::new(bus.clone()),
             live: Current::new(&config, verifier),
@@ -93,6 +96,7 @@ impl Shared {
             reporter,
             watches,
             doubts,
+            marks,
         }
     }
 

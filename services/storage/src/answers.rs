@@ -3,17 +3,18 @@
 use std::{future::Future, sync::Arc, time::Duration};
 
 use natter_bus::{
-    Bus,
+    Bus, Notice,
     storage_api::{
-        Acquaintances, Archived, Backlog, BacklogReply, Conversations, FindMessage, History, Members, Membership,
-        Roster, StorageFault, StorageRequest,
+        Acquaintances, Archived, Backlog, BacklogReply, Conversations, FindMessage, History, Marks, Members,
+        Membership, Receipts, Roster, Settings, StorageFault, StorageRequest, WriteMarks,
     },
 };
 use natter_ids::{ConversationId, Partition, Position, Seq};
+use natter_protocol::SettingsView;
 use natter_runtime::{OnEnd, Scope};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::{Config, Store};
+use crate::{Config, Store, marker::Marker};
 
 /// An announcement may be lost: a waiting request looks itself, first after this long, then
 /// after twice as long each time.
@@ -24,10 +25,12 @@ struct Answers {
     bus: Bus,
     store: Arc<Store>,
     config: Config,
+    marker: Arc<Marker>,
 }
 
 pub(crate) fn start(config: &Config, bus: &Bus, store: &Arc<Store>, scope: &Scope) {
-    let answers = Answers { bus: bus.clone(), store: Arc::clone(store), config: config.clone() };
+    let marker = Arc::new(Marker::start(config, bus, store, scope));
+    let answers = Answers { bus: bus.clone(), store: Arc::clone(store), config: config.clone(), marker };
     answers.serve(scope, |this: Answers, asked: Backlog| async move { this.backlog(asked).await });
     answers.serve(scope, |this: Answers, _: Archived| async move { this.archived().await });
     answers.serve(scope, |this: Answers, asked: History| async move { this.store.history(&asked).await });
@@ -46,6 +49,12 @@ pub(crate) fn start(config: &Config, bus: &Bus, store: &Arc<Store>, scope: &Scop
         this.wait(&asked.conversation, asked.at_least).await?;
         this.store.find_message(&asked).await
     });
+    answers.serve(scope, |this: Answers, asked: WriteMarks| async move { this.marker.write(asked).await });
+    answers.serve(scope, |this: Answers, asked: Marks| async move {
+        this.store.marks(&asked, this.config.marks_members_max).await
+    });
+    answers.serve(scope, |this: Answers, asked: Receipts| async move { this.store.receipts(&asked).await });
+    answers.serve(scope, |this: Answers, asked: Settings| async move { this.settings(asked).await });
 }
 
 impl Answers {
@@ -70,6 +79,17 @@ impl Answers {
                 tracing::error!(error, request = R::NAME, "requests cannot be answered");
             }
         });
+    }
+
+    async fn settings(&self, asked: Settings) -> Result<SettingsView, StorageFault> {
+        let (settings, changed) = self.store.settings(&asked).await?;
+        if changed {
+            let notice = Notice::Settings { user: asked.user, settings: settings.clone() };
+            if let Err(error) = self.bus.notify(&notice).await {
+                tracing::debug!(error, "other devices are not told of settings now");
+            }
+        }
+        Ok(settings)
     }
 
     async fn archived(&self) -> Result<Position, StorageFault> {

@@ -120,7 +120,7 @@ impl Store {
     }
 
     /// SQLite must take the write lock at the start: a read that turns into a write may fail.
-    fn begin_statement(&self) -> &'static str {
+    pub(crate) fn begin_statement(&self) -> &'static str {
         if self.is_sqlite() { "BEGIN IMMEDIATE" } else { "BEGIN" }
     }
 

@@ -4,9 +4,13 @@
 //! mistake in a caller cannot show a conversation to a stranger. Numbers are per partition.
 
 use natter_ids::{ClientId, ConversationId, Partition, Position, Seq, UserId};
-use natter_protocol::{ConversationPage, HistoryPage, MemberPage, Role};
+use natter_protocol::{
+    ConversationPage, HistoryPage, MarkPage, MarkedView, MemberPage, ReceiptPage, Role, SettingsView,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+
+pub use crate::marks_api::{Marks, Receipts, Settings, UserMark, WriteMarks};
 
 /// A request to storage and the type of its answer.
 pub trait StorageRequest: Serialize + serde::de::DeserializeOwned + Send + Sync {
@@ -35,6 +39,10 @@ storage_requests! {
     Roster -> RosterReply = "roster";
     FindMessage -> Option<FoundMessage> = "find_message";
     Acquaintances -> Vec<UserId> = "acquaintances";
+    WriteMarks -> Vec<Option<MarkedView>> = "write_marks";
+    Marks -> MarkPage = "marks";
+    Receipts -> ReceiptPage = "receipts";
+    Settings -> SettingsView = "settings";
 }
 
 /// Why storage did not answer a request.

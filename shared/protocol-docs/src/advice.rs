@@ -74,6 +74,10 @@ pub(crate) fn answer(frame: &ClientFrame) -> &'static str {
             Request::History { .. } => "history",
             Request::Presence { .. } | Request::WatchPresence { .. } => "presence",
             Request::RefreshToken { .. } => "refreshed",
+            Request::Mark { .. } => "marked",
+            Request::Marks { .. } => "marks",
+            Request::Receipts { .. } => "receipts",
+            Request::ChangeSettings { .. } => "settings",
         },
     }
 }

@@ -46,29 +46,29 @@ pub(crate) const EVERYWHERE: &[ErrorCode] = &[
     ErrorCode::Internal,
 ];
 
-fn reference(name: &str) -> Value {
+pub(crate) fn reference(name: &str) -> Value {
     json!({ "$ref": format!("#/$defs/{name}") })
 }
 
-fn body(name: &'static str, example: impl serde::Serialize) -> anyhow::Result<Body> {
+pub(crate) fn body(name: &'static str, example: impl serde::Serialize) -> anyhow::Result<Body> {
     Ok(Body { name, example: serde_json::to_value(example)? })
 }
 
-fn query(name: &'static str, schema: Value, description: &'static str) -> Parameter {
+pub(crate) fn query(name: &'static str, schema: Value, description: &'static str) -> Parameter {
     Parameter { name, place: "query", description, schema }
 }
 
-fn conversation() -> Parameter {
+pub(crate) fn conversation() -> Parameter {
     let (name, place, description) = ("conversation", "path", "Which conversation.");
     Parameter { name, place, description, schema: reference("ConversationId") }
 }
 
-fn limit() -> Parameter {
+pub(crate) fn limit() -> Parameter {
     let schema = json!({ "type": "integer", "minimum": 1 });
     query("limit", schema, "How many at most, up to `page_items_max`, which is the default too.")
 }
 
-fn seq(name: &'static str, description: &'static str) -> Parameter {
+pub(crate) fn seq(name: &'static str, description: &'static str) -> Parameter {
     query(name, json!({ "type": "integer", "minimum": 0 }), description)
 }
 
@@ -77,6 +77,7 @@ pub(crate) fn operations() -> anyhow::Result<Vec<Operation>> {
     let mut operations = vec![tickets()?, backlog()?];
     operations.extend(reads()?);
     operations.extend([send()?, presence()?]);
+    operations.extend(crate::http_marks::operations()?);
     Ok(operations)
 }
 

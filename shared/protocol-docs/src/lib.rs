@@ -14,6 +14,7 @@ mod advice;
 mod asyncapi;
 mod examples;
 mod http_api;
+mod http_marks;
 mod json_schema;
 mod markdown;
 mod openapi;

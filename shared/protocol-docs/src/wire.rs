@@ -2,8 +2,9 @@
 
 use anyhow::{Context, bail, ensure};
 use natter_protocol::{
-    AcceptedView, BacklogPage, ClientFrame, CloseCode, ConversationPage, ErrorBody, HistoryPage, MemberPage,
-    MessageDraft, PresencePage, ServerFrame, TicketGrant,
+    AcceptedView, BacklogPage, ClientFrame, CloseCode, ConversationPage, ErrorBody, HistoryPage, MarkDraft, MarkPage,
+    MarkedView, MemberPage, MessageDraft, PresencePage, ReceiptPage, ServerFrame, SettingsDraft, SettingsView,
+    TicketGrant,
 };
 use schemars::{
     Schema, SchemaGenerator,
@@ -52,6 +53,8 @@ impl Wire {
         let mut read = generator(Contract::Deserialize);
         let client = root::<ClientFrame>(&mut read);
         read.subschema_for::<MessageDraft>();
+        read.subschema_for::<MarkDraft>();
+        read.subschema_for::<SettingsDraft>();
         let mut written = generator(Contract::Serialize);
         let server = root::<ServerFrame>(&mut written);
         for body in [
@@ -60,8 +63,12 @@ impl Wire {
             SchemaGenerator::subschema_for::<ConversationPage>,
             SchemaGenerator::subschema_for::<ErrorBody>,
             SchemaGenerator::subschema_for::<HistoryPage>,
+            SchemaGenerator::subschema_for::<MarkPage>,
+            SchemaGenerator::subschema_for::<MarkedView>,
             SchemaGenerator::subschema_for::<MemberPage>,
             SchemaGenerator::subschema_for::<PresencePage>,
+            SchemaGenerator::subschema_for::<ReceiptPage>,
+            SchemaGenerator::subschema_for::<SettingsView>,
             SchemaGenerator::subschema_for::<TicketGrant>,
         ] {
             body(&mut written);

@@ -147,6 +147,48 @@ pub enum Request {
         /// A token of the same user.
         token: String,
     },
+    /// Tells how far the user has come in a conversation. Answered by `marked` once it is stored.
+    /// Marks only rise: one that is smaller than what is stored changes nothing, so a client
+    /// repeats after a failure, and sends one request for however many messages.
+    Mark {
+        /// Where.
+        conversation: ConversationId,
+        /// A device has every entry up to this number.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        delivered: Option<Seq>,
+        /// The user has read every entry up to this number, which tells that they are delivered.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        read: Option<Seq>,
+    },
+    /// Asks which marks have changed since an earlier answer, in the user's conversations that are
+    /// small enough for live marks. Answered by `marks`.
+    Marks {
+        /// From an earlier answer; absent: no marks, and where the present is.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        since: Option<Position>,
+        /// How many marks at most; `page_items_max` when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        limit: Option<u32>,
+    },
+    /// Asks who has received and read an entry, of the other members. Answered by `receipts`.
+    Receipts {
+        /// Which conversation.
+        conversation: ConversationId,
+        /// The number of the entry.
+        seq: Seq,
+        /// The last member of the page before.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        after: Option<UserId>,
+        /// How many members at most; `page_items_max` when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        limit: Option<u32>,
+    },
+    /// Changes those of the user's settings that are given, and reads all. Answered by `settings`.
+    ChangeSettings {
+        /// Whether others see what the user has read, and the user what they have.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        read_receipts: Option<bool>,
+    },
 }
 
 impl Request {
@@ -165,6 +207,10 @@ impl Request {
             Self::Presence { .. } => "presence",
             Self::WatchPresence { .. } => "watch_presence",
             Self::RefreshToken { .. } => "refresh_token",
+            Self::Mark { .. } => "mark",
+            Self::Marks { .. } => "marks",
+            Self::Receipts { .. } => "receipts",
+            Self::ChangeSettings { .. } => "change_settings",
         }
     }
 }

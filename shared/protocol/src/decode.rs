@@ -32,6 +32,10 @@ pub(crate) const CLIENT_FRAME_TYPES: &[&str] = &[
     "presence",
     "watch_presence",
     "refresh_token",
+    "mark",
+    "marks",
+    "receipts",
+    "change_settings",
 ];
 
 #[derive(Deserialize)]

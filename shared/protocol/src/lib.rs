@@ -17,6 +17,7 @@ mod decode;
 mod error_code;
 mod event;
 mod limits;
+mod marks;
 mod server_frame;
 mod views;
 
@@ -26,6 +27,7 @@ pub use decode::{Undecodable, decode_client_frame};
 pub use error_code::{ErrorBody, ErrorCode, RetryAdvice};
 pub use event::{Change, Entry, Event, Role};
 pub use limits::{Limits, configured_limits};
+pub use marks::{MarkDraft, MarkPage, MarkView, MarkedView, MarksView, ReceiptPage, SettingsDraft, SettingsView};
 pub use server_frame::{EVENT_FRAME_PREFIX, ServerFrame, event_frame};
 pub use views::{
     AcceptedView, BacklogPage, ConversationPage, ConversationView, HistoryPage, MemberPage, MemberView, MessageDraft,

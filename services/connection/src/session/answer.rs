@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Instant};
 
 use natter_ids::{ConversationId, UserId};
-use natter_protocol::{ErrorBody, ErrorCode, PresenceView, Request, RequestId, ServerFrame};
+use natter_protocol::{ErrorBody, ErrorCode, MarkDraft, PresenceView, Request, RequestId, ServerFrame};
 
 use crate::{observe, posting::Accepted, server::Shared};
 
@@ -70,6 +70,20 @@ impl Shared {
             Request::History { conversation, before, after, limit } => {
                 let page = self.history(user, conversation, (before, after), limit).await?;
                 ServerFrame::History { id, page }
+            }
+            Request::Mark { conversation, delivered, read } => {
+                let marked = self.mark(user, conversation, MarkDraft { delivered, read }).await?;
+                ServerFrame::Marked { id, marked }
+            }
+            Request::Marks { since, limit } => {
+                ServerFrame::Marks { id, page: self.changed_marks(user, since, limit).await? }
+            }
+            Request::Receipts { conversation, seq, after, limit } => {
+                let page = self.receipts(user, conversation, seq, after, limit).await?;
+                ServerFrame::Receipts { id, page }
+            }
+            Request::ChangeSettings { read_receipts } => {
+                ServerFrame::Settings { id, settings: self.settings(user, read_receipts).await? }
             }
             Request::Presence { users } => ServerFrame::Presence { id, users: self.presence(user, users).await? },
             Request::WatchPresence { users } => {

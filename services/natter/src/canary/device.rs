@@ -73,6 +73,7 @@ impl Device {
         let built = Client::builder([self.gateway.clone()], self.token.clone())
             .device(self.id.clone())
             .position(self.position.clone())
+            .receipts(false)
             .connect_timeout(self.limit)
             .send_deadline(self.limit)
             .request_timeout(self.limit)
@@ -232,7 +233,7 @@ impl Device {
                 self.note(self.failure(Stage::Lost, said));
             }
             Notification::Disconnected { reason, .. } => self.state = State::Away(Some(why(&reason))),
-            Notification::PresenceChanged(_) => {}
+            Notification::PresenceChanged(_) | Notification::MarksChanged(_) | Notification::SettingsChanged(_) => {}
             Notification::Fatal(_) => return Err(self.gone()),
         }
         Ok(())

@@ -211,7 +211,9 @@ impl Session {
                 "Natter does not know how far you had read: it was restored from a backup; what was said since \
                  then may be gone, and /more shows what there is",
             ),
-            Some(Notification::PresenceChanged(_)) => {}
+            Some(
+                Notification::PresenceChanged(_) | Notification::MarksChanged(_) | Notification::SettingsChanged(_),
+            ) => {}
             Some(Notification::Fatal(fatal)) => bail!("{fatal}"),
             None => match self.client.fatal() {
                 Some(fatal) => bail!("{fatal}"),

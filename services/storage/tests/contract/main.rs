@@ -8,6 +8,7 @@ mod dedupe;
 mod gaps;
 mod history;
 mod log;
+mod marks;
 mod members;
 mod model;
 mod rollback;
@@ -54,6 +55,14 @@ contract! {
         pages_in_both_directions
         only_spans_of_membership_are_visible
         pages_are_bounded_in_bytes;
+    marks:
+        marks_rise_and_never_go_back
+        concurrent_writers_leave_the_largest
+        what_has_changed_comes_once_page_by_page
+        read_receipts_can_be_switched_off
+        strangers_mark_nothing
+        receipts_tell_who_and_how_many
+        large_conversations_are_not_told;
     gaps:
         a_gap_counts_once_it_is_passed;
     backlog:

@@ -69,6 +69,22 @@ fn reads() -> Vec<Golden<ClientFrame>> {
             r#"{"id":7,"type":"watch_presence","users":["b.o*b 🦀"]}"#,
         ),
         (
+            frame(Request::Mark { conversation: direct(), delivered: Some(9), read: Some(7) }),
+            r#"{"id":7,"type":"mark","conversation":"dmI9aXkWZ1WSl4RCA8TA-tQ","delivered":9,"read":7}"#,
+        ),
+        (
+            frame(Request::Marks { since: Some(position()), limit: Some(20) }),
+            r#"{"id":7,"type":"marks","since":"1.AAGsAgc","limit":20}"#,
+        ),
+        (
+            frame(Request::Receipts { conversation: group(), seq: 300, after: Some(bob()), limit: Some(20) }),
+            r#"{"id":7,"type":"receipts","conversation":"gZy2ovWHEd34Jw_HHBEW65g","seq":300,"after":"b.o*b 🦀","limit":20}"#,
+        ),
+        (
+            frame(Request::ChangeSettings { read_receipts: Some(false) }),
+            r#"{"id":7,"type":"change_settings","read_receipts":false}"#,
+        ),
+        (
             frame(Request::RefreshToken { token: "e.y.j".to_owned() }),
             r#"{"id":7,"type":"refresh_token","token":"e.y.j"}"#,
         ),

@@ -2,8 +2,8 @@
 
 use natter_ids::SessionId;
 use natter_protocol::{
-    ConversationPage, ConversationView, ErrorBody, ErrorCode, HistoryPage, Limits, MemberPage, MemberView,
-    PresenceView, Role, ServerFrame,
+    ConversationPage, ConversationView, ErrorBody, ErrorCode, HistoryPage, Limits, MarkPage, MarkView, MarkedView,
+    MarksView, MemberPage, MemberView, PresenceView, ReceiptPage, Role, ServerFrame, SettingsView,
 };
 
 use crate::golden::{Golden, alice, bob, check, client_id, direct, group, position, said, tags, types};
@@ -113,6 +113,45 @@ fn pages() -> Vec<Golden<ServerFrame>> {
     ]
 }
 
+fn marks() -> Vec<Golden<ServerFrame>> {
+    let mark = MarkView { user: bob(), delivered: 300, read: 7 };
+    let of_bob = || MarksView { conversation: direct(), marks: vec![mark.clone()] };
+    let page = MarkPage { conversations: vec![of_bob()], position: position(), more: true };
+    let receipts = ReceiptPage {
+        conversation: direct(),
+        seq: 300,
+        members: 1,
+        delivered: 1,
+        read: 0,
+        marks: vec![mark.clone()],
+        more: false,
+    };
+    let settings = SettingsView { read_receipts: false };
+    vec![
+        (
+            ServerFrame::Marked { id: 7, marked: MarkedView { conversation: direct(), delivered: 9, read: 7 } },
+            r#"{"type":"marked","id":7,"conversation":"dmI9aXkWZ1WSl4RCA8TA-tQ","delivered":9,"read":7}"#,
+        ),
+        (
+            ServerFrame::Marks { id: 7, page },
+            r#"{"type":"marks","id":7,"conversations":[{"conversation":"dmI9aXkWZ1WSl4RCA8TA-tQ","marks":[{"user":"b.o*b 🦀","delivered":300,"read":7}]}],"position":"1.AAGsAgc","more":true}"#,
+        ),
+        (
+            ServerFrame::MarksChanged { marks: of_bob() },
+            r#"{"type":"marks_changed","conversation":"dmI9aXkWZ1WSl4RCA8TA-tQ","marks":[{"user":"b.o*b 🦀","delivered":300,"read":7}]}"#,
+        ),
+        (
+            ServerFrame::Receipts { id: 7, page: receipts },
+            r#"{"type":"receipts","id":7,"conversation":"dmI9aXkWZ1WSl4RCA8TA-tQ","seq":300,"members":1,"delivered":1,"read":0,"marks":[{"user":"b.o*b 🦀","delivered":300,"read":7}],"more":false}"#,
+        ),
+        (
+            ServerFrame::Settings { id: 7, settings: settings.clone() },
+            r#"{"type":"settings","id":7,"read_receipts":false}"#,
+        ),
+        (ServerFrame::SettingsChanged { settings }, r#"{"type":"settings_changed","read_receipts":false}"#),
+    ]
+}
+
 fn errors() -> Vec<Golden<ServerFrame>> {
     let limited = ErrorBody::new(ErrorCode::RateLimited).limit("user_requests_per_sec").retry_after_ms(40);
     vec![
@@ -128,7 +167,7 @@ fn errors() -> Vec<Golden<ServerFrame>> {
 }
 
 fn all() -> Vec<Golden<ServerFrame>> {
-    [session(), answers(), pages(), errors()].into_iter().flatten().collect()
+    [session(), answers(), pages(), marks(), errors()].into_iter().flatten().collect()
 }
 
 #[test]

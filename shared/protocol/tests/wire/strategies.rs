@@ -3,7 +3,8 @@
 use natter_ids::{ClientId, ConversationId, DeviceId, Position, Seq, SessionId, UserId};
 use natter_protocol::{
     Change, ClientFrame, ConversationPage, ConversationView, Entry, ErrorBody, ErrorCode, Event, Hello, HistoryPage,
-    Limits, MemberPage, MemberView, PresenceView, Request, Role, ServerFrame,
+    Limits, MarkPage, MarkView, MarkedView, MarksView, MemberPage, MemberView, PresenceView, ReceiptPage, Request,
+    Role, ServerFrame, SettingsView,
 };
 use proptest::{collection::vec, option, prelude::*, sample::select};
 
@@ -98,6 +99,47 @@ fn request() -> impl Strategy<Value = Request> {
         vec(user(), 0..4).prop_map(|users| Request::Presence { users }),
         vec(user(), 0..4).prop_map(|users| Request::WatchPresence { users }),
         text().prop_map(|token| Request::RefreshToken { token }),
+        mark_request(),
+    ]
+}
+
+fn mark_request() -> impl Strategy<Value = Request> {
+    prop_oneof![
+        (conversation(), option::of(seq()), option::of(seq()))
+            .prop_map(|(conversation, delivered, read)| Request::Mark { conversation, delivered, read }),
+        (option::of(position()), option::of(any::<u32>())).prop_map(|(since, limit)| Request::Marks { since, limit }),
+        (conversation(), seq(), option::of(user()), option::of(any::<u32>()))
+            .prop_map(|(conversation, seq, after, limit)| Request::Receipts { conversation, seq, after, limit }),
+        option::of(any::<bool>()).prop_map(|read_receipts| Request::ChangeSettings { read_receipts }),
+    ]
+}
+
+fn marks_view() -> impl Strategy<Value = MarksView> {
+    let mark = (user(), seq(), seq()).prop_map(|(user, delivered, read)| MarkView { user, delivered, read });
+    (conversation(), vec(mark, 0..3)).prop_map(|(conversation, marks)| MarksView { conversation, marks })
+}
+
+fn mark_frame() -> impl Strategy<Value = ServerFrame> {
+    prop_oneof![
+        (any::<u64>(), conversation(), seq(), seq()).prop_map(|(id, conversation, delivered, read)| {
+            ServerFrame::Marked { id, marked: MarkedView { conversation, delivered, read } }
+        }),
+        (any::<u64>(), vec(marks_view(), 0..3), position(), any::<bool>()).prop_map(
+            |(id, conversations, position, more)| {
+                ServerFrame::Marks { id, page: MarkPage { conversations, position, more } }
+            }
+        ),
+        marks_view().prop_map(|marks| ServerFrame::MarksChanged { marks }),
+        (any::<u64>(), marks_view(), seq(), any::<[u32; 3]>(), any::<bool>()).prop_map(
+            |(id, MarksView { conversation, marks }, seq, [members, delivered, read], more)| {
+                let page = ReceiptPage { conversation, seq, members, delivered, read, marks, more };
+                ServerFrame::Receipts { id, page }
+            }
+        ),
+        (any::<u64>(), any::<bool>())
+            .prop_map(|(id, read_receipts)| ServerFrame::Settings { id, settings: SettingsView { read_receipts } }),
+        any::<bool>()
+            .prop_map(|read_receipts| ServerFrame::SettingsChanged { settings: SettingsView { read_receipts } }),
     ]
 }
 
@@ -185,6 +227,7 @@ pub fn server_frame() -> impl Strategy<Value = ServerFrame> {
         any::<u64>().prop_map(|expires_at| ServerFrame::TokenExpiring { expires_at }),
         any::<(u64, u64)>().prop_map(|(id, expires_at)| ServerFrame::Refreshed { id, expires_at }),
         any::<u64>().prop_map(|id| ServerFrame::Pong { id }),
+        mark_frame(),
         any::<u32>().prop_map(|reconnect_after_ms| ServerFrame::GoingAway { reconnect_after_ms }),
         (option::of(any::<u64>()), error()).prop_map(|(id, error)| ServerFrame::Error { id, error }),
     ]
