@@ -189,6 +189,8 @@ fn answers(frame: &ServerFrame, request: RequestId) -> bool {
         | ServerFrame::Marks { id, .. }
         | ServerFrame::Receipts { id, .. }
         | ServerFrame::Settings { id, .. }
+        | ServerFrame::Overview { id, .. }
+        | ServerFrame::Arranged { id, .. }
         | ServerFrame::Refreshed { id, .. } => *id == request,
         _ => false,
     }

@@ -35,6 +35,7 @@ mod limits;
 mod lost_log;
 mod membership;
 mod outages;
+mod overview;
 mod presence;
 mod receipts;
 mod reconciler;

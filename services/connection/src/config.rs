@@ -167,6 +167,9 @@ impl Config {
             Self { limits, .. } if limits.message_bytes_max > 256 * 1024 => {
                 fail("limits.message_bytes_max", "must be at most 262144: NATS carries messages up to 1 MiB")
             }
+            Self { limits, .. } if !(1..=1_000).contains(&limits.overview_items_max) => {
+                fail("limits.overview_items_max", "must be between 1 and 1000: NATS carries messages up to 1 MiB")
+            }
             Self { limits, .. } if limits.frame_bytes_max < limits.message_bytes_max => {
                 fail("limits.frame_bytes_max", "must be at least `limits.message_bytes_max`")
             }

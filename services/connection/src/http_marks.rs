@@ -1,4 +1,4 @@
-//! The HTTP API of marks, receipts and settings.
+//! The HTTP API of marks, receipts, the user's list and settings.
 
 use std::sync::Arc;
 
@@ -8,7 +8,10 @@ use axum::{
     routing::{get, post},
 };
 use natter_ids::{Position, Seq, UserId};
-use natter_protocol::{MarkDraft, MarkPage, MarkedView, ReceiptPage, SettingsDraft, SettingsView};
+use natter_protocol::{
+    ArrangementDraft, ArrangementView, MarkDraft, MarkPage, MarkedView, OverviewCursor, OverviewPage, OverviewPosition,
+    ReceiptPage, SettingsDraft, SettingsView,
+};
 use serde::Deserialize;
 
 use crate::{
@@ -21,6 +24,8 @@ pub(crate) fn routes() -> Router<Arc<Shared>> {
         .route("/v1/marks", get(marks))
         .route("/v1/conversations/{conversation}/marks", post(mark))
         .route("/v1/conversations/{conversation}/receipts", get(receipts))
+        .route("/v1/overview", get(overview))
+        .route("/v1/conversations/{conversation}/arrangement", post(arrange))
         .route("/v1/settings", get(settings).post(set))
 }
 
@@ -57,6 +62,30 @@ async fn receipts(
     Params(asked): Params<ReceiptsParams>,
 ) -> Answer<ReceiptPage> {
     Ok(Json(shared.receipts(&who.user, conversation, asked.seq, asked.after, asked.limit).await?))
+}
+
+#[derive(Deserialize)]
+struct OverviewParams {
+    since: Option<OverviewPosition>,
+    after: Option<OverviewCursor>,
+    limit: Option<u32>,
+}
+
+async fn overview(
+    State(shared): App,
+    Caller(who): Caller,
+    Params(asked): Params<OverviewParams>,
+) -> Answer<OverviewPage> {
+    Ok(Json(shared.overview(&who.user, asked.since, asked.after, asked.limit).await?))
+}
+
+async fn arrange(
+    State(shared): App,
+    Caller(who): Caller,
+    In(conversation): In,
+    Draft(draft): Draft<ArrangementDraft>,
+) -> Answer<ArrangementView> {
+    Ok(Json(shared.arrange(&who.user, conversation, draft).await?))
 }
 
 async fn settings(State(shared): App, Caller(who): Caller) -> Answer<SettingsView> {

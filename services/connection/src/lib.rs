@@ -14,6 +14,7 @@ mod live;
 mod marks;
 mod members;
 mod observe;
+mod overview;
 mod pace;
 mod posting;
 mod presence;

@@ -26,7 +26,10 @@ async fn send(bus: &Bus, online: &Online, notice: Notice) -> Result<(), String> 
         Notice::Settings { user, settings } if online.may_be_online(&user) => {
             note(bus, &user, &Note::Settings(settings)).await?;
         }
-        Notice::Settings { .. } => {}
+        Notice::Arrangement { user, arranged } if online.may_be_online(&user) => {
+            note(bus, &user, &Note::Arrangement(arranged)).await?;
+        }
+        Notice::Settings { .. } | Notice::Arrangement { .. } => {}
     }
     Ok(())
 }

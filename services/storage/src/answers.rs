@@ -5,12 +5,12 @@ use std::{future::Future, sync::Arc, time::Duration};
 use natter_bus::{
     Bus, Notice,
     storage_api::{
-        Acquaintances, Archived, Backlog, BacklogReply, Conversations, FindMessage, History, Marks, Members,
-        Membership, Receipts, Roster, Settings, StorageFault, StorageRequest, WriteMarks,
+        Acquaintances, Archived, Arrange, Backlog, BacklogReply, Conversations, FindMessage, History, Marks, Members,
+        Membership, Overview, Receipts, Roster, Settings, StorageFault, StorageRequest, WriteMarks,
     },
 };
 use natter_ids::{ConversationId, Partition, Position, Seq};
-use natter_protocol::SettingsView;
+use natter_protocol::{ArrangementView, SettingsView};
 use natter_runtime::{OnEnd, Scope};
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -54,6 +54,8 @@ pub(crate) fn start(config: &Config, bus: &Bus, store: &Arc<Store>, scope: &Scop
         this.store.marks(&asked, this.config.marks_members_max).await
     });
     answers.serve(scope, |this: Answers, asked: Receipts| async move { this.store.receipts(&asked).await });
+    answers.serve(scope, |this: Answers, asked: Overview| async move { this.store.overview(&asked).await });
+    answers.serve(scope, |this: Answers, asked: Arrange| async move { this.arrange(asked).await });
     answers.serve(scope, |this: Answers, asked: Settings| async move { this.settings(asked).await });
 }
 
@@ -81,15 +83,28 @@ impl Answers {
         });
     }
 
+    async fn arrange(&self, asked: Arrange) -> Result<ArrangementView, StorageFault> {
+        let (arrangement, changed) = self.store.arrange(&asked).await?;
+        let arranged = ArrangementView { conversation: asked.conversation, arrangement };
+        if changed {
+            self.notify(Notice::Arrangement { user: asked.user, arranged: arranged.clone() }).await;
+        }
+        Ok(arranged)
+    }
+
     async fn settings(&self, asked: Settings) -> Result<SettingsView, StorageFault> {
         let (settings, changed) = self.store.settings(&asked).await?;
         if changed {
-            let notice = Notice::Settings { user: asked.user, settings: settings.clone() };
-            if let Err(error) = self.bus.notify(&notice).await {
-                tracing::debug!(error, "other devices are not told of settings now");
-            }
+            self.notify(Notice::Settings { user: asked.user, settings: settings.clone() }).await;
         }
         Ok(settings)
+    }
+
+    /// Tells the user's other devices, as far as that works: they ask when they come back.
+    async fn notify(&self, notice: Notice) {
+        if let Err(error) = self.bus.notify(&notice).await {
+            tracing::debug!(error, "other devices are not told now");
+        }
     }
 
     async fn archived(&self) -> Result<Position, StorageFault> {

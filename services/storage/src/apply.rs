@@ -207,14 +207,18 @@ async fn load_heads<'a>(
     wanted.dedup();
     let mut heads = Heads::default();
     for piece in pieces(&wanted) {
-        let mut select =
-            statement(format!("SELECT id, last_seq FROM conversations WHERE id IN ({})", list(1, piece.len())));
+        let mut select = statement(format!(
+            "SELECT id, last_seq, active_seq, active_at, messages FROM conversations WHERE id IN ({})",
+            list(1, piece.len())
+        ));
         for conversation in piece {
             select = select.bind(conversation.as_str());
         }
         for row in select.fetch_all(&mut **tx).await? {
             if let Ok(conversation) = ConversationId::parse(row.try_get(0)?) {
-                heads.0.insert(conversation, Head { last_seq: from_sql(row.try_get(1)?), ..Head::default() });
+                let number = |column| row.try_get::<i64, _>(column).map(from_sql);
+                let (last_seq, active, messages) = (number(1)?, (number(2)?, number(3)?), number(4)?);
+                heads.0.insert(conversation, Head { last_seq, active, messages, ..Head::default() });
             }
         }
     }
@@ -223,13 +227,14 @@ async fn load_heads<'a>(
 
 async fn insert_entries(tx: &mut Tx<'_>, entries: &[Folded<'_>]) -> Result<(), sqlx::Error> {
     for piece in pieces(entries) {
-        let values = rows(tx, piece.len(), 5);
+        let values = rows(tx, piece.len(), 6);
         let mut insert =
-            statement(format!("INSERT INTO entries (conversation, seq, prev, bytes, entry) VALUES {values}"));
-        for Folded { conversation, seq, prev, entry, .. } in piece {
+            statement(format!("INSERT INTO entries (conversation, seq, prev, bytes, entry, ordinal) VALUES {values}"));
+        for Folded { conversation, seq, prev, entry, ordinal, .. } in piece {
             let json = json(entry)?;
             let bytes = i64::try_from(json.len()).unwrap_or(i64::MAX);
             insert = insert.bind(conversation.as_str()).bind(to_sql(*seq)).bind(to_sql(*prev)).bind(bytes).bind(json);
+            insert = insert.bind(to_sql(*ordinal));
         }
         insert.execute(&mut **tx).await?;
     }
@@ -240,14 +245,17 @@ async fn save_heads(tx: &mut Tx<'_>, partition: Partition, heads: &Heads<'_>) ->
     let all: Vec<_> = heads.0.iter().collect();
     for piece in pieces(&all) {
         let mut upsert = statement(format!(
-            "INSERT INTO conversations (id, part, name, last_seq, members) VALUES {} ON CONFLICT (id) DO UPDATE \
-             SET last_seq = excluded.last_seq, members = conversations.members + excluded.members",
-            rows(tx, piece.len(), 5)
+            "INSERT INTO conversations (id, part, name, last_seq, members, active_seq, active_at, messages) VALUES {} \
+             ON CONFLICT (id) DO UPDATE SET last_seq = excluded.last_seq, \
+             members = conversations.members + excluded.members, active_seq = excluded.active_seq, \
+             active_at = excluded.active_at, messages = excluded.messages",
+            rows(tx, piece.len(), 8)
         ));
         for (conversation, head) in piece {
             let part = i64::from(partition.0);
             upsert = upsert.bind(conversation.as_str()).bind(part).bind(json(&head.name)?);
             upsert = upsert.bind(to_sql(head.last_seq)).bind(head.gained);
+            upsert = upsert.bind(to_sql(head.active.0)).bind(to_sql(head.active.1)).bind(to_sql(head.messages));
         }
         upsert.execute(&mut **tx).await?;
     }

@@ -23,6 +23,8 @@ pub(crate) struct Folded<'a> {
     pub(crate) seq: Seq,
     pub(crate) prev: Seq,
     pub(crate) entry: &'a Entry,
+    /// How many messages there are up to it.
+    pub(crate) ordinal: u64,
     pub(crate) op: Option<MemberOp<'a>>,
 }
 
@@ -33,6 +35,10 @@ pub(crate) struct Head<'a> {
     pub(crate) last_seq: Seq,
     /// The name of a group that begins in this batch.
     pub(crate) name: Option<&'a str>,
+    /// The number of the newest entry that counts as activity, and its time.
+    pub(crate) active: (Seq, u64),
+    /// How many messages there are.
+    pub(crate) messages: u64,
     /// How many members it gains (or loses) in this batch.
     pub(crate) gained: i64,
 }
@@ -57,7 +63,9 @@ impl<'a> Heads<'a> {
             Change::MemberLeft {} => Some(MemberOp::Leave(&entry.sender)),
             Change::DirectOpened { .. } | Change::GroupCreated { .. } | Change::Message { .. } => None,
         };
-        Folded { conversation, seq, prev, entry, op }
+        head.messages += u64::from(matches!(entry.change, Change::Message { .. }));
+        head.active = (seq, entry.time);
+        Folded { conversation, seq, prev, entry, ordinal: head.messages, op }
     }
 }
 

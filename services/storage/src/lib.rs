@@ -7,6 +7,7 @@
 mod answers;
 mod apply;
 mod archiver;
+mod arrange;
 mod backlog;
 mod config;
 mod copies;
@@ -17,6 +18,7 @@ mod gaps;
 mod history;
 mod marker;
 mod marks;
+mod overview;
 #[cfg(test)]
 mod plan_tests;
 mod reads;

@@ -183,7 +183,7 @@ fn split(change: MarksChange, known: &HashMap<Key<'_>, Known>, members_max: u32)
 }
 
 /// Takes so many numbers for changes; returns the last one.
-async fn take_versions(tx: &mut Tx<'_>, partition: Partition, count: usize) -> Result<i64, sqlx::Error> {
+pub(crate) async fn take_versions(tx: &mut Tx<'_>, partition: Partition, count: usize) -> Result<i64, sqlx::Error> {
     let upsert = sqlx::query(
         "INSERT INTO mark_versions (part, version) VALUES ($1, $2) ON CONFLICT (part) DO UPDATE \
          SET version = mark_versions.version + excluded.version RETURNING version",

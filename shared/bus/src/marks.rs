@@ -3,7 +3,7 @@
 
 use futures_util::StreamExt;
 use natter_ids::{ConversationId, Seq, UserId};
-use natter_protocol::{MarkView, MarksView, SettingsView};
+use natter_protocol::{ArrangementView, MarkView, MarksView, SettingsView};
 use serde::{Deserialize, Serialize};
 
 use crate::{Bus, subjects};
@@ -67,6 +67,13 @@ impl MarksChange {
 pub enum Notice {
     /// Marks have risen.
     Marks(MarksChange),
+    /// A user has arranged a conversation.
+    Arrangement {
+        /// Whose list it is.
+        user: UserId,
+        /// How the conversation is arranged.
+        arranged: ArrangementView,
+    },
     /// A user has changed their settings.
     Settings {
         /// Whose.
@@ -82,6 +89,8 @@ pub enum Notice {
 pub enum Note {
     /// Marks of a conversation.
     Marks(MarksView),
+    /// How the user has arranged a conversation.
+    Arrangement(ArrangementView),
     /// The user's own settings.
     Settings(SettingsView),
 }

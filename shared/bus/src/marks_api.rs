@@ -1,7 +1,7 @@
 //! What storage is asked about marks and settings. Part of [`crate::storage_api`].
 
 use natter_ids::{ConversationId, Partition, Position, Seq, UserId};
-use natter_protocol::MarkDraft;
+use natter_protocol::{ArrangementDraft, MarkDraft, OverviewCursor, OverviewPosition};
 use serde::{Deserialize, Serialize};
 
 /// How far a user says they have come in a conversation.
@@ -60,4 +60,29 @@ pub struct Settings {
     pub user: UserId,
     /// Whether others see what the user reads.
     pub read_receipts: Option<bool>,
+}
+
+/// A page of the conversations that `user` is a member of now, by last activity.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Overview {
+    /// Who asks.
+    pub user: UserId,
+    /// Only those in which anything has changed since.
+    pub since: Option<OverviewPosition>,
+    /// Where the page begins.
+    pub after: Option<OverviewCursor>,
+    /// Most conversations in the answer.
+    pub limit: u32,
+}
+
+/// Changes how a user, a member now, has arranged a conversation.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Arrange {
+    /// Who.
+    pub user: UserId,
+    /// Which conversation.
+    pub conversation: ConversationId,
+    /// What changes.
+    #[serde(flatten)]
+    pub draft: ArrangementDraft,
 }

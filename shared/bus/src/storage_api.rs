@@ -5,12 +5,13 @@
 
 use natter_ids::{ClientId, ConversationId, Partition, Position, Seq, UserId};
 use natter_protocol::{
-    ConversationPage, HistoryPage, MarkPage, MarkedView, MemberPage, ReceiptPage, Role, SettingsView,
+    ArrangementView, ConversationPage, HistoryPage, MarkPage, MarkedView, MemberPage, OverviewPage, ReceiptPage, Role,
+    SettingsView,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-pub use crate::marks_api::{Marks, Receipts, Settings, UserMark, WriteMarks};
+pub use crate::marks_api::{Arrange, Marks, Overview, Receipts, Settings, UserMark, WriteMarks};
 
 /// A request to storage and the type of its answer.
 pub trait StorageRequest: Serialize + serde::de::DeserializeOwned + Send + Sync {
@@ -43,6 +44,8 @@ storage_requests! {
     Marks -> MarkPage = "marks";
     Receipts -> ReceiptPage = "receipts";
     Settings -> SettingsView = "settings";
+    Overview -> OverviewPage = "overview";
+    Arrange -> ArrangementView = "arrange";
 }
 
 /// Why storage did not answer a request.

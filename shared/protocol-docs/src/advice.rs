@@ -77,6 +77,8 @@ pub(crate) fn answer(frame: &ClientFrame) -> &'static str {
             Request::Mark { .. } => "marked",
             Request::Marks { .. } => "marks",
             Request::Receipts { .. } => "receipts",
+            Request::Overview { .. } => "overview",
+            Request::Arrange { .. } => "arranged",
             Request::ChangeSettings { .. } => "settings",
         },
     }
@@ -85,7 +87,11 @@ pub(crate) fn answer(frame: &ClientFrame) -> &'static str {
 /// What happens beyond one of the limits that `welcome` tells; `None`: nothing is said yet.
 pub(crate) fn beyond_limit(name: &str) -> Option<&'static str> {
     Some(match name {
-        "message_bytes_max" | "group_name_bytes_max" | "page_items_max" | "presence_users_max" => "error `too_large`",
+        "message_bytes_max"
+        | "group_name_bytes_max"
+        | "page_items_max"
+        | "overview_items_max"
+        | "presence_users_max" => "error `too_large`",
         "frame_bytes_max" => "close 4502 `frame_too_large`; over HTTP, error `too_large`",
         "group_members_max" => "error `group_full`",
         _ => return None,

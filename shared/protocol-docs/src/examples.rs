@@ -4,9 +4,10 @@
 
 use natter_ids::{ClientId, ConversationId, DeviceId, Position, SessionId, UserId};
 use natter_protocol::{
-    Change, ClientFrame, ConversationPage, ConversationView, Entry, ErrorBody, ErrorCode, Event, Hello, HistoryPage,
-    Limits, MarkPage, MarkView, MarkedView, MarksView, MemberPage, MemberView, PresenceView, ReceiptPage, Request,
-    Role, ServerFrame, SettingsView,
+    Arrangement, ArrangementDraft, ArrangementView, Change, ClientFrame, ConversationPage, ConversationView, Entry,
+    ErrorBody, ErrorCode, Event, Hello, HistoryPage, Limits, MarkPage, MarkView, MarkedView, MarksView, MemberPage,
+    MemberView, OverviewCursor, OverviewItem, OverviewPage, OverviewPosition, PresenceView, ReceiptPage, Request, Role,
+    ServerFrame, SettingsView,
 };
 
 /// When the story happens, in milliseconds since 1970 UTC.
@@ -120,6 +121,31 @@ pub(crate) fn receipt_page() -> ReceiptPage {
     ReceiptPage { conversation: group(), seq: 2040, members: 2, delivered: 2, read: 1, marks, more: false }
 }
 
+fn overview_position() -> OverviewPosition {
+    OverviewPosition { entries: position(), marks: marks_position() }
+}
+
+pub(crate) fn overview_page() -> OverviewPage {
+    let item = OverviewItem {
+        view: direct_view(),
+        active_at: TIME,
+        last: Some(said()),
+        cut: false,
+        unread: 3,
+        delivered: 1205,
+        read: 1191,
+        marks: bobs_marks().marks,
+        arrangement: Arrangement { muted_until: None, pinned: true, archived: false },
+    };
+    let next = OverviewCursor { pinned: true, active_at: TIME, conversation: direct(), position: overview_position() };
+    OverviewPage { conversations: vec![item], gone: Vec::new(), position: overview_position(), next: Some(next) }
+}
+
+pub(crate) fn arranged() -> ArrangementView {
+    let arrangement = Arrangement { muted_until: Some(TIME + 3_600_000), pinned: false, archived: false };
+    ArrangementView { conversation: group(), arrangement }
+}
+
 pub(crate) fn settings() -> SettingsView {
     SettingsView { read_receipts: false }
 }
@@ -152,6 +178,14 @@ pub fn client_examples() -> Vec<ClientFrame> {
         request(14, Request::Mark { conversation: direct(), delivered: None, read: Some(1205) }),
         request(15, Request::Marks { since: Some(marks_position()), limit: None }),
         request(16, Request::Receipts { conversation: group(), seq: 2040, after: None, limit: None }),
+        request(18, Request::Overview { since: None, after: None, limit: Some(50) }),
+        request(
+            19,
+            Request::Arrange {
+                conversation: group(),
+                draft: ArrangementDraft { muted_until: Some(TIME + 3_600_000), pinned: None, archived: Some(false) },
+            },
+        ),
         request(17, Request::ChangeSettings { read_receipts: Some(false) }),
         request(13, Request::RefreshToken { token: "eyJhbGciOi…".to_owned() }),
     ]
@@ -186,6 +220,9 @@ pub fn server_examples() -> Vec<ServerFrame> {
         ServerFrame::Marks { id: 15, page: mark_page() },
         ServerFrame::MarksChanged { marks: bobs_marks() },
         ServerFrame::Receipts { id: 16, page: receipt_page() },
+        ServerFrame::Overview { id: 18, page: overview_page() },
+        ServerFrame::Arranged { id: 19, arranged: arranged() },
+        ServerFrame::ArrangementChanged { arranged: arranged() },
         ServerFrame::Settings { id: 17, settings: settings() },
         ServerFrame::SettingsChanged { settings: settings() },
         ServerFrame::Pong { id: 1 },

@@ -1,6 +1,6 @@
 //! The HTTP API of marks, receipts and settings, as data.
 
-use natter_protocol::{ErrorCode, MarkDraft, SettingsDraft};
+use natter_protocol::{ArrangementDraft, ErrorCode, MarkDraft, SettingsDraft};
 
 use crate::{
     examples,
@@ -8,7 +8,7 @@ use crate::{
 };
 
 pub(crate) fn operations() -> anyhow::Result<Vec<Operation>> {
-    Ok(vec![mark()?, receipts()?, marks()?, read_settings()?, change_settings()?])
+    Ok(vec![mark()?, receipts()?, marks()?, overview()?, arrange()?, read_settings()?, change_settings()?])
 }
 
 fn mark() -> anyhow::Result<Operation> {
@@ -59,6 +59,46 @@ fn marks() -> anyhow::Result<Operation> {
         status: 200,
         answer: body("MarkPage", examples::mark_page())?,
         errors: &[ErrorCode::Malformed, ErrorCode::TooLarge, ErrorCode::InvalidPosition],
+    })
+}
+
+fn overview() -> anyhow::Result<Operation> {
+    Ok(Operation {
+        method: "get",
+        path: "/v1/overview",
+        id: "readOverview",
+        summary: "Lists the user's conversations by last activity, pinned ones first, with what is unread.",
+        description: "With `since`: only those in which anything has changed. Ask for the next page with `after` while \
+            `next` is there.",
+        parameters: vec![
+            query("since", reference("OverviewPosition"), "`position` of an earlier answer."),
+            query("after", reference("OverviewCursor"), "`next` of the page before."),
+            query(
+                "limit",
+                serde_json::json!({ "type": "integer", "minimum": 1 }),
+                "How many at most, up to `overview_items_max`, which is the default too.",
+            ),
+        ],
+        body: None,
+        status: 200,
+        answer: body("OverviewPage", examples::overview_page())?,
+        errors: &[ErrorCode::Malformed, ErrorCode::TooLarge, ErrorCode::InvalidPosition],
+    })
+}
+
+fn arrange() -> anyhow::Result<Operation> {
+    let draft = ArrangementDraft { muted_until: None, pinned: Some(true), archived: None };
+    Ok(Operation {
+        method: "post",
+        path: "/v1/conversations/{conversation}/arrangement",
+        id: "arrangeConversation",
+        summary: "Mutes, pins or puts away a conversation in the user's list, on all their devices.",
+        description: "What is absent stays as it is.",
+        parameters: vec![conversation()],
+        body: Some(body("ArrangementDraft", draft)?),
+        status: 200,
+        answer: body("ArrangementView", examples::arranged())?,
+        errors: &[ErrorCode::Malformed, ErrorCode::TooLarge, ErrorCode::NotAMember],
     })
 }
 

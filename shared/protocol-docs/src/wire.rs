@@ -2,9 +2,9 @@
 
 use anyhow::{Context, bail, ensure};
 use natter_protocol::{
-    AcceptedView, BacklogPage, ClientFrame, CloseCode, ConversationPage, ErrorBody, HistoryPage, MarkDraft, MarkPage,
-    MarkedView, MemberPage, MessageDraft, PresencePage, ReceiptPage, ServerFrame, SettingsDraft, SettingsView,
-    TicketGrant,
+    AcceptedView, ArrangementDraft, ArrangementView, BacklogPage, ClientFrame, CloseCode, ConversationPage, ErrorBody,
+    HistoryPage, MarkDraft, MarkPage, MarkedView, MemberPage, MessageDraft, OverviewPage, PresencePage, ReceiptPage,
+    ServerFrame, SettingsDraft, SettingsView, TicketGrant,
 };
 use schemars::{
     Schema, SchemaGenerator,
@@ -54,6 +54,7 @@ impl Wire {
         let client = root::<ClientFrame>(&mut read);
         read.subschema_for::<MessageDraft>();
         read.subschema_for::<MarkDraft>();
+        read.subschema_for::<ArrangementDraft>();
         read.subschema_for::<SettingsDraft>();
         let mut written = generator(Contract::Serialize);
         let server = root::<ServerFrame>(&mut written);
@@ -66,6 +67,8 @@ impl Wire {
             SchemaGenerator::subschema_for::<MarkPage>,
             SchemaGenerator::subschema_for::<MarkedView>,
             SchemaGenerator::subschema_for::<MemberPage>,
+            SchemaGenerator::subschema_for::<OverviewPage>,
+            SchemaGenerator::subschema_for::<ArrangementView>,
             SchemaGenerator::subschema_for::<PresencePage>,
             SchemaGenerator::subschema_for::<ReceiptPage>,
             SchemaGenerator::subschema_for::<SettingsView>,

@@ -4,6 +4,8 @@ use natter_ids::{ClientId, ConversationId, DeviceId, Position, Seq, UserId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::{ArrangementDraft, OverviewCursor, OverviewPosition};
+
 /// A number that the client gives a request; the answer carries it back. Any number will do;
 /// using each once per session makes answers unambiguous.
 pub type RequestId = u64;
@@ -183,6 +185,28 @@ pub enum Request {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         limit: Option<u32>,
     },
+    /// Lists the user's conversations, pinned ones first, then by last activity, with what is unread
+    /// and how they are arranged; or what of that has changed. Answered by `overview`.
+    Overview {
+        /// From an earlier answer: only conversations in which anything has changed since.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        since: Option<OverviewPosition>,
+        /// From the page before.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        after: Option<OverviewCursor>,
+        /// How many at most; `overview_items_max` when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        limit: Option<u32>,
+    },
+    /// Mutes, pins or puts away a conversation in the user's list, on all their devices. Answered by
+    /// `arranged`. What is absent stays as it is.
+    Arrange {
+        /// Which conversation.
+        conversation: ConversationId,
+        /// What changes.
+        #[serde(flatten)]
+        draft: ArrangementDraft,
+    },
     /// Changes those of the user's settings that are given, and reads all. Answered by `settings`.
     ChangeSettings {
         /// Whether others see what the user has read, and the user what they have.
@@ -210,6 +234,8 @@ impl Request {
             Self::Mark { .. } => "mark",
             Self::Marks { .. } => "marks",
             Self::Receipts { .. } => "receipts",
+            Self::Overview { .. } => "overview",
+            Self::Arrange { .. } => "arrange",
             Self::ChangeSettings { .. } => "change_settings",
         }
     }

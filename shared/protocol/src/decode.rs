@@ -35,6 +35,8 @@ pub(crate) const CLIENT_FRAME_TYPES: &[&str] = &[
     "mark",
     "marks",
     "receipts",
+    "overview",
+    "arrange",
     "change_settings",
 ];
 

@@ -18,6 +18,7 @@ mod error_code;
 mod event;
 mod limits;
 mod marks;
+mod overview;
 mod server_frame;
 mod views;
 
@@ -28,6 +29,10 @@ pub use error_code::{ErrorBody, ErrorCode, RetryAdvice};
 pub use event::{Change, Entry, Event, Role};
 pub use limits::{Limits, configured_limits};
 pub use marks::{MarkDraft, MarkPage, MarkView, MarkedView, MarksView, ReceiptPage, SettingsDraft, SettingsView};
+pub use overview::{
+    Arrangement, ArrangementDraft, ArrangementView, InvalidOverviewToken, OverviewCursor, OverviewItem, OverviewPage,
+    OverviewPosition,
+};
 pub use server_frame::{EVENT_FRAME_PREFIX, ServerFrame, event_frame};
 pub use views::{
     AcceptedView, BacklogPage, ConversationPage, ConversationView, HistoryPage, MemberPage, MemberView, MessageDraft,

@@ -5,8 +5,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ConversationPage, ConversationView, ErrorBody, Event, HistoryPage, Limits, MarkPage, MarkedView, MarksView,
-    MemberPage, PresenceView, ReceiptPage, RequestId, SettingsView,
+    ArrangementView, ConversationPage, ConversationView, ErrorBody, Event, HistoryPage, Limits, MarkPage, MarkedView,
+    MarksView, MemberPage, OverviewPage, PresenceView, ReceiptPage, RequestId, SettingsView,
 };
 
 /// A frame from gateway to client.
@@ -161,7 +161,29 @@ pub enum ServerFrame {
         #[serde(flatten)]
         page: ReceiptPage,
     },
-    /// Answers `settings`.
+    /// Answers `overview`.
+    Overview {
+        /// Of the request.
+        id: RequestId,
+        /// The page.
+        #[serde(flatten)]
+        page: OverviewPage,
+    },
+    /// Answers `arrange`.
+    Arranged {
+        /// Of the request.
+        id: RequestId,
+        /// How the conversation is arranged now.
+        #[serde(flatten)]
+        arranged: ArrangementView,
+    },
+    /// The user has arranged a conversation, on whichever device.
+    ArrangementChanged {
+        /// How the conversation is arranged now.
+        #[serde(flatten)]
+        arranged: ArrangementView,
+    },
+    /// Answers `change_settings`.
     Settings {
         /// Of the request.
         id: RequestId,

@@ -72,6 +72,9 @@ impl Session<'_> {
                 self.state.outlet.tell(Notification::PresenceChanged(presence));
             }
             ServerFrame::MarksChanged { marks } => self.state.on_marks(marks),
+            ServerFrame::ArrangementChanged { arranged } => {
+                self.state.outlet.tell(Notification::ArrangementChanged(arranged));
+            }
             ServerFrame::SettingsChanged { settings } => {
                 self.state.outlet.tell(Notification::SettingsChanged(settings));
             }
@@ -98,6 +101,8 @@ impl Session<'_> {
             | ServerFrame::Marks { id, .. }
             | ServerFrame::Receipts { id, .. }
             | ServerFrame::Settings { id, .. }
+            | ServerFrame::Overview { id, .. }
+            | ServerFrame::Arranged { id, .. }
             | ServerFrame::Presence { id, .. } => self.answered(id, frame),
         }
         Ok(())

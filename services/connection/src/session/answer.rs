@@ -82,6 +82,12 @@ impl Shared {
                 let page = self.receipts(user, conversation, seq, after, limit).await?;
                 ServerFrame::Receipts { id, page }
             }
+            Request::Overview { since, after, limit } => {
+                ServerFrame::Overview { id, page: self.overview(user, since, after, limit).await? }
+            }
+            Request::Arrange { conversation, draft } => {
+                ServerFrame::Arranged { id, arranged: self.arrange(user, conversation, draft).await? }
+            }
             Request::ChangeSettings { read_receipts } => {
                 ServerFrame::Settings { id, settings: self.settings(user, read_receipts).await? }
             }

@@ -5,16 +5,17 @@ use std::collections::HashMap;
 
 use natter_bus::Note;
 use natter_ids::{ConversationId, UserId};
-use natter_protocol::{MarkView, MarksView, ServerFrame, SettingsView};
+use natter_protocol::{ArrangementView, MarkView, MarksView, ServerFrame, SettingsView};
 
-/// Most marks that wait for a client. Who lets more than this gather does not read.
+/// Most marks and arrangements that wait for a client. Who lets more than this gather does not read.
 const WAITING_MAX: usize = 10_000;
 
 #[derive(Debug, Default)]
 pub(crate) struct Notes {
     marks: HashMap<ConversationId, HashMap<UserId, MarkView>>,
-    /// How many marks there are.
+    /// How many marks and arrangements there are.
     waiting: usize,
+    arranged: HashMap<ConversationId, ArrangementView>,
     settings: Option<SettingsView>,
 }
 
@@ -24,6 +25,10 @@ impl Notes {
     pub(crate) fn add(&mut self, note: Note) -> bool {
         match note {
             Note::Settings(settings) => self.settings = Some(settings),
+            Note::Arrangement(arranged) => {
+                let before = self.arranged.insert(arranged.conversation.clone(), arranged);
+                self.waiting += usize::from(before.is_none());
+            }
             Note::Marks(MarksView { conversation, marks }) => {
                 let kept = self.marks.entry(conversation).or_default();
                 let before = kept.len();
@@ -43,12 +48,13 @@ impl Notes {
         if self.waiting == 0 && self.settings.is_none() {
             return Vec::new();
         }
-        let Self { marks, settings, .. } = std::mem::take(self);
+        let Self { marks, arranged, settings, .. } = std::mem::take(self);
         let marks = marks.into_iter().map(|(conversation, marks)| {
             let marks = MarksView { conversation, marks: marks.into_values().collect() };
             ServerFrame::MarksChanged { marks }
         });
-        marks.chain(settings.map(|settings| ServerFrame::SettingsChanged { settings })).collect()
+        let arranged = arranged.into_values().map(|arranged| ServerFrame::ArrangementChanged { arranged });
+        marks.chain(arranged).chain(settings.map(|settings| ServerFrame::SettingsChanged { settings })).collect()
     }
 }
 

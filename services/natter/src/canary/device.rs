@@ -233,7 +233,10 @@ impl Device {
                 self.note(self.failure(Stage::Lost, said));
             }
             Notification::Disconnected { reason, .. } => self.state = State::Away(Some(why(&reason))),
-            Notification::PresenceChanged(_) | Notification::MarksChanged(_) | Notification::SettingsChanged(_) => {}
+            Notification::PresenceChanged(_)
+            | Notification::MarksChanged(_)
+            | Notification::SettingsChanged(_)
+            | Notification::ArrangementChanged(_) => {}
             Notification::Fatal(_) => return Err(self.gone()),
         }
         Ok(())

@@ -212,7 +212,10 @@ impl Session {
                  then may be gone, and /more shows what there is",
             ),
             Some(
-                Notification::PresenceChanged(_) | Notification::MarksChanged(_) | Notification::SettingsChanged(_),
+                Notification::PresenceChanged(_)
+                | Notification::MarksChanged(_)
+                | Notification::ArrangementChanged(_)
+                | Notification::SettingsChanged(_),
             ) => {}
             Some(Notification::Fatal(fatal)) => bail!("{fatal}"),
             None => match self.client.fatal() {

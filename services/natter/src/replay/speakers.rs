@@ -208,6 +208,7 @@ impl Listener {
             | Notification::PresenceChanged(_)
             | Notification::MarksChanged(_)
             | Notification::SettingsChanged(_)
+            | Notification::ArrangementChanged(_)
             | Notification::ResumeDelayed(_) => {}
         }
     }

@@ -11,6 +11,7 @@ mod log;
 mod marks;
 mod members;
 mod model;
+mod overview;
 mod rollback;
 
 macro_rules! contract {
@@ -63,6 +64,13 @@ contract! {
         strangers_mark_nothing
         receipts_tell_who_and_how_many
         large_conversations_are_not_told;
+    overview:
+        the_list_is_by_last_activity
+        unread_messages_are_counted
+        what_has_changed_comes_alone
+        arrangements_are_kept
+        an_archive_from_before_learns_its_times
+        long_texts_are_cut;
     gaps:
         a_gap_counts_once_it_is_passed;
     backlog:

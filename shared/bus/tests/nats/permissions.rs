@@ -41,6 +41,8 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("storage.ask.marks",                                "c+",     ""),
     ("storage.ask.receipts",                             "c+",     ""),
     ("storage.ask.settings",                             "c+",     ""),
+    ("storage.ask.overview",                             "c+",     ""),
+    ("storage.ask.arrange",                              "c+",     ""),
     ("storage.ask.write_marks",                          "c+",     ""),
     ("storage.ask.find_message",                         "cd+",    ""),
     ("storage.ask.roster",                               "d+",     ""),
