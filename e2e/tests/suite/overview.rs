@@ -4,7 +4,8 @@ use natter_client::{Notification, RequestError};
 use natter_e2e::{Cluster, Db, Device, PATIENCE, user};
 use natter_ids::ConversationId;
 use natter_protocol::{
-    Arrangement, ArrangementDraft, ArrangementView, ErrorBody, ErrorCode, OverviewItem, OverviewPage,
+    Arrangement, ArrangementDraft, ArrangementView, ErrorBody, ErrorCode, MarkPage, MarkView, MarkedView, MarksView,
+    OverviewItem, OverviewPage, ReceiptPage, SettingsView,
 };
 use natter_testkit::wait_for;
 
@@ -91,22 +92,29 @@ async fn the_list_is_the_same_on_all_devices(database: Db) {
     // Others' lists are others'.
     let list = until(&bob, "bob's list", |items| items.len() == 2).await;
     assert!(list.iter().all(|item| item.arrangement == Arrangement::default()), "{list:?}");
+}
 
-    // Over HTTP too: marks, receipts, settings.
-    let marked: natter_protocol::MarkedView = http
-        .post(&format!("/v1/conversations/{group}/marks"), Some(&format!(r#"{{"read":{newest}}}"#)))
-        .await
-        .read()
-        .unwrap();
-    assert_eq!(marked.read, newest);
-    let receipts: natter_protocol::ReceiptPage =
-        cluster.http("alice", 0).get(&format!("/v1/conversations/{group}/receipts?seq={newest}")).await.read().unwrap();
-    assert_eq!((receipts.members, receipts.read), (2, 1));
-    let marks: natter_protocol::MarkPage = http.get("/v1/marks").await.read().unwrap();
-    assert!(marks.conversations.is_empty());
-    let set: natter_protocol::SettingsView =
-        http.post("/v1/settings", Some(r#"{"read_receipts":false}"#)).await.read().unwrap();
-    let read: natter_protocol::SettingsView = http.get("/v1/settings").await.read().unwrap();
+/// Marks, receipts and settings for clients that poll.
+#[tokio::test(flavor = "multi_thread")]
+async fn over_http() {
+    let cluster = Cluster::builder().start().await;
+    let alice = cluster.device("alice", 0).await;
+    let group = alice.group("friends", &["bob", "carol"]).await;
+    let said = alice.say(&group, "hello").await.seq;
+    let (http, asking) = (cluster.http("carol", 1), cluster.http("alice", 0));
+    let start: MarkPage = asking.get("/v1/marks").await.read().unwrap();
+    assert!(start.conversations.is_empty());
+    let path = format!("/v1/conversations/{group}/marks");
+    let marked: MarkedView = http.post(&path, Some(&format!(r#"{{"read":{said}}}"#))).await.read().unwrap();
+    assert_eq!((marked.delivered, marked.read), (said, said));
+    let path = format!("/v1/conversations/{group}/receipts?seq={said}");
+    let receipts: ReceiptPage = asking.get(&path).await.read().unwrap();
+    assert_eq!((receipts.members, receipts.delivered, receipts.read), (2, 1, 1));
+    let changed: MarkPage = asking.get(&format!("/v1/marks?since={}", start.position)).await.read().unwrap();
+    let mark = MarkView { user: user("carol"), delivered: said, read: said };
+    assert_eq!(changed.conversations, [MarksView { conversation: group, marks: vec![mark] }]);
+    let set: SettingsView = http.post("/v1/settings", Some(r#"{"read_receipts":false}"#)).await.read().unwrap();
+    let read: SettingsView = http.get("/v1/settings").await.read().unwrap();
     assert!(!set.read_receipts && !read.read_receipts);
 }
 

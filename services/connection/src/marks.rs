@@ -13,6 +13,7 @@ use natter_bus::{
 use natter_ids::{ConversationId, Partition, Position, Seq, UserId};
 use natter_protocol::{ErrorBody, ErrorCode, MarkDraft, MarkPage, MarkedView, ReceiptPage, SettingsView};
 use natter_runtime::{OnEnd, Scope};
+use natter_telemetry::metrics;
 use tokio::{
     sync::{mpsc, oneshot},
     time::{Instant, sleep_until, timeout},
@@ -51,7 +52,7 @@ impl Marks {
         let gather =
             Gather::new(Duration::from_millis(config.marks_gather_ms.into()), config.marks_waiting_max as usize);
         let bus = bus.clone();
-        // Ends with the last session, not with the order to stop: sessions are served until then. Sessions are served for a while after the gateway was asked to stop, and so are marks.
+        // Ends with the last session: they are served for a while after the gateway was asked to stop.
         scope.spawn("connection-marks", OnEnd::Log, async move { Work::new(bus, gather).run(arriving).await });
         Self(sender)
     }
@@ -59,9 +60,10 @@ impl Marks {
     /// Stores a mark; `None`: as far as the archive knows, the user is no member.
     async fn store(&self, mark: UserMark) -> Stored {
         let (done, stored) = oneshot::channel();
-        let gone = |_| ErrorBody::new(ErrorCode::Unavailable);
-        self.0.send(Arriving { mark, done }).await.map_err(|_| ErrorBody::new(ErrorCode::Unavailable))?;
-        stored.await.map_err(gone)?
+        // The gateway ends.
+        let gone = || ErrorBody::new(ErrorCode::Unavailable);
+        self.0.send(Arriving { mark, done }).await.map_err(|_| gone())?;
+        stored.await.map_err(|_| gone())?
     }
 }
 
@@ -92,6 +94,7 @@ impl Work {
 
     fn add(&mut self, mark: UserMark, done: oneshot::Sender<Stored>) {
         if let Err(done) = self.gather.add(mark, done, Instant::now()) {
+            metrics::CONNECTION_REFUSALS.add(1, ["marks_waiting_max".into()]);
             let full = ErrorBody::new(ErrorCode::Overloaded).limit("marks_waiting_max");
             let _ = done.send(Err(full));
         }
