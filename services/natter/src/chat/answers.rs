@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use super::{
     command::{HELP, Line},
     requests::{self, Opened, label},
+    seen,
     session::{Session, Step},
 };
 
@@ -124,6 +125,7 @@ impl Session {
                 self.fail(&sentence);
                 Step::GoOn
             }
+            line if self.act_anywhere(&line) => Step::GoOn,
             line => {
                 match self.transcript.as_ref().map(|transcript| transcript.conversation.clone()) {
                     Some(conversation) => self.act(line, conversation),
@@ -158,7 +160,13 @@ impl Session {
                 let before = self.transcript.as_ref().and_then(super::transcript::Transcript::oldest);
                 self.ask(|client| async move { Answer::Older(requests::history(&client, &here, before).await) });
             }
-            Line::Empty | Line::Help | Line::Quit | Line::Wrong(_) => {}
+            Line::Seen => self.ask_seen(),
+            line @ (Line::Pin(_) | Line::Mute(_) | Line::Archive(_)) => {
+                if let Some(draft) = seen::draft(&line) {
+                    self.arrange(here, draft);
+                }
+            }
+            Line::List | Line::Receipts(_) | Line::Empty | Line::Help | Line::Quit | Line::Wrong(_) => {}
         }
     }
 

@@ -10,6 +10,12 @@ pub const HELP: &str = "\
   /remove USER     remove a user from the group
   /leave           leave the group
   /history         show what was said before
+  /list            your conversations, with what is unread
+  /seen            who has received and read your last message
+  /pin on|off      keep the conversation at the top of your list
+  /mute on|off     let nothing ring
+  /archive on|off  put the conversation away
+  /receipts on|off whether others see what you read, and you what they read
   /quit            end the chat (or Ctrl-D)
   //text           say a line that begins with /";
 
@@ -27,6 +33,12 @@ pub enum Line {
     Remove(UserId),
     Leave,
     History,
+    List,
+    Seen,
+    Pin(bool),
+    Mute(bool),
+    Archive(bool),
+    Receipts(bool),
     Quit,
     /// Not understood; with the sentence to show.
     Wrong(String),
@@ -46,6 +58,11 @@ impl Line {
             Ok(user) => then(user),
             Err(_) => Self::Wrong(format!("/{name} needs the name of a user")),
         };
+        let switch = |then: fn(bool) -> Self| match argument.trim() {
+            "on" => then(true),
+            "off" => then(false),
+            _ => Self::Wrong(format!("/{name} needs `on` or `off`")),
+        };
         match name {
             "help" | "?" => Self::Help,
             "who" => Self::Who,
@@ -54,6 +71,12 @@ impl Line {
             "remove" => user(Self::Remove),
             "leave" => Self::Leave,
             "history" => Self::History,
+            "list" => Self::List,
+            "seen" => Self::Seen,
+            "pin" => switch(Self::Pin),
+            "mute" => switch(Self::Mute),
+            "archive" => switch(Self::Archive),
+            "receipts" => switch(Self::Receipts),
             "quit" | "exit" | "q" => Self::Quit,
             _ => Self::Wrong(format!("there is no /{name}; /help lists what there is")),
         }
@@ -77,6 +100,8 @@ mod tests {
             ("/add two words ", Line::Add(user("two words"))),
             ("/remove bob", Line::Remove(user("bob"))),
             ("/add", Line::Wrong("/add needs the name of a user".into())),
+            ("/mute on", Line::Mute(true)),
+            ("/pin", Line::Wrong("/pin needs `on` or `off`".into())),
             ("/dance", Line::Wrong("there is no /dance; /help lists what there is".into())),
         ];
         for (typed, line) in cases {
