@@ -187,6 +187,12 @@ fn answers(frame: &ServerFrame, request: RequestId) -> bool {
         | ServerFrame::Invites { id, .. }
         | ServerFrame::History { id, .. }
         | ServerFrame::Presence { id, .. }
+        | ServerFrame::Marked { id, .. }
+        | ServerFrame::Marks { id, .. }
+        | ServerFrame::Receipts { id, .. }
+        | ServerFrame::Settings { id, .. }
+        | ServerFrame::Overview { id, .. }
+        | ServerFrame::Arranged { id, .. }
         | ServerFrame::Refreshed { id, .. } => *id == request,
         _ => false,
     }

@@ -164,6 +164,16 @@ impl Service {
         self.launch.folder.join(format!("{}.log", self.name))
     }
 
+    /// The value of a metric without labels; 0 while nothing has happened.
+    ///
+    /// # Panics
+    /// When its metrics cannot be read.
+    pub async fn metric(&self, name: &str) -> f64 {
+        let page = crate::Http::new(self.admin_address()).get("/metrics").await.body;
+        let value = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok());
+        value.unwrap_or(0.0)
+    }
+
     /// Kills it with SIGKILL; returns once it is gone. Nothing happens when it is gone already.
     pub fn kill9(&self) {
         let mut state = self.state();

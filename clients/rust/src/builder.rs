@@ -29,6 +29,20 @@ impl ClientBuilder {
         self
     }
 
+    /// Whether the client tells the gateway which events it has handed to the application, as
+    /// delivered, and after each connection asks for the marks it has missed. It does when not set.
+    pub fn receipts(mut self, receipts: bool) -> Self {
+        self.0.receipts = receipts;
+        self
+    }
+
+    /// Up to where marks were known the last time: what [`Client::marks_position`] said then.
+    /// Without one only marks that change from now on are told.
+    pub fn marks_position(mut self, position: impl Into<Option<Position>>) -> Self {
+        self.0.marks_position = position.into();
+        self
+    }
+
     /// Drops all notifications, for an application that only sends and asks.
     pub fn discard_events(mut self) -> Self {
         self.0.events = false;

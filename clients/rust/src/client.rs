@@ -1,6 +1,9 @@
 //! The handle of a client.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
 
 use natter_ids::{ClientId, ConversationId, Position, Seq, UserId};
 use natter_protocol::{Request, ServerFrame};
@@ -14,10 +17,14 @@ use crate::{
     ClientBuilder, Fatal, Notification, RequestError, SendError, Stats, TokenSource,
     driver::Driver,
     intake::Intake,
+    marks::Outgoing,
     options::Options,
     outbound::{Answer, Asker, Outstanding},
     shared::Shared,
 };
+
+/// How long taking leave waits for marks to be stored.
+const LAST_MARKS: Duration = Duration::from_secs(1);
 
 /// A message that the log has stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,9 +49,10 @@ pub struct Client {
     options: Arc<Options>,
     shared: Arc<Shared>,
     intake: Arc<Intake>,
+    pub(crate) outgoing: Arc<Outgoing>,
     notifications: Mutex<mpsc::Receiver<Notification>>,
     driver: Mutex<Option<JoinHandle<()>>>,
-    abort: tokio::task::AbortHandle,
+    abort: [tokio::task::AbortHandle; 2],
 }
 
 impl Client {
@@ -60,6 +68,7 @@ impl Client {
         if let Some(position) = &options.position {
             shared.set_position(position.clone());
         }
+        shared.marks_position.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&options.marks_position);
         let intake = Arc::new(Intake::default());
         let (sender, notifications) = mpsc::channel(options.event_capacity);
         let sender = options.events.then_some(sender);
@@ -69,11 +78,15 @@ impl Client {
             reason = "the client owns the task: it joins it on close and ends it on drop"
         )]
         let driver = tokio::spawn(driver.run());
-        let abort = driver.abort_handle();
+        let outgoing = Arc::<Outgoing>::default();
+        #[allow(clippy::disallowed_methods, reason = "ends with the driver, or on drop")]
+        let marks = tokio::spawn(Arc::clone(&outgoing).run(Arc::clone(&intake)));
+        let abort = [driver.abort_handle(), marks.abort_handle()];
         Self {
             options,
             shared,
             intake,
+            outgoing,
             notifications: Mutex::new(notifications),
             driver: Mutex::new(Some(driver)),
             abort,
@@ -157,6 +170,12 @@ impl Client {
     pub async fn next_event(&self) -> Option<Notification> {
         let next = self.notifications.lock().await.recv().await?;
         self.shared.see(&next);
+        if let Notification::Event(event, _) = &next
+            && self.options.receipts
+            && self.user() != Some(&event.entry.sender)
+        {
+            self.outgoing.put(&event.conversation, Some(event.seq), None);
+        }
         Some(next)
     }
 
@@ -165,6 +184,12 @@ impl Client {
     /// `CaughtUp`, and from [`Notification::PositionRefused`] to the next one. Store it after storing that event.
     pub fn position(&self) -> Option<Position> {
         self.shared.position()
+    }
+
+    /// Up to where marks were told: store it to hear later of all that have changed since. `None`
+    /// before the first session has caught up, and without receipts.
+    pub fn marks_position(&self) -> Option<Position> {
+        self.shared.marks_position.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The user that the token names; known after the first session began.
@@ -185,17 +210,19 @@ impl Client {
     /// Takes leave of the gateway and ends the client. What waits for an answer fails with
     /// `Closed`. Dropping a client ends it without taking leave.
     pub async fn close(&self) {
+        // The last marks would be told only with the next ones.
+        let _ = timeout(LAST_MARKS, self.outgoing.idle()).await;
         self.shared.close.notify_one();
         if let Some(driver) = self.driver.lock().await.take()
             && timeout(self.options.write_timeout, driver).await.is_err()
         {
-            self.abort.abort();
+            self.abort[0].abort();
         }
     }
 }
 
 impl Drop for Client {
     fn drop(&mut self) {
-        self.abort.abort();
+        self.abort.iter().for_each(tokio::task::AbortHandle::abort);
     }
 }

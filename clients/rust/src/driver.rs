@@ -7,7 +7,7 @@ mod outlet;
 use std::{sync::Arc, time::Duration};
 
 use natter_ids::{ConversationId, Partition, Position, UserId};
-use natter_protocol::Event;
+use natter_protocol::{Event, MarksView};
 use tokio::{
     sync::mpsc,
     time::{Instant, sleep_until, timeout},
@@ -20,6 +20,7 @@ use crate::{
     backoff::Backoff,
     chains::{Chains, Verdict},
     intake::Intake,
+    marks::Known,
     options::Options,
     outbound::Outbound,
     session::{Session, wire::Wire},
@@ -46,6 +47,8 @@ pub(crate) struct State {
     pub token: Option<String>,
     /// Whose presence the application watches.
     pub watched: Vec<UserId>,
+    /// The marks that were told.
+    pub known: Known,
 }
 
 impl State {
@@ -60,6 +63,13 @@ impl State {
             self.outlet.tell(Notification::Event(Box::new(event), position));
         }
         Ok(())
+    }
+
+    /// Tells the application of marks, as far as they are news.
+    pub fn on_marks(&mut self, marks: MarksView) {
+        if let Some(news) = self.known.rise(marks) {
+            self.outlet.tell(Notification::MarksChanged(news));
+        }
     }
 
     /// Whether to tell an event; counts what it is otherwise.
@@ -144,6 +154,7 @@ impl Driver {
             position: options.position.clone(),
             token: None,
             watched: Vec::new(),
+            known: Known::default(),
             options,
             shared,
             intake,

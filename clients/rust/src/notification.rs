@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use natter_ids::{Position, SessionId, UserId};
-use natter_protocol::{CloseCode, ErrorBody, Event, Limits, PresenceView};
+use natter_protocol::{ArrangementView, CloseCode, ErrorBody, Event, Limits, MarksView, PresenceView, SettingsView};
 
 use crate::Fatal;
 
@@ -55,6 +55,13 @@ pub enum Notification {
     Event(Box<Event>, Position),
     /// A watched user came online or went offline.
     PresenceChanged(PresenceView),
+    /// Members have come further in a conversation; the user on other devices too. Never less than
+    /// was told before.
+    MarksChanged(MarksView),
+    /// The user has arranged a conversation on some device.
+    ArrangementChanged(ArrangementView),
+    /// The user has changed their settings on some device.
+    SettingsChanged(SettingsView),
     /// The gateway does not know the position that the device presented: Natter was restored from
     /// an older backup, or it is another Natter. The client has forgotten it and goes on as a new
     /// device, at the present. Read each conversation's history to see what holds now: it may

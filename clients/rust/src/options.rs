@@ -15,6 +15,10 @@ pub(crate) struct Options {
     /// Whether notifications reach the application at all.
     pub events: bool,
     pub event_capacity: usize,
+    /// Whether the client tells what the application was handed, and asks for marks it has missed.
+    pub receipts: bool,
+    /// Up to where marks are known.
+    pub marks_position: Option<Position>,
     /// Messages of one conversation on the wire at once.
     pub pipeline: usize,
     pub send_deadline: Option<Duration>,
@@ -37,6 +41,8 @@ impl Options {
             position: None,
             events: true,
             event_capacity: 256,
+            receipts: true,
+            marks_position: None,
             pipeline: 1,
             send_deadline: None,
             request_timeout: Duration::from_secs(30),

@@ -46,6 +46,8 @@ pub(crate) struct Session<'a> {
     refresh: Refresh,
     /// The watch that waits for its answer: never more than one.
     watch: Option<(RequestId, Vec<UserId>)>,
+    /// Whether marks that were missed are being asked for.
+    marks_asked: bool,
     /// Set once the gateway has announced that it goes away: when to connect again.
     leave: Option<Instant>,
 }
@@ -63,6 +65,7 @@ impl<'a> Session<'a> {
             next_id: 1,
             refresh: Refresh::default(),
             watch: None,
+            marks_asked: false,
             leave: None,
         }
     }

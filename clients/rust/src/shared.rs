@@ -51,6 +51,8 @@ pub(crate) fn count(counter: &AtomicU64) {
 pub(crate) struct Shared {
     /// Position of the last event handed to the application.
     position: Mutex<Option<Position>>,
+    /// Up to where marks were told.
+    pub marks_position: Mutex<Option<Position>>,
     pub user: OnceLock<UserId>,
     pub fatal: OnceLock<Fatal>,
     /// The gateway's clock minus the device's, in milliseconds.

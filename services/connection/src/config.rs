@@ -60,6 +60,11 @@ pub struct Config {
     pub audit_interval_ms: u32,
     /// How long before a token expires its client is warned, in milliseconds.
     pub token_warning_ms: u32,
+    /// How often marks of one user in one conversation are stored, in milliseconds; what is said in
+    /// between becomes one.
+    pub marks_gather_ms: u32,
+    /// Most users and conversations whose marks wait to be stored, or were stored a moment ago.
+    pub marks_waiting_max: u32,
     /// Requests per second of one user, over all sessions at this gateway.
     pub user_requests_per_sec: u32,
     /// Requests that one user may make at once.
@@ -99,6 +104,8 @@ impl Default for Config {
             backlog_page: 200,
             audit_interval_ms: 60_000,
             token_warning_ms: 60_000,
+            marks_gather_ms: 500,
+            marks_waiting_max: 50_000,
             user_requests_per_sec: 100,
             user_requests_burst: 500,
             address_connects_per_sec: 200,
@@ -133,6 +140,7 @@ impl Config {
             ("requests_at_once", self.requests_at_once),
             ("resumes_at_once", self.resumes_at_once),
             ("write_timeout_ms", self.write_timeout_ms),
+            ("marks_waiting_max", self.marks_waiting_max),
             ("user_requests_per_sec", self.user_requests_per_sec),
             ("user_requests_burst", self.user_requests_burst),
             ("address_connects_per_sec", self.address_connects_per_sec),
@@ -165,6 +173,9 @@ impl Config {
             }
             Self { limits, .. } if limits.message_bytes_max > 256 * 1024 => {
                 fail("limits.message_bytes_max", "must be at most 262144: NATS carries messages up to 1 MiB")
+            }
+            Self { limits, .. } if !(1..=1_000).contains(&limits.overview_items_max) => {
+                fail("limits.overview_items_max", "must be between 1 and 1000: NATS carries messages up to 1 MiB")
             }
             Self { limits, .. } if limits.frame_bytes_max < limits.message_bytes_max => {
                 fail("limits.frame_bytes_max", "must be at least `limits.message_bytes_max`")

@@ -25,6 +25,7 @@ use crate::{
     gate::Identity,
     http_changes,
     http_requests::requests,
+    http_marks,
     observe::{RefusedWith, observe},
     server::{Peer, Place, Shared},
     upgrade::{bearer_of, upgrade},
@@ -96,6 +97,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/presence", get(presence))
         .route("/v1/requests", post(requests))
         .merge(http_changes::routes())
+        .merge(http_marks::routes())
         .fallback(|| async { Refused::from(ErrorCode::NotFound) })
         .method_not_allowed_fallback(|| async { Refused::from(ErrorCode::NotFound) })
         .layer(DefaultBodyLimit::max(body_max))

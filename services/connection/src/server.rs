@@ -33,6 +33,7 @@ use crate::{
     group_settings::GroupSettingsKnown,
     http_api,
     live::Current,
+    marks::Marks,
     members::Members,
     pace::Pace,
     presence::Reporter,
@@ -56,6 +57,7 @@ pub(crate) struct Shared {
     pub(crate) members: Members,
     pub(crate) group_settings: GroupSettingsKnown,
     pub(crate) watches: Watches,
+    pub(crate) marks: Marks,
     pub(crate) doubts: watch::Receiver<Doubt>,
     /// Turns to read missed events.
     pub(crate) resumes: Semaphore,
@@ -75,11 +77,12 @@ pub(crate) struct Parts {
     pub(crate) reporter: Reporter,
     pub(crate) watches: Watches,
     pub(crate) doubts: watch::Receiver<Doubt>,
+    pub(crate) marks: Marks,
 }
 
 impl Shared {
     pub(crate) fn new(config: Config, parts: Parts, scope: &Scope) -> Self {
-        let Parts { bus, verifier, reporter, watches, doubts } = parts;
+        let Parts { bus, verifier, reporter, watches, doubts, marks } = parts;
         Self {
             members: Members::new(bus.clone()),
             group_settings: GroupSettingsKnown::new(bus.clone()),
@@ -96,6 +99,7 @@ impl Shared {
             reporter,
             watches,
             doubts,
+            marks,
         }
     }
 

@@ -9,6 +9,7 @@ mod config;
 mod conversation;
 mod links;
 mod markers;
+mod notices;
 mod online;
 mod progress;
 mod worker;
@@ -37,6 +38,9 @@ pub async fn start(config: Config, bus: Bus, scope: Scope) -> Result<(), StartEr
     let markers = markers::Markers::new(bus.clone(), online.clone(), Arc::clone(&progress), Arc::clone(&links));
     let cancel = scope.cancel_token();
     scope.spawn("delivery-markers", OnEnd::StopProcess, async move { markers.run(requests, cancel).await });
+    let (notices, told, by, cancel) =
+        (bus.notices().await.map_err(StartError)?, online.clone(), bus.clone(), scope.cancel_token());
+    scope.spawn("delivery-notices", OnEnd::StopProcess, async move { notices::run(by, told, notices, cancel).await });
     let worker = Arc::new(worker::FanOut::new(config, bus.clone(), online, progress, links));
     let cancel = scope.cancel_token();
     scope.spawn("delivery-partitions", OnEnd::StopProcess, async move {

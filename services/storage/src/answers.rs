@@ -3,17 +3,20 @@
 use std::{future::Future, sync::Arc, time::Duration};
 
 use natter_bus::{
-    Bus,
+    Bus, Notice,
     storage_api::{
         Acquaintances, Archived, Backlog, BacklogReply, Conversations, FindMessage, History, Invite, Invites, Members,
         Membership, Message, Pinned, Roster, StorageFault, StorageRequest,
+        Acquaintances, Archived, Arrange, Backlog, BacklogReply, Conversations, FindMessage, History, Marks, Members,
+        Membership, Overview, Receipts, Roster, Settings, StorageFault, StorageRequest, WriteMarks,
     },
 };
 use natter_ids::{ConversationId, Partition, Position, Seq};
+use natter_protocol::{ArrangementView, SettingsView};
 use natter_runtime::{OnEnd, Scope};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::{Config, Store};
+use crate::{Config, Store, marker::Marker};
 
 /// An announcement may be lost: a waiting request looks itself, first after this long, then
 /// after twice as long each time.
@@ -24,10 +27,12 @@ struct Answers {
     bus: Bus,
     store: Arc<Store>,
     config: Config,
+    marker: Arc<Marker>,
 }
 
 pub(crate) fn start(config: &Config, bus: &Bus, store: &Arc<Store>, scope: &Scope) {
-    let answers = Answers { bus: bus.clone(), store: Arc::clone(store), config: config.clone() };
+    let marker = Arc::new(Marker::start(config, bus, store, scope));
+    let answers = Answers { bus: bus.clone(), store: Arc::clone(store), config: config.clone(), marker };
     answers.serve(scope, |this: Answers, asked: Backlog| async move { this.backlog(asked).await });
     answers.serve(scope, |this: Answers, _: Archived| async move { this.archived().await });
     answers.serve(scope, |this: Answers, asked: History| async move { this.store.history(&asked).await });
@@ -56,6 +61,14 @@ pub(crate) fn start(config: &Config, bus: &Bus, store: &Arc<Store>, scope: &Scop
         this.wait(&asked.conversation, asked.at_least).await?;
         this.store.find_message(&asked).await
     });
+    answers.serve(scope, |this: Answers, asked: WriteMarks| async move { this.marker.write(asked).await });
+    answers.serve(scope, |this: Answers, asked: Marks| async move {
+        this.store.marks(&asked, this.config.marks_members_max).await
+    });
+    answers.serve(scope, |this: Answers, asked: Receipts| async move { this.store.receipts(&asked).await });
+    answers.serve(scope, |this: Answers, asked: Overview| async move { this.store.overview(&asked).await });
+    answers.serve(scope, |this: Answers, asked: Arrange| async move { this.arrange(asked).await });
+    answers.serve(scope, |this: Answers, asked: Settings| async move { this.settings(asked).await });
 }
 
 impl Answers {
@@ -80,6 +93,30 @@ impl Answers {
                 tracing::error!(error, request = R::NAME, "requests cannot be answered");
             }
         });
+    }
+
+    async fn arrange(&self, asked: Arrange) -> Result<ArrangementView, StorageFault> {
+        let (arrangement, changed) = self.store.arrange(&asked).await?;
+        let arranged = ArrangementView { conversation: asked.conversation, arrangement };
+        if changed {
+            self.notify(Notice::Arrangement { user: asked.user, arranged: arranged.clone() }).await;
+        }
+        Ok(arranged)
+    }
+
+    async fn settings(&self, asked: Settings) -> Result<SettingsView, StorageFault> {
+        let (settings, changed) = self.store.settings(&asked).await?;
+        if changed {
+            self.notify(Notice::Settings { user: asked.user, settings: settings.clone() }).await;
+        }
+        Ok(settings)
+    }
+
+    /// Tells the user's other devices, as far as that works: they ask when they come back.
+    async fn notify(&self, notice: Notice) {
+        if let Err(error) = self.bus.notify(&notice).await {
+            tracing::debug!(error, "other devices are not told now");
+        }
     }
 
     async fn archived(&self) -> Result<Position, StorageFault> {

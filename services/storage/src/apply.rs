@@ -133,7 +133,7 @@ impl Store {
     }
 
     /// SQLite must take the write lock at the start: a read that turns into a write may fail.
-    fn begin_statement(&self) -> &'static str {
+    pub(crate) fn begin_statement(&self) -> &'static str {
         if self.is_sqlite() { "BEGIN IMMEDIATE" } else { "BEGIN" }
     }
 
@@ -224,6 +224,7 @@ async fn load_heads<'a>(
         let mut select = statement(format!(
             "SELECT id, last_seq, COALESCE((SELECT t.seconds FROM timers t WHERE t.conversation = id), 0) \
                  FROM conversations WHERE id IN ({})",
+            "SELECT id, last_seq, active_seq, active_at, messages FROM conversations WHERE id IN ({})",
             list(1, piece.len())
         ));
         for conversation in piece {
@@ -233,6 +234,9 @@ async fn load_heads<'a>(
             if let Ok(conversation) = ConversationId::parse(row.try_get(0)?) {
                 let (last_seq, timer) = (from_sql(row.try_get(1)?), from_sql(row.try_get(2)?));
                 heads.0.insert(conversation, Head { last_seq, timer, ..Head::default() });
+                let number = |column| row.try_get::<i64, _>(column).map(from_sql);
+                let (last_seq, active, messages) = (number(1)?, (number(2)?, number(3)?), number(4)?);
+                heads.0.insert(conversation, Head { last_seq, active, messages, ..Head::default() });
             }
         }
     }
@@ -241,13 +245,14 @@ async fn load_heads<'a>(
 
 async fn insert_entries(tx: &mut Tx<'_>, entries: &[Folded<'_>]) -> Result<(), sqlx::Error> {
     for piece in pieces(entries) {
-        let values = rows(tx, piece.len(), 5);
+        let values = rows(tx, piece.len(), 6);
         let mut insert =
-            statement(format!("INSERT INTO entries (conversation, seq, prev, bytes, entry) VALUES {values}"));
-        for Folded { conversation, seq, prev, entry, .. } in piece {
+            statement(format!("INSERT INTO entries (conversation, seq, prev, bytes, entry, ordinal) VALUES {values}"));
+        for Folded { conversation, seq, prev, entry, ordinal, .. } in piece {
             let json = json(entry)?;
             let bytes = i64::try_from(json.len()).unwrap_or(i64::MAX);
             insert = insert.bind(conversation.as_str()).bind(to_sql(*seq)).bind(to_sql(*prev)).bind(bytes).bind(json);
+            insert = insert.bind(to_sql(*ordinal));
         }
         insert.execute(&mut **tx).await?;
     }
@@ -258,14 +263,17 @@ async fn save_heads(tx: &mut Tx<'_>, partition: Partition, heads: &Heads<'_>) ->
     let all: Vec<_> = heads.0.iter().collect();
     for piece in pieces(&all) {
         let mut upsert = statement(format!(
-            "INSERT INTO conversations (id, part, name, last_seq, members) VALUES {} ON CONFLICT (id) DO UPDATE \
-             SET last_seq = excluded.last_seq, members = conversations.members + excluded.members",
-            rows(tx, piece.len(), 5)
+            "INSERT INTO conversations (id, part, name, last_seq, members, active_seq, active_at, messages) VALUES {} \
+             ON CONFLICT (id) DO UPDATE SET last_seq = excluded.last_seq, \
+             members = conversations.members + excluded.members, active_seq = excluded.active_seq, \
+             active_at = excluded.active_at, messages = excluded.messages",
+            rows(tx, piece.len(), 8)
         ));
         for (conversation, head) in piece {
             let part = i64::from(partition.0);
             upsert = upsert.bind(conversation.as_str()).bind(part).bind(json(&head.name)?);
             upsert = upsert.bind(to_sql(head.last_seq)).bind(head.gained);
+            upsert = upsert.bind(to_sql(head.active.0)).bind(to_sql(head.active.1)).bind(to_sql(head.messages));
         }
         upsert.execute(&mut **tx).await?;
     }

@@ -34,6 +34,9 @@ pub struct Config {
     pub requests_at_once: u32,
     /// How often the log, the archive and the consumers are compared, in milliseconds.
     pub reconcile_ms: u32,
+    /// Up to how many members a conversation's marks are told as they rise; in larger ones, members
+    /// ask who has received and read an entry.
+    pub marks_members_max: u32,
 }
 
 /// What a commit waits for on SQLite.
@@ -61,6 +64,7 @@ impl Default for Config {
             wait_ms: 2_000,
             requests_at_once: 64,
             reconcile_ms: 10_000,
+            marks_members_max: 100,
         }
     }
 }

@@ -25,6 +25,8 @@ pub(crate) struct Folded<'a> {
     pub(crate) seq: Seq,
     pub(crate) prev: Seq,
     pub(crate) entry: &'a Entry,
+    /// How many messages there are up to it.
+    pub(crate) ordinal: u64,
     pub(crate) op: Option<MemberOp<'a>>,
 }
 
@@ -35,6 +37,10 @@ pub(crate) struct Head<'a> {
     pub(crate) last_seq: Seq,
     /// The name of a group that begins in this batch.
     pub(crate) name: Option<&'a str>,
+    /// The number of the newest entry that counts as activity, and its time.
+    pub(crate) active: (Seq, u64),
+    /// How many messages there are.
+    pub(crate) messages: u64,
     /// How many members it gains (or loses) in this batch.
     pub(crate) gained: i64,
     /// For how many seconds its messages stay; 0: for ever.
@@ -61,7 +67,9 @@ impl<'a> Heads<'a> {
             Change::RoleChanged { user, role } => Some(MemberOp::Role(user, *role)),
             change => change.takes_out(&entry.sender).map(MemberOp::Leave),
         };
-        Folded { conversation, seq, prev, entry, op }
+        head.messages += u64::from(matches!(entry.change, Change::Message { .. }));
+        head.active = (seq, entry.time);
+        Folded { conversation, seq, prev, entry, ordinal: head.messages, op }
     }
 }
 

@@ -189,7 +189,7 @@ fn conversation_view(user: &UserId, row: &AnyRow) -> Result<ConversationView, sq
     })
 }
 
-fn name_at(row: &AnyRow, column: usize) -> Result<Option<String>, sqlx::Error> {
+pub(crate) fn name_at(row: &AnyRow, column: usize) -> Result<Option<String>, sqlx::Error> {
     serde_json::from_str(row.try_get(column)?).map_err(|error| sqlx::Error::Decode(error.into()))
 }
 

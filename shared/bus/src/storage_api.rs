@@ -9,6 +9,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 pub use crate::message_api::{FindMessage, FoundMessage, Message, MessageReply, Pinned};
+use natter_ids::{ClientId, ConversationId, Partition, Position, Seq, UserId};
+use natter_protocol::{
+    ArrangementView, ConversationPage, HistoryPage, MarkPage, MarkedView, MemberPage, OverviewPage, ReceiptPage, Role,
+    SettingsView,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+pub use crate::marks_api::{Arrange, Marks, Overview, Receipts, Settings, UserMark, WriteMarks};
 
 /// A request to storage and the type of its answer.
 pub trait StorageRequest: Serialize + serde::de::DeserializeOwned + Send + Sync {
@@ -41,6 +50,12 @@ storage_requests! {
     Acquaintances -> Vec<UserId> = "acquaintances";
     Invite -> Option<InviteReply> = "invite";
     Invites -> InvitePage = "invites";
+    WriteMarks -> Vec<Option<MarkedView>> = "write_marks";
+    Marks -> MarkPage = "marks";
+    Receipts -> ReceiptPage = "receipts";
+    Settings -> SettingsView = "settings";
+    Overview -> OverviewPage = "overview";
+    Arrange -> ArrangementView = "arrange";
 }
 
 /// Why storage did not answer a request.

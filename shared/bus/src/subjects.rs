@@ -81,6 +81,9 @@ pub(crate) fn storage_request(name: &str) -> String {
     format!("storage.ask.{name}")
 }
 
+/// What storage has to tell people who are online, over delivery.
+pub(crate) const NOTICES: &str = "delivery.notice";
+
 /// Reports of one gateway about who is connected to it.
 pub(crate) fn gateway_report(gateway: &GatewayId) -> String {
     format!("presence.gateway.{gateway}")

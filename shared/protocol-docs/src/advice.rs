@@ -97,6 +97,12 @@ pub(crate) fn answer(frame: &ClientFrame) -> &'static str {
             Request::History { .. } | Request::Pinned { .. } => "history",
             Request::Presence { .. } | Request::WatchPresence { .. } => "presence",
             Request::RefreshToken { .. } => "refreshed",
+            Request::Mark { .. } => "marked",
+            Request::Marks { .. } => "marks",
+            Request::Receipts { .. } => "receipts",
+            Request::Overview { .. } => "overview",
+            Request::Arrange { .. } => "arranged",
+            Request::ChangeSettings { .. } => "settings",
         },
     }
 }
@@ -106,6 +112,11 @@ pub(crate) fn beyond_limit(name: &str) -> Option<&'static str> {
     Some(match name {
         "message_bytes_max" | "group_name_bytes_max" | "page_items_max" | "presence_users_max" => "error `too_large`",
         "group_description_bytes_max" | "group_avatar_bytes_max" | "group_invites_max" => "error `too_large`",
+        "message_bytes_max"
+        | "group_name_bytes_max"
+        | "page_items_max"
+        | "overview_items_max"
+        | "presence_users_max" => "error `too_large`",
         "frame_bytes_max" => "close 4502 `frame_too_large`; over HTTP, error `too_large`",
         "group_members_max" => "error `group_full`",
         _ => return None,

@@ -7,6 +7,10 @@ use natter_protocol::{
     Change, ClientFrame, ConversationPage, ConversationView, Entry, ErrorBody, ErrorCode, Event, GroupPatch,
     GroupSettings, Hello, HistoryPage, InvitePage, InviteView, Limits, MemberPage, MemberView, MessageState, Past,
     PresenceView, ReactionView, Request, Role, ServerFrame, Who,
+    Arrangement, ArrangementDraft, ArrangementView, Change, ClientFrame, ConversationPage, ConversationView, Entry,
+    ErrorBody, ErrorCode, Event, Hello, HistoryPage, Limits, MarkPage, MarkView, MarkedView, MarksView, MemberPage,
+    MemberView, OverviewCursor, OverviewItem, OverviewPage, OverviewPosition, PresenceView, ReceiptPage, Request, Role,
+    ServerFrame, SettingsView,
 };
 
 /// When the story happens, in milliseconds since 1970 UTC.
@@ -183,6 +187,57 @@ pub(crate) fn presence_views() -> Vec<PresenceView> {
     ]
 }
 
+pub(crate) fn marked() -> MarkedView {
+    MarkedView { conversation: direct(), delivered: 1205, read: 1205 }
+}
+
+pub(crate) fn bobs_marks() -> MarksView {
+    MarksView { conversation: direct(), marks: vec![MarkView { user: user("bob"), delivered: 1205, read: 1191 }] }
+}
+
+fn marks_position() -> Position {
+    Position::from_seqs([310_u64, 12, 0, 87])
+}
+
+pub(crate) fn mark_page() -> MarkPage {
+    MarkPage { conversations: vec![bobs_marks()], position: Position::from_seqs([312_u64, 12, 0, 88]), more: false }
+}
+
+pub(crate) fn receipt_page() -> ReceiptPage {
+    let mark = |name, delivered, read| MarkView { user: user(name), delivered, read };
+    let marks = vec![mark("bob", 2040, 2040), mark("carol", 2040, 0)];
+    ReceiptPage { conversation: group(), seq: 2040, members: 2, delivered: 2, read: 1, marks, more: false }
+}
+
+fn overview_position() -> OverviewPosition {
+    OverviewPosition { entries: position(), marks: marks_position() }
+}
+
+pub(crate) fn overview_page() -> OverviewPage {
+    let item = OverviewItem {
+        view: direct_view(),
+        active_at: TIME,
+        last: Some(said()),
+        cut: false,
+        unread: 3,
+        delivered: 1205,
+        read: 1191,
+        marks: bobs_marks().marks,
+        arrangement: Arrangement { muted_until: None, pinned: true, archived: false },
+    };
+    let next = OverviewCursor { pinned: true, active_at: TIME, conversation: direct(), position: overview_position() };
+    OverviewPage { conversations: vec![item], gone: Vec::new(), position: overview_position(), next: Some(next) }
+}
+
+pub(crate) fn arranged() -> ArrangementView {
+    let arrangement = Arrangement { muted_until: Some(TIME + 3_600_000), pinned: false, archived: false };
+    ArrangementView { conversation: group(), arrangement }
+}
+
+pub(crate) fn settings() -> SettingsView {
+    SettingsView { read_receipts: false }
+}
+
 pub(crate) fn refusal() -> ErrorBody {
     ErrorBody::new(ErrorCode::RateLimited).limit("user_requests_per_sec").retry_after_ms(40)
 }
@@ -219,6 +274,18 @@ pub fn client_examples() -> Vec<ClientFrame> {
         ),
         request(11, Request::Presence { users: users() }),
         request(12, Request::WatchPresence { users: users() }),
+        request(14, Request::Mark { conversation: direct(), delivered: None, read: Some(1205) }),
+        request(15, Request::Marks { since: Some(marks_position()), limit: None }),
+        request(16, Request::Receipts { conversation: group(), seq: 2040, after: None, limit: None }),
+        request(18, Request::Overview { since: None, after: None, limit: Some(50) }),
+        request(
+            19,
+            Request::Arrange {
+                conversation: group(),
+                draft: ArrangementDraft { muted_until: Some(TIME + 3_600_000), pinned: None, archived: Some(false) },
+            },
+        ),
+        request(17, Request::ChangeSettings { read_receipts: Some(false) }),
         request(13, Request::RefreshToken { token: "eyJhbGciOi…".to_owned() }),
         request(14, Request::ChangeGroup { conversation: group(), patch: patch() }),
         request(15, Request::ChangeRole { conversation: group(), user: user("dave"), role: Role::Admin }),
@@ -263,6 +330,15 @@ pub fn server_examples() -> Vec<ServerFrame> {
         },
         ServerFrame::TokenExpiring { expires_at: TIME + 60_000 },
         ServerFrame::Refreshed { id: 13, expires_at: TIME + 3_600_000 },
+        ServerFrame::Marked { id: 14, marked: marked() },
+        ServerFrame::Marks { id: 15, page: mark_page() },
+        ServerFrame::MarksChanged { marks: bobs_marks() },
+        ServerFrame::Receipts { id: 16, page: receipt_page() },
+        ServerFrame::Overview { id: 18, page: overview_page() },
+        ServerFrame::Arranged { id: 19, arranged: arranged() },
+        ServerFrame::ArrangementChanged { arranged: arranged() },
+        ServerFrame::Settings { id: 17, settings: settings() },
+        ServerFrame::SettingsChanged { settings: settings() },
         ServerFrame::Pong { id: 1 },
         ServerFrame::GoingAway { reconnect_after_ms: 1_740 },
         ServerFrame::Error { id: Some(2), error: refusal() },

@@ -46,7 +46,7 @@ pub(crate) const EVERYWHERE: &[ErrorCode] = &[
     ErrorCode::Internal,
 ];
 
-fn reference(name: &str) -> Value {
+pub(crate) fn reference(name: &str) -> Value {
     json!({ "$ref": format!("#/$defs/{name}") })
 }
 
@@ -54,7 +54,7 @@ pub(crate) fn body(name: &'static str, example: impl serde::Serialize) -> anyhow
     Ok(Body { name, example: serde_json::to_value(example)? })
 }
 
-fn query(name: &'static str, schema: Value, description: &'static str) -> Parameter {
+pub(crate) fn query(name: &'static str, schema: Value, description: &'static str) -> Parameter {
     Parameter { name, place: "query", description, schema }
 }
 
@@ -80,6 +80,8 @@ pub(crate) fn operations() -> anyhow::Result<Vec<Operation>> {
     operations.push(send()?);
     operations.extend(http_changes::operations()?);
     operations.push(presence()?);
+    operations.extend([send()?, presence()?]);
+    operations.extend(crate::http_marks::operations()?);
     Ok(operations)
 }
 

@@ -69,7 +69,8 @@ fn describe(operation: &Operation) -> anyhow::Result<Value> {
 }
 
 fn parameter(parameter: &Parameter) -> Value {
-    let required = parameter.place == "path";
+    // Everything else that a query may hold has a default.
+    let required = parameter.place == "path" || parameter.name == "seq";
     let Parameter { name, place, description, schema } = parameter;
     json!({ "name": name, "in": place, "required": required, "description": description, "schema": schema })
 }

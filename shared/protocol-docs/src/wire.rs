@@ -5,6 +5,9 @@ use natter_protocol::{
     AcceptedView, BacklogPage, ChangeDraft, ClientFrame, CloseCode, ConversationPage, EditDraft, ErrorBody,
     ForwardDraft, HistoryPage, MemberPage, MessageDraft, PresencePage, ReactionDraft, ServerFrame, TicketGrant,
     TimerDraft,
+    AcceptedView, ArrangementDraft, ArrangementView, BacklogPage, ClientFrame, CloseCode, ConversationPage, ErrorBody,
+    HistoryPage, MarkDraft, MarkPage, MarkedView, MemberPage, MessageDraft, OverviewPage, PresencePage, ReceiptPage,
+    ServerFrame, SettingsDraft, SettingsView, TicketGrant,
 };
 use schemars::{
     Schema, SchemaGenerator,
@@ -58,6 +61,9 @@ impl Wire {
         read.subschema_for::<TimerDraft>();
         read.subschema_for::<ReactionDraft>();
         read.subschema_for::<ChangeDraft>();
+        read.subschema_for::<MarkDraft>();
+        read.subschema_for::<ArrangementDraft>();
+        read.subschema_for::<SettingsDraft>();
         let mut written = generator(Contract::Serialize);
         let server = root::<ServerFrame>(&mut written);
         for body in [
@@ -66,8 +72,14 @@ impl Wire {
             SchemaGenerator::subschema_for::<ConversationPage>,
             SchemaGenerator::subschema_for::<ErrorBody>,
             SchemaGenerator::subschema_for::<HistoryPage>,
+            SchemaGenerator::subschema_for::<MarkPage>,
+            SchemaGenerator::subschema_for::<MarkedView>,
             SchemaGenerator::subschema_for::<MemberPage>,
+            SchemaGenerator::subschema_for::<OverviewPage>,
+            SchemaGenerator::subschema_for::<ArrangementView>,
             SchemaGenerator::subschema_for::<PresencePage>,
+            SchemaGenerator::subschema_for::<ReceiptPage>,
+            SchemaGenerator::subschema_for::<SettingsView>,
             SchemaGenerator::subschema_for::<TicketGrant>,
         ] {
             body(&mut written);

@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{GroupPatch, Role};
+use crate::{ArrangementDraft, OverviewCursor, OverviewPosition};
 
 /// A number that the client gives a request; the answer carries it back. Any number will do;
 /// using each once per session makes answers unambiguous.
@@ -310,6 +311,70 @@ pub enum Request {
         /// A token of the same user.
         token: String,
     },
+    /// Tells how far the user has come in a conversation. Answered by `marked` once it is stored.
+    /// Marks only rise: one that is smaller than what is stored changes nothing, so a client
+    /// repeats after a failure, and sends one request for however many messages.
+    Mark {
+        /// Where.
+        conversation: ConversationId,
+        /// A device has every entry up to this number.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        delivered: Option<Seq>,
+        /// The user has read every entry up to this number, which tells that they are delivered.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        read: Option<Seq>,
+    },
+    /// Asks which marks have changed since an earlier answer, in the user's conversations that are
+    /// small enough for live marks. Answered by `marks`.
+    Marks {
+        /// From an earlier answer; absent: no marks, and where the present is.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        since: Option<Position>,
+        /// How many marks at most; `page_items_max` when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        limit: Option<u32>,
+    },
+    /// Asks who has received and read an entry, of the other members. Answered by `receipts`.
+    Receipts {
+        /// Which conversation.
+        conversation: ConversationId,
+        /// The number of the entry.
+        seq: Seq,
+        /// The last member of the page before.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        after: Option<UserId>,
+        /// How many members at most; `page_items_max` when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        limit: Option<u32>,
+    },
+    /// Lists the user's conversations, pinned ones first, then by last activity, with what is unread
+    /// and how they are arranged; or what of that has changed. Answered by `overview`.
+    Overview {
+        /// From an earlier answer: only conversations in which anything has changed since.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        since: Option<OverviewPosition>,
+        /// From the page before.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        after: Option<OverviewCursor>,
+        /// How many at most; `overview_items_max` when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        limit: Option<u32>,
+    },
+    /// Mutes, pins or puts away a conversation in the user's list, on all their devices. Answered by
+    /// `arranged`. What is absent stays as it is.
+    Arrange {
+        /// Which conversation.
+        conversation: ConversationId,
+        /// What changes.
+        #[serde(flatten)]
+        draft: ArrangementDraft,
+    },
+    /// Changes those of the user's settings that are given, and reads all. Answered by `settings`.
+    ChangeSettings {
+        /// Whether others see what the user has read, and the user what they have.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        read_receipts: Option<bool>,
+    },
 }
 
 impl Request {
@@ -349,6 +414,12 @@ impl Request {
             Self::Presence { .. } => "presence",
             Self::WatchPresence { .. } => "watch_presence",
             Self::RefreshToken { .. } => "refresh_token",
+            Self::Mark { .. } => "mark",
+            Self::Marks { .. } => "marks",
+            Self::Receipts { .. } => "receipts",
+            Self::Overview { .. } => "overview",
+            Self::Arrange { .. } => "arrange",
+            Self::ChangeSettings { .. } => "change_settings",
         }
     }
 }

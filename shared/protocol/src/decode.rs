@@ -48,6 +48,12 @@ pub(crate) const CLIENT_FRAME_TYPES: &[&str] = &[
     "presence",
     "watch_presence",
     "refresh_token",
+    "mark",
+    "marks",
+    "receipts",
+    "overview",
+    "arrange",
+    "change_settings",
 ];
 
 #[derive(Deserialize)]

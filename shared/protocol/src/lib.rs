@@ -20,6 +20,8 @@ mod group;
 mod limits;
 mod message_views;
 mod other;
+mod marks;
+mod overview;
 mod server_frame;
 mod views;
 
@@ -35,6 +37,11 @@ pub use message_views::{
     ReactionDraft, ReactionView, TIMER_MAX_S, TimerDraft, is_emoji,
 };
 pub use other::Other;
+pub use marks::{MarkDraft, MarkPage, MarkView, MarkedView, MarksView, ReceiptPage, SettingsDraft, SettingsView};
+pub use overview::{
+    Arrangement, ArrangementDraft, ArrangementView, InvalidOverviewToken, OverviewCursor, OverviewItem, OverviewPage,
+    OverviewPosition,
+};
 pub use server_frame::{EVENT_FRAME_PREFIX, ServerFrame, event_frame};
 pub use views::{
     AcceptedView, BacklogPage, ConversationPage, ConversationView, HistoryPage, MemberPage, MemberView, MessageDraft,

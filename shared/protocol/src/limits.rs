@@ -58,6 +58,8 @@ limits! {
     group_invites_max = 20;
     /// Most conversations, members or history entries in one page.
     page_items_max = 200;
+    /// Most conversations in one page of an overview, at most 1000.
+    overview_items_max = 500;
     /// Most users whose presence one session watches or asks for at once.
     presence_users_max = 200;
 }

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::{
     ConversationPage, ConversationView, ErrorBody, Event, HistoryPage, InvitePage, InviteView, Limits, MemberPage,
     PresenceView, RequestId,
+    ArrangementView, ConversationPage, ConversationView, ErrorBody, Event, HistoryPage, Limits, MarkPage, MarkedView,
+    MarksView, MemberPage, OverviewPage, PresenceView, ReceiptPage, RequestId, SettingsView,
 };
 
 /// A frame from gateway to client.
@@ -145,6 +147,73 @@ pub enum ServerFrame {
     GoingAway {
         /// How long to wait, in milliseconds; differs from client to client, to spread them.
         reconnect_after_ms: u32,
+    },
+    /// Answers `mark`.
+    Marked {
+        /// Of the request.
+        id: RequestId,
+        /// What is stored now.
+        #[serde(flatten)]
+        marked: MarkedView,
+    },
+    /// Answers `marks`.
+    Marks {
+        /// Of the request.
+        id: RequestId,
+        /// The page.
+        #[serde(flatten)]
+        page: MarkPage,
+    },
+    /// Members have come further in a conversation, on whichever device. Marks only rise: a number
+    /// smaller than one seen before is an older one that came late.
+    MarksChanged {
+        /// Which conversation, and whose marks.
+        #[serde(flatten)]
+        marks: MarksView,
+    },
+    /// Answers `receipts`.
+    Receipts {
+        /// Of the request.
+        id: RequestId,
+        /// The page.
+        #[serde(flatten)]
+        page: ReceiptPage,
+    },
+    /// Answers `overview`.
+    Overview {
+        /// Of the request.
+        id: RequestId,
+        /// The page.
+        #[serde(flatten)]
+        page: OverviewPage,
+    },
+    /// Answers `arrange`.
+    Arranged {
+        /// Of the request.
+        id: RequestId,
+        /// How the conversation is arranged now.
+        #[serde(flatten)]
+        arranged: ArrangementView,
+    },
+    /// The user has arranged a conversation, on whichever device.
+    ArrangementChanged {
+        /// How the conversation is arranged now.
+        #[serde(flatten)]
+        arranged: ArrangementView,
+    },
+    /// Answers `change_settings`.
+    Settings {
+        /// Of the request.
+        id: RequestId,
+        /// What holds now.
+        #[serde(flatten)]
+        settings: SettingsView,
+    },
+    /// The user has changed their settings, on whichever device.
+    SettingsChanged {
+        /// What holds now.
+        #[serde(flatten)]
+        settings: SettingsView,
     },
     /// A refusal; of a request when it carries an id, of the session otherwise.
     Error {

@@ -22,7 +22,7 @@ const SHORT: Duration = Duration::from_millis(5);
 /// A client of these gateways, in a hurry.
 fn builder(gateways: &[&FakeGateway]) -> ClientBuilder {
     let urls = gateways.iter().map(|gateway| gateway.url.as_str());
-    Client::builder(urls, TokenSource::fixed("token")).backoff(SHORT, SHORT)
+    Client::builder(urls, TokenSource::fixed("token")).receipts(false).backoff(SHORT, SHORT)
 }
 
 /// Both outputs, of the client's side and of the gateway's.

@@ -1,15 +1,15 @@
 //! What a session does with what the gateway says.
 
-use std::time::Duration;
+use std::{sync::PoisonError, time::Duration};
 
-use natter_protocol::{CloseCode, ErrorBody, RequestId, ServerFrame};
+use natter_protocol::{CloseCode, ErrorBody, MarkPage, Request, RequestId, ServerFrame};
 use tokio::time::Instant;
 
 use super::{Session, wire::Incoming};
 use crate::{
     Notification, decode_server_frame,
     driver::Ending,
-    outbound::{Answer, Answered},
+    outbound::{Answer, Answered, Asker, Outstanding},
     shared::count,
     unknown::{Unknown, outline},
 };
@@ -63,12 +63,20 @@ impl Session<'_> {
                 self.state.chains.caught_up(&position);
                 self.state.keep(&position);
                 self.state.outlet.tell(Notification::CaughtUp(position));
+                self.ask_marks();
             }
             ServerFrame::ResumeDelayed { waiting_for } => {
                 self.state.outlet.tell(Notification::ResumeDelayed(waiting_for));
             }
             ServerFrame::PresenceChanged { presence } => {
                 self.state.outlet.tell(Notification::PresenceChanged(presence));
+            }
+            ServerFrame::MarksChanged { marks } => self.state.on_marks(marks),
+            ServerFrame::ArrangementChanged { arranged } => {
+                self.state.outlet.tell(Notification::ArrangementChanged(arranged));
+            }
+            ServerFrame::SettingsChanged { settings } => {
+                self.state.outlet.tell(Notification::SettingsChanged(settings));
             }
             ServerFrame::TokenExpiring { .. } => self.begin_refresh(),
             ServerFrame::Refreshed { id, .. } => {
@@ -91,6 +99,12 @@ impl Session<'_> {
             | ServerFrame::Invite { id, .. }
             | ServerFrame::Invites { id, .. }
             | ServerFrame::History { id, .. }
+            | ServerFrame::Marked { id, .. }
+            | ServerFrame::Marks { id, .. }
+            | ServerFrame::Receipts { id, .. }
+            | ServerFrame::Settings { id, .. }
+            | ServerFrame::Overview { id, .. }
+            | ServerFrame::Arranged { id, .. }
             | ServerFrame::Presence { id, .. } => self.answered(id, frame),
         }
         Ok(())
@@ -139,15 +153,40 @@ impl Session<'_> {
         }
     }
 
+    /// Asks for the marks that have changed since they were last known: what was live may have been
+    /// lost with the connection, or on the way.
+    fn ask_marks(&mut self) {
+        if self.state.options.receipts && !std::mem::replace(&mut self.marks_asked, true) {
+            let since = self.state.shared.marks_position.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            self.state.outbound.push(Outstanding::new(Request::Marks { since, limit: None }, Asker::Driver));
+        }
+    }
+
+    fn on_missed_marks(&mut self, page: MarkPage) {
+        page.conversations.into_iter().for_each(|marks| self.state.on_marks(marks));
+        *self.state.shared.marks_position.lock().unwrap_or_else(PoisonError::into_inner) = Some(page.position);
+        self.marks_asked = false;
+        if page.more {
+            self.ask_marks();
+        }
+    }
+
     /// The answer to the watch of an earlier session: what has changed in between is not known,
-    /// so all of it is told.
+    /// so all of it is told. Or marks that were missed.
     fn on_own_answer(&mut self, answer: Answer) {
         match answer {
             Ok(ServerFrame::Presence { users, .. }) => {
                 users.into_iter().for_each(|view| self.state.outlet.tell(Notification::PresenceChanged(view)));
             }
+            Ok(ServerFrame::Marks { page, .. }) => self.on_missed_marks(page),
             Ok(_) => {}
-            Err(error) => tracing::warn!(%error, "presence is no longer watched"),
+            Err(error) => {
+                tracing::warn!(%error, "a presence watch, or marks that were missed, are refused");
+                if std::mem::take(&mut self.marks_asked) {
+                    // Perhaps the position is none of this Natter.
+                    *self.state.shared.marks_position.lock().unwrap_or_else(PoisonError::into_inner) = None;
+                }
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Instant};
 
 use natter_ids::{ConversationId, UserId};
-use natter_protocol::{ErrorBody, ErrorCode, PresenceView, Request, RequestId, ServerFrame};
+use natter_protocol::{ErrorBody, ErrorCode, MarkDraft, PresenceView, Request, RequestId, ServerFrame};
 
 use crate::{changes::change_of, observe, posting::Accepted, server::Shared};
 
@@ -92,6 +92,25 @@ impl Shared {
             }
             Request::Pinned { conversation, before, limit } => {
                 ServerFrame::History { id, page: self.pinned(user, conversation, before, limit).await? }
+            Request::Mark { conversation, delivered, read } => {
+                let marked = self.mark(user, conversation, MarkDraft { delivered, read }).await?;
+                ServerFrame::Marked { id, marked }
+            }
+            Request::Marks { since, limit } => {
+                ServerFrame::Marks { id, page: self.changed_marks(user, since, limit).await? }
+            }
+            Request::Receipts { conversation, seq, after, limit } => {
+                let page = self.receipts(user, conversation, seq, after, limit).await?;
+                ServerFrame::Receipts { id, page }
+            }
+            Request::Overview { since, after, limit } => {
+                ServerFrame::Overview { id, page: self.overview(user, since, after, limit).await? }
+            }
+            Request::Arrange { conversation, draft } => {
+                ServerFrame::Arranged { id, arranged: self.arrange(user, conversation, draft).await? }
+            }
+            Request::ChangeSettings { read_receipts } => {
+                ServerFrame::Settings { id, settings: self.settings(user, read_receipts).await? }
             }
             Request::Presence { users } => ServerFrame::Presence { id, users: self.presence(user, users).await? },
             Request::WatchPresence { users } => {

@@ -6,6 +6,7 @@
 mod answer;
 mod hello;
 mod lanes;
+mod notes;
 mod run;
 mod seam;
 mod socket;

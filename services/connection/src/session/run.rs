@@ -22,6 +22,7 @@ use super::{
     answer::{self, Answer, Effect},
     doubt_wait,
     lanes::Lanes,
+    notes::Notes,
     seam::{Deliver, Seam},
     socket::{Incoming, Socket},
 };
@@ -52,6 +53,7 @@ pub(super) struct Session<'a> {
     /// The round that markers were last asked for.
     asked_round: u32,
     lanes: Lanes<Answer>,
+    notes: Notes,
     page: Option<Page>,
     behind: Option<Behind>,
     /// What the client was told it waits for.
@@ -83,6 +85,7 @@ impl<'a> Session<'a> {
             seam: Seam::new(position, shared.bus.partitions(), config.held_bytes_max as usize),
             asked_round: 0,
             lanes: Lanes::new(),
+            notes: Notes::default(),
             page: None,
             behind: None,
             delayed: None,
@@ -158,6 +161,9 @@ impl<'a> Session<'a> {
         }
         if self.page.is_none() && self.when.archive.is_due(now) && self.has_room(socket) {
             self.page = self.seam.wants_backlog().map(|upto| self.ask_page(upto));
+        }
+        if self.has_room(socket) {
+            self.notes.take().iter().for_each(|frame| socket.push(frame));
         }
         if self.behind.is_none() && self.seam.is_behind() {
             self.behind = Some(Behind::new());
@@ -255,6 +261,11 @@ impl<'a> Session<'a> {
                 // The inbox is shared by all devices of the user.
                 Some(InboxMessage::Marker(marker)) if marker.session == self.session => self.seam.on_marker(&marker),
                 Some(InboxMessage::Marker(_)) => {}
+                Some(InboxMessage::Note(note)) => {
+                    if !self.notes.add(note) {
+                        return Err(Some(CloseCode::SlowConsumer));
+                    }
+                }
                 None => break,
             }
             next = if more > 0 { self.inbox.next().now_or_never().flatten() } else { None };

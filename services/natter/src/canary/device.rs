@@ -78,6 +78,7 @@ impl Device {
         let builder = Client::builder([self.gateway.clone()], self.token.clone())
             .device(self.id.clone())
             .position(self.position.clone())
+            .receipts(false)
             .connect_timeout(self.limit)
             .send_deadline(self.limit)
             .request_timeout(self.limit)
@@ -237,7 +238,10 @@ impl Device {
                 self.note(self.failure(Stage::Lost, said));
             }
             Notification::Disconnected { reason, .. } => self.state = State::Away(Some(why(&reason))),
-            Notification::PresenceChanged(_) => {}
+            Notification::PresenceChanged(_)
+            | Notification::MarksChanged(_)
+            | Notification::SettingsChanged(_)
+            | Notification::ArrangementChanged(_) => {}
             Notification::Fatal(_) => return Err(self.gone()),
         }
         Ok(())

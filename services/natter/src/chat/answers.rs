@@ -12,6 +12,7 @@ use super::{
     command::{HELP, Line},
     groups,
     requests::{self, Opened, label},
+    seen,
     session::{Session, Step},
 };
 
@@ -127,6 +128,7 @@ impl Session {
                 self.fail(&sentence);
                 Step::GoOn
             }
+            line if self.act_anywhere(&line) => Step::GoOn,
             line => {
                 match self.transcript.as_ref().map(|transcript| transcript.conversation.clone()) {
                     Some(conversation) => self.act(line, conversation),
@@ -177,6 +179,13 @@ impl Session {
                 lines.into_iter().flatten().for_each(|line| self.print(&line));
             }
             Line::Empty | Line::Help | Line::Quit | Line::Wrong(_) => {}
+            Line::Seen => self.ask_seen(),
+            line @ (Line::Pin(_) | Line::Mute(_) | Line::Archive(_)) => {
+                if let Some(draft) = seen::draft(&line) {
+                    self.arrange(here, draft);
+                }
+            }
+            Line::List | Line::Receipts(_) | Line::Empty | Line::Help | Line::Quit | Line::Wrong(_) => {}
         }
     }
 

@@ -21,6 +21,12 @@ pub const HELP: &str = "\
   /timer SECONDS   let messages disappear so long after they are said; /timer off
   /last            show the last messages with their numbers, for /edit #7 TEXT,
                    /delete #7, /react #7 EMOJI and so on
+  /list            your conversations, with what is unread
+  /seen            who has received and read your last message
+  /pin on|off      keep the conversation at the top of your list
+  /mute on|off     let nothing ring
+  /archive on|off  put the conversation away
+  /receipts on|off whether others see what you read, and you what they read
   /quit            end the chat (or Ctrl-D)
   //text           say a line that begins with /";
 
@@ -45,6 +51,12 @@ pub enum Line {
     Pinned,
     Last,
     Timer(u32),
+    List,
+    Seen,
+    Pin(bool),
+    Mute(bool),
+    Archive(bool),
+    Receipts(bool),
     Quit,
     /// Not understood; with the sentence to show.
     Wrong(String),
@@ -64,6 +76,11 @@ impl Line {
             Ok(user) => then(user),
             Err(_) => Self::Wrong(format!("/{name} needs the name of a user")),
         };
+        let switch = |then: fn(bool) -> Self| match argument.trim() {
+            "on" => then(true),
+            "off" => then(false),
+            _ => Self::Wrong(format!("/{name} needs `on` or `off`")),
+        };
         match name {
             "help" | "?" => Self::Help,
             "who" => Self::Who,
@@ -80,6 +97,12 @@ impl Line {
             },
             "pinned" => Self::Pinned,
             "last" => Self::Last,
+            "list" => Self::List,
+            "seen" => Self::Seen,
+            "pin" => switch(Self::Pin),
+            "mute" => switch(Self::Mute),
+            "archive" => switch(Self::Archive),
+            "receipts" => switch(Self::Receipts),
             "quit" | "exit" | "q" => Self::Quit,
             name => Self::of_group_or_message(name, argument),
         }
@@ -117,6 +140,8 @@ mod tests {
             ("/timer off", Line::Timer(0)),
             ("/remove bob", Line::Remove(user("bob"))),
             ("/add", Line::Wrong("/add needs the name of a user".into())),
+            ("/mute on", Line::Mute(true)),
+            ("/pin", Line::Wrong("/pin needs `on` or `off`".into())),
             ("/dance", Line::Wrong("there is no /dance; /help lists what there is".into())),
         ];
         for (typed, line) in cases {

@@ -13,6 +13,7 @@ mod outbox;
 mod place;
 mod requests;
 mod screen;
+mod seen;
 mod session;
 mod style;
 mod transcript;

@@ -45,6 +45,9 @@ impl Session {
                         None => self.print(line),
                     }
                 }
+                if id.is_none() {
+                    self.tell_read();
+                }
             }
             _ => self.show_elsewhere(event),
         }

@@ -14,6 +14,7 @@ use super::{
     outbox::{Outbox, Shown},
     place::Place,
     requests::{self, Opened, Target, label},
+    seen::Seen,
     style::{Mark, Style},
     transcript::{Missed, Transcript},
 };
@@ -46,6 +47,7 @@ pub struct Session {
     place: Place,
     target: Target,
     pub(super) transcript: Option<Transcript>,
+    pub(super) seen: Seen,
     opened: Option<Option<Opened>>,
     /// Whether the list of conversations was shown.
     pub(super) listed: bool,
@@ -85,6 +87,7 @@ impl Session {
             place,
             target,
             transcript: None,
+            seen: Seen::default(),
             opened: None,
             listed: false,
             caught_up: false,
@@ -211,7 +214,12 @@ impl Session {
                 "Natter does not know how far you had read: it was restored from a backup; what was said since \
                  then may be gone, and /more shows what there is",
             ),
-            Some(Notification::PresenceChanged(_)) => {}
+            Some(Notification::MarksChanged(marks)) => self.marks_changed(&marks),
+            Some(
+                Notification::PresenceChanged(_)
+                | Notification::ArrangementChanged(_)
+                | Notification::SettingsChanged(_),
+            ) => {}
             Some(Notification::Fatal(fatal)) => bail!("{fatal}"),
             None => match self.client.fatal() {
                 Some(fatal) => bail!("{fatal}"),
@@ -260,6 +268,8 @@ impl Session {
         for line in lines {
             self.print(&line);
         }
+        self.tell_read();
+        self.ask_seen();
         self.keep_place();
     }
 }

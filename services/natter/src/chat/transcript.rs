@@ -58,6 +58,8 @@ pub struct Transcript {
     /// Smallest and largest number shown; equal and 0: none.
     oldest: Seq,
     newest: Seq,
+    /// The largest number of a message of one's own.
+    newest_own: Seq,
     day: String,
     pub recent: Recent,
 }
@@ -72,6 +74,7 @@ impl Transcript {
     ) -> (Self, Vec<String>) {
         let mut transcript =
             Self { conversation, style, oldest: 0, newest: 0, day: String::new(), recent: Recent::default() };
+        let mut transcript = Self { conversation, style, oldest: 0, newest: 0, newest_own: 0, day: String::new() };
         let here = missed.0.remove(&transcript.conversation).unwrap_or_default();
         let mut lines = Vec::new();
         let first_missed = here.newest.front().map(|event| event.seq);
@@ -98,6 +101,9 @@ impl Transcript {
         }
         self.newest = event.seq;
         self.recent.note(event);
+        if event.entry.sender == self.style.me && matches!(event.entry.change, Change::Message { .. }) {
+            self.newest_own = event.seq;
+        }
         if self.oldest == 0 {
             self.oldest = event.seq;
         }
@@ -109,6 +115,16 @@ impl Transcript {
         }
         lines.push(self.style.event(event));
         Some(lines)
+    }
+
+    /// The largest number shown.
+    pub fn newest(&self) -> Option<Seq> {
+        (self.newest > 0).then_some(self.newest)
+    }
+
+    /// The largest number of a message of one's own; 0: none.
+    pub fn newest_own(&self) -> Seq {
+        self.newest_own
     }
 
     /// Before which number older history is asked for.

@@ -104,7 +104,7 @@ impl Speaker {
         }
         self.reached.send_modify(|reached| reached.caught_up = false);
         let builder = Client::builder(self.gateways.clone(), self.token.clone());
-        let builder = builder.device(self.device.clone()).position(self.position.clone());
+        let builder = builder.device(self.device.clone()).position(self.position.clone()).receipts(false);
         let builder = crate::tokens::trusting(builder, self.ca_file.as_deref())?;
         let client = Arc::new(builder.connect()?);
         let listener = Listener {
@@ -204,7 +204,12 @@ impl Listener {
             }
             // It began without one, and a hole would show what it lost.
             Notification::PositionRefused => self.reached.send_modify(|reached| reached.given_up = true),
-            Notification::Event(..) | Notification::PresenceChanged(_) | Notification::ResumeDelayed(_) => {}
+            Notification::Event(..)
+            | Notification::PresenceChanged(_)
+            | Notification::MarksChanged(_)
+            | Notification::SettingsChanged(_)
+            | Notification::ArrangementChanged(_)
+            | Notification::ResumeDelayed(_) => {}
         }
     }
 }

@@ -197,3 +197,42 @@ async fn without_a_server_it_says_what_to_do() {
     assert_eq!(ended.code, Some(1));
     assert!(ended.err.contains("run `natter serve` first"), "{}", ended.err);
 }
+
+#[tokio::test]
+async fn one_sees_who_has_read_and_what_is_unread() {
+    let folder = tempfile::tempdir().unwrap();
+    let data_dir = folder.path();
+    let natter = Natter::serve(data_dir).await;
+    let mut alice = chat(data_dir, "alice", &["--to", "bob"]);
+    alice.says("@bob").await;
+    let mut bob = chat(data_dir, "bob", &["--room", "elsewhere"]);
+    bob.says("#elsewhere").await;
+    alice.types("are you there?").await;
+    alice.says("✓ alice: are you there?").await;
+    alice.says("✓✓ delivered to bob").await;
+    bob.types("/list").await;
+    bob.says("@alice, 1 unread: alice are you there?").await;
+    bob.types("/mute on").await;
+    bob.says("* muted").await;
+    bob.types("/list").await;
+    bob.says("#elsewhere (muted)").await;
+    assert_eq!(bob.ends().await.code, Some(0));
+
+    let mut bob = chat(data_dir, "bob", &["--to", "alice"]);
+    bob.says("alice: are you there?").await;
+    alice.says("✓✓ read by bob").await;
+    bob.types("/receipts off").await;
+    bob.says("others do not see what you read").await;
+    alice.types("and now?").await;
+    bob.says("alice: and now?").await;
+    wait_for("word of the second one too", LIMIT, async || {
+        (alice.lines().iter().filter(|line| line.contains("✓✓ delivered to bob")).count() == 2).then_some(())
+    })
+    .await;
+    alice.types("/seen").await;
+    alice.says("✓✓ delivered to 1 of 1: bob").await;
+    assert_eq!(alice.lines().iter().filter(|line| line.contains("read by")).count(), 1);
+    assert_eq!(bob.ends().await.code, Some(0));
+    assert_eq!(alice.ends().await.code, Some(0));
+    natter.stop().await;
+}

@@ -10,8 +10,10 @@ mod gaps;
 mod groups;
 mod history;
 mod log;
+mod marks;
 mod members;
 mod model;
+mod overview;
 mod rollback;
 mod states;
 mod timers;
@@ -79,6 +81,21 @@ contract! {
         messages_disappear_when_they_are_due
         only_the_owner_of_a_group_sets_its_timer
         a_repeat_disappears_with_the_first;
+    marks:
+        marks_rise_and_never_go_back
+        concurrent_writers_leave_the_largest
+        what_has_changed_comes_once_page_by_page
+        read_receipts_can_be_switched_off
+        strangers_mark_nothing
+        receipts_tell_who_and_how_many
+        large_conversations_are_not_told;
+    overview:
+        the_list_is_by_last_activity
+        unread_messages_are_counted
+        what_has_changed_comes_alone
+        arrangements_are_kept
+        an_archive_from_before_learns_its_times
+        long_texts_are_cut;
     gaps:
         a_gap_counts_once_it_is_passed;
     backlog:

@@ -3,8 +3,9 @@
 use std::{collections::BTreeSet, fs};
 
 use natter_protocol::{
-    AcceptedView, BacklogPage, ClientFrame, CloseCode, ConversationPage, ErrorBody, ErrorCode, HistoryPage, MemberPage,
-    PresencePage, ServerFrame, TicketGrant, decode_client_frame,
+    AcceptedView, ArrangementView, BacklogPage, ClientFrame, CloseCode, ConversationPage, ErrorBody, ErrorCode,
+    HistoryPage, MarkPage, MarkedView, MemberPage, OverviewPage, PresencePage, ReceiptPage, ServerFrame, SettingsView,
+    TicketGrant, decode_client_frame,
 };
 use natter_protocol_docs::docs_dir;
 use serde::{Serialize, de::DeserializeOwned};
@@ -50,6 +51,12 @@ fn every_example_parses_as_what_it_is_said_to_be() {
             "MemberPage" => assert_is::<MemberPage>(text),
             "HistoryPage" => assert_is::<HistoryPage>(text),
             "AcceptedView" => assert_is::<AcceptedView>(text),
+            "MarkedView" => assert_is::<MarkedView>(text),
+            "MarkPage" => assert_is::<MarkPage>(text),
+            "ReceiptPage" => assert_is::<ReceiptPage>(text),
+            "OverviewPage" => assert_is::<OverviewPage>(text),
+            "ArrangementView" => assert_is::<ArrangementView>(text),
+            "SettingsView" => assert_is::<SettingsView>(text),
             "PresencePage" => assert_is::<PresencePage>(text),
             other => panic!("a JSON block must say what it is; `{other}` is not known: {text}"),
         }

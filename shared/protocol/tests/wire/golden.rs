@@ -6,6 +6,7 @@ use std::{collections::BTreeSet, fmt::Debug};
 
 use natter_ids::{ClientId, ConversationId, Position, UserId};
 use natter_protocol::{Change, Entry, Event, Forwarded};
+use natter_protocol::{Change, Entry, Event, OverviewCursor, OverviewPosition};
 use schemars::Schema;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -61,6 +62,14 @@ pub fn group() -> ConversationId {
 
 pub fn client_id() -> ClientId {
     ClientId::parse("0190163d-8694-739b-aea5-966c26f8ad91").unwrap()
+}
+
+pub fn overview() -> OverviewPosition {
+    OverviewPosition { entries: position(), marks: position() }
+}
+
+pub fn cursor() -> OverviewCursor {
+    OverviewCursor { pinned: true, active_at: 1_718_000_000_123, conversation: direct(), position: overview() }
 }
 
 pub fn position() -> Position {

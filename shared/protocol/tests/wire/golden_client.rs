@@ -1,9 +1,9 @@
 //! Golden texts of the frames that clients send.
 
 use natter_ids::DeviceId;
-use natter_protocol::{ClientFrame, Hello, Request, decode_client_frame};
+use natter_protocol::{ArrangementDraft, ClientFrame, Hello, Request, decode_client_frame};
 
-use crate::golden::{Golden, bob, check, client_id, direct, group, position, tags, types};
+use crate::golden::{Golden, bob, check, client_id, cursor, direct, group, overview, position, tags, types};
 
 fn session() -> Vec<Golden<ClientFrame>> {
     let device = || DeviceId::new("phone-1").unwrap();
@@ -77,6 +77,33 @@ fn reads() -> Vec<Golden<ClientFrame>> {
         (
             frame(Request::WatchPresence { users: vec![bob()] }),
             r#"{"id":7,"type":"watch_presence","users":["b.o*b 🦀"]}"#,
+        ),
+        (
+            frame(Request::Mark { conversation: direct(), delivered: Some(9), read: Some(7) }),
+            r#"{"id":7,"type":"mark","conversation":"dmI9aXkWZ1WSl4RCA8TA-tQ","delivered":9,"read":7}"#,
+        ),
+        (
+            frame(Request::Marks { since: Some(position()), limit: Some(20) }),
+            r#"{"id":7,"type":"marks","since":"1.AAGsAgc","limit":20}"#,
+        ),
+        (
+            frame(Request::Receipts { conversation: group(), seq: 300, after: Some(bob()), limit: Some(20) }),
+            r#"{"id":7,"type":"receipts","conversation":"gZy2ovWHEd34Jw_HHBEW65g","seq":300,"after":"b.o*b 🦀","limit":20}"#,
+        ),
+        (
+            frame(Request::Overview { since: Some(overview()), after: Some(cursor()), limit: Some(20) }),
+            r#"{"id":7,"type":"overview","since":"1.AAGsAgc~1.AAGsAgc","after":"1~1718000000123~dmI9aXkWZ1WSl4RCA8TA-tQ~1.AAGsAgc~1.AAGsAgc","limit":20}"#,
+        ),
+        (
+            frame(Request::Arrange {
+                conversation: group(),
+                draft: ArrangementDraft { muted_until: Some(0), pinned: Some(true), archived: None },
+            }),
+            r#"{"id":7,"type":"arrange","conversation":"gZy2ovWHEd34Jw_HHBEW65g","muted_until":0,"pinned":true}"#,
+        ),
+        (
+            frame(Request::ChangeSettings { read_receipts: Some(false) }),
+            r#"{"id":7,"type":"change_settings","read_receipts":false}"#,
         ),
         (
             frame(Request::RefreshToken { token: "e.y.j".to_owned() }),

@@ -4,9 +4,14 @@ use natter_ids::SessionId;
 use natter_protocol::{
     ConversationPage, ConversationView, ErrorBody, ErrorCode, GroupSettings, HistoryPage, Limits, MemberPage,
     MemberView, MessageState, PresenceView, ReactionView, Role, ServerFrame,
+    Arrangement, ArrangementView, ConversationPage, ConversationView, ErrorBody, ErrorCode, HistoryPage, Limits,
+    MarkPage, MarkView, MarkedView, MarksView, MemberPage, MemberView, OverviewItem, OverviewPage, PresenceView,
+    ReceiptPage, Role, ServerFrame, SettingsView,
 };
 
-use crate::golden::{Golden, alice, bob, check, client_id, direct, group, position, said, tags, types};
+use crate::golden::{
+    Golden, alice, bob, check, client_id, cursor, direct, group, overview, position, said, tags, types,
+};
 
 fn session() -> Vec<Golden<ServerFrame>> {
     let limits = Limits {
@@ -18,6 +23,7 @@ fn session() -> Vec<Golden<ServerFrame>> {
         group_avatar_bytes_max: 1024,
         group_invites_max: 20,
         page_items_max: 200,
+        overview_items_max: 500,
         presence_users_max: 100,
     };
     let welcome = ServerFrame::Welcome {
@@ -32,6 +38,7 @@ fn session() -> Vec<Golden<ServerFrame>> {
         (
             welcome,
             r#"{"type":"welcome","session":"5f0c","user":"alice","server_time":1718000000123,"ping_interval_ms":25000,"token_expires_at":1718003600000,"limits":{"message_bytes_max":65536,"frame_bytes_max":409600,"group_members_max":1000,"group_name_bytes_max":256,"group_description_bytes_max":4096,"group_avatar_bytes_max":1024,"group_invites_max":20,"page_items_max":200,"presence_users_max":100}}"#,
+            r#"{"type":"welcome","session":"5f0c","user":"alice","server_time":1718000000123,"ping_interval_ms":25000,"token_expires_at":1718003600000,"limits":{"message_bytes_max":65536,"frame_bytes_max":409600,"group_members_max":1000,"group_name_bytes_max":256,"page_items_max":200,"overview_items_max":500,"presence_users_max":100}}"#,
         ),
         (ServerFrame::CaughtUp { position: position() }, r#"{"type":"caught_up","position":"1.AAGsAgc"}"#),
         (
@@ -135,6 +142,79 @@ fn pages() -> Vec<Golden<ServerFrame>> {
     ]
 }
 
+fn page_of_overview() -> OverviewPage {
+    let view =
+        ConversationView { conversation: direct(), name: None, peer: Some(bob()), role: Role::Member, last_seq: 300 };
+    let item = OverviewItem {
+        view,
+        active_at: 1_718_000_000_123,
+        last: Some(said()),
+        cut: false,
+        unread: 2,
+        delivered: 300,
+        read: 7,
+        marks: vec![MarkView { user: bob(), delivered: 300, read: 7 }],
+        arrangement: Arrangement { muted_until: None, pinned: true, archived: false },
+    };
+    OverviewPage { conversations: vec![item], gone: vec![group()], position: overview(), next: Some(cursor()) }
+}
+
+fn arranged() -> ArrangementView {
+    let arrangement = Arrangement { muted_until: Some(1_718_000_000_123), pinned: false, archived: true };
+    ArrangementView { conversation: group(), arrangement }
+}
+
+fn marks() -> Vec<Golden<ServerFrame>> {
+    let mark = MarkView { user: bob(), delivered: 300, read: 7 };
+    let of_bob = || MarksView { conversation: direct(), marks: vec![mark.clone()] };
+    let page = MarkPage { conversations: vec![of_bob()], position: position(), more: true };
+    let receipts = ReceiptPage {
+        conversation: direct(),
+        seq: 300,
+        members: 1,
+        delivered: 1,
+        read: 0,
+        marks: vec![mark.clone()],
+        more: false,
+    };
+    let settings = SettingsView { read_receipts: false };
+    vec![
+        (
+            ServerFrame::Marked { id: 7, marked: MarkedView { conversation: direct(), delivered: 9, read: 7 } },
+            r#"{"type":"marked","id":7,"conversation":"dmI9aXkWZ1WSl4RCA8TA-tQ","delivered":9,"read":7}"#,
+        ),
+        (
+            ServerFrame::Marks { id: 7, page },
+            r#"{"type":"marks","id":7,"conversations":[{"conversation":"dmI9aXkWZ1WSl4RCA8TA-tQ","marks":[{"user":"b.o*b 🦀","delivered":300,"read":7}]}],"position":"1.AAGsAgc","more":true}"#,
+        ),
+        (
+            ServerFrame::MarksChanged { marks: of_bob() },
+            r#"{"type":"marks_changed","conversation":"dmI9aXkWZ1WSl4RCA8TA-tQ","marks":[{"user":"b.o*b 🦀","delivered":300,"read":7}]}"#,
+        ),
+        (
+            ServerFrame::Receipts { id: 7, page: receipts },
+            r#"{"type":"receipts","id":7,"conversation":"dmI9aXkWZ1WSl4RCA8TA-tQ","seq":300,"members":1,"delivered":1,"read":0,"marks":[{"user":"b.o*b 🦀","delivered":300,"read":7}],"more":false}"#,
+        ),
+        (
+            ServerFrame::Settings { id: 7, settings: settings.clone() },
+            r#"{"type":"settings","id":7,"read_receipts":false}"#,
+        ),
+        (
+            ServerFrame::Overview { id: 7, page: page_of_overview() },
+            r#"{"type":"overview","id":7,"conversations":[{"conversation":"dmI9aXkWZ1WSl4RCA8TA-tQ","peer":"b.o*b 🦀","role":"member","last_seq":300,"active_at":1718000000123,"last":{"conversation":"dmI9aXkWZ1WSl4RCA8TA-tQ","seq":300,"prev":7,"sender":"alice","client_id":"0190163d-8694-739b-aea5-966c26f8ad91","time":1718000000123,"kind":"message","text":"hi \"bob\"\n"},"cut":false,"unread":2,"delivered":300,"read":7,"marks":[{"user":"b.o*b 🦀","delivered":300,"read":7}],"pinned":true,"archived":false}],"gone":["gZy2ovWHEd34Jw_HHBEW65g"],"position":"1.AAGsAgc~1.AAGsAgc","next":"1~1718000000123~dmI9aXkWZ1WSl4RCA8TA-tQ~1.AAGsAgc~1.AAGsAgc"}"#,
+        ),
+        (
+            ServerFrame::Arranged { id: 7, arranged: arranged() },
+            r#"{"type":"arranged","id":7,"conversation":"gZy2ovWHEd34Jw_HHBEW65g","muted_until":1718000000123,"pinned":false,"archived":true}"#,
+        ),
+        (
+            ServerFrame::ArrangementChanged { arranged: arranged() },
+            r#"{"type":"arrangement_changed","conversation":"gZy2ovWHEd34Jw_HHBEW65g","muted_until":1718000000123,"pinned":false,"archived":true}"#,
+        ),
+        (ServerFrame::SettingsChanged { settings }, r#"{"type":"settings_changed","read_receipts":false}"#),
+    ]
+}
+
 fn errors() -> Vec<Golden<ServerFrame>> {
     let limited = ErrorBody::new(ErrorCode::RateLimited).limit("user_requests_per_sec").retry_after_ms(40);
     vec![
@@ -151,6 +231,7 @@ fn errors() -> Vec<Golden<ServerFrame>> {
 
 fn all() -> Vec<Golden<ServerFrame>> {
     [session(), answers(), crate::golden_groups::answers(), pages(), errors()].into_iter().flatten().collect()
+    [session(), answers(), pages(), marks(), errors()].into_iter().flatten().collect()
 }
 
 #[test]

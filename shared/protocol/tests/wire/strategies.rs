@@ -5,6 +5,10 @@ use natter_protocol::{
     Change, ClientFrame, ConversationPage, ConversationView, Entry, ErrorBody, ErrorCode, Event, Forwarded, GroupPatch,
     GroupSettings, Hello, HistoryPage, InvitePage, InviteView, Limits, MemberPage, MemberView, MessageState, Past,
     PresenceView, ReactionView, Request, Role, ServerFrame, Who,
+    Arrangement, ArrangementDraft, ArrangementView, Change, ClientFrame, ConversationPage, ConversationView, Entry,
+    ErrorBody, ErrorCode, Event, Hello, HistoryPage, Limits, MarkPage, MarkView, MarkedView, MarksView, MemberPage,
+    MemberView, OverviewCursor, OverviewItem, OverviewPage, OverviewPosition, PresenceView, ReceiptPage, Request, Role,
+    ServerFrame, SettingsView,
 };
 use proptest::{collection::vec, option, prelude::*, sample::select};
 
@@ -231,6 +235,105 @@ fn request() -> impl Strategy<Value = Request> {
         vec(user(), 0..4).prop_map(|users| Request::WatchPresence { users }),
         text().prop_map(|token| Request::RefreshToken { token }),
         group_request(),
+        mark_request(),
+    ]
+}
+
+fn mark_request() -> impl Strategy<Value = Request> {
+    prop_oneof![
+        (conversation(), option::of(seq()), option::of(seq()))
+            .prop_map(|(conversation, delivered, read)| Request::Mark { conversation, delivered, read }),
+        (option::of(position()), option::of(any::<u32>())).prop_map(|(since, limit)| Request::Marks { since, limit }),
+        (conversation(), seq(), option::of(user()), option::of(any::<u32>()))
+            .prop_map(|(conversation, seq, after, limit)| Request::Receipts { conversation, seq, after, limit }),
+        option::of(any::<bool>()).prop_map(|read_receipts| Request::ChangeSettings { read_receipts }),
+        (option::of(overview_position()), option::of(cursor()), option::of(any::<u32>()))
+            .prop_map(|(since, after, limit)| Request::Overview { since, after, limit }),
+        (conversation(), option::of(any::<u64>()), option::of(any::<bool>()), option::of(any::<bool>())).prop_map(
+            |(conversation, muted_until, pinned, archived)| {
+                Request::Arrange { conversation, draft: ArrangementDraft { muted_until, pinned, archived } }
+            }
+        ),
+    ]
+}
+
+fn overview_position() -> impl Strategy<Value = OverviewPosition> {
+    (1_usize..64).prop_flat_map(|count| (vec(seq(), count), vec(seq(), count))).prop_map(|(entries, marks)| {
+        OverviewPosition { entries: Position::from_seqs(entries), marks: Position::from_seqs(marks) }
+    })
+}
+
+fn cursor() -> impl Strategy<Value = OverviewCursor> {
+    (any::<bool>(), any::<u64>(), conversation(), overview_position()).prop_map(
+        |(pinned, active_at, conversation, position)| OverviewCursor { pinned, active_at, conversation, position },
+    )
+}
+
+fn arrangement() -> impl Strategy<Value = Arrangement> {
+    (option::of(any::<u64>()), any::<bool>(), any::<bool>()).prop_map(|(muted_until, pinned, archived)| Arrangement {
+        muted_until,
+        pinned,
+        archived,
+    })
+}
+
+fn overview_item() -> impl Strategy<Value = OverviewItem> {
+    let numbers = (any::<u64>(), any::<u64>(), seq(), seq(), any::<bool>());
+    (conversation_view(), option::of(event()), marks_view(), arrangement(), numbers).prop_map(
+        |(view, last, marks, arrangement, (active_at, unread, delivered, read, cut))| OverviewItem {
+            view,
+            active_at,
+            last,
+            cut,
+            unread,
+            delivered,
+            read,
+            marks: marks.marks,
+            arrangement,
+        },
+    )
+}
+
+fn overview_frame() -> impl Strategy<Value = ServerFrame> {
+    let arranged = || {
+        (conversation(), arrangement())
+            .prop_map(|(conversation, arrangement)| ArrangementView { conversation, arrangement })
+    };
+    let page = (vec(overview_item(), 0..3), vec(conversation(), 0..3), overview_position(), option::of(cursor()))
+        .prop_map(|(conversations, gone, position, next)| OverviewPage { conversations, gone, position, next });
+    prop_oneof![
+        (any::<u64>(), page).prop_map(|(id, page)| ServerFrame::Overview { id, page }),
+        (any::<u64>(), arranged()).prop_map(|(id, arranged)| ServerFrame::Arranged { id, arranged }),
+        arranged().prop_map(|arranged| ServerFrame::ArrangementChanged { arranged }),
+    ]
+}
+
+fn marks_view() -> impl Strategy<Value = MarksView> {
+    let mark = (user(), seq(), seq()).prop_map(|(user, delivered, read)| MarkView { user, delivered, read });
+    (conversation(), vec(mark, 0..3)).prop_map(|(conversation, marks)| MarksView { conversation, marks })
+}
+
+fn mark_frame() -> impl Strategy<Value = ServerFrame> {
+    prop_oneof![
+        (any::<u64>(), conversation(), seq(), seq()).prop_map(|(id, conversation, delivered, read)| {
+            ServerFrame::Marked { id, marked: MarkedView { conversation, delivered, read } }
+        }),
+        (any::<u64>(), vec(marks_view(), 0..3), position(), any::<bool>()).prop_map(
+            |(id, conversations, position, more)| {
+                ServerFrame::Marks { id, page: MarkPage { conversations, position, more } }
+            }
+        ),
+        marks_view().prop_map(|marks| ServerFrame::MarksChanged { marks }),
+        (any::<u64>(), marks_view(), seq(), any::<[u32; 3]>(), any::<bool>()).prop_map(
+            |(id, MarksView { conversation, marks }, seq, [members, delivered, read], more)| {
+                let page = ReceiptPage { conversation, seq, members, delivered, read, marks, more };
+                ServerFrame::Receipts { id, page }
+            }
+        ),
+        (any::<u64>(), any::<bool>())
+            .prop_map(|(id, read_receipts)| ServerFrame::Settings { id, settings: SettingsView { read_receipts } }),
+        any::<bool>()
+            .prop_map(|read_receipts| ServerFrame::SettingsChanged { settings: SettingsView { read_receipts } }),
     ]
 }
 
@@ -246,6 +349,7 @@ pub fn client_frame() -> impl Strategy<Value = ClientFrame> {
 
 fn limits() -> impl Strategy<Value = Limits> {
     any::<[u32; 9]>().prop_map(|[message, frame, members, name, page, presence, about, avatar, invites]| Limits {
+    any::<[u32; 7]>().prop_map(|[message, frame, members, name, page, overview, presence]| Limits {
         message_bytes_max: message,
         frame_bytes_max: frame,
         group_members_max: members,
@@ -254,6 +358,7 @@ fn limits() -> impl Strategy<Value = Limits> {
         group_avatar_bytes_max: avatar,
         group_invites_max: invites,
         page_items_max: page,
+        overview_items_max: overview,
         presence_users_max: presence,
     })
 }
@@ -351,6 +456,8 @@ pub fn server_frame() -> impl Strategy<Value = ServerFrame> {
         any::<u64>().prop_map(|expires_at| ServerFrame::TokenExpiring { expires_at }),
         any::<(u64, u64)>().prop_map(|(id, expires_at)| ServerFrame::Refreshed { id, expires_at }),
         any::<u64>().prop_map(|id| ServerFrame::Pong { id }),
+        mark_frame(),
+        overview_frame(),
         any::<u32>().prop_map(|reconnect_after_ms| ServerFrame::GoingAway { reconnect_after_ms }),
         (option::of(any::<u64>()), error()).prop_map(|(id, error)| ServerFrame::Error { id, error }),
     ]

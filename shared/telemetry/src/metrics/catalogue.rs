@@ -44,6 +44,8 @@ catalogue! {
     DELIVERY_ENTRIES: Counter<0> = "natter_delivery_entries_total" [];
     /// Live events that delivery has sent to inboxes.
     DELIVERY_SENDS: Counter<0> = "natter_delivery_sends_total" [];
+    /// Notes, of marks and settings, that delivery has sent to inboxes.
+    DELIVERY_NOTES: Counter<0> = "natter_delivery_notes_total" [];
     /// Entries that delivery could not read and left out. Any is a defect.
     DELIVERY_POISON: Counter<0> = "natter_delivery_poison_total" [];
 
@@ -51,6 +53,10 @@ catalogue! {
     STORAGE_ENTRIES: Counter<0> = "natter_storage_entries_total" [];
     /// How long the archive took to write a batch.
     STORAGE_COMMIT: Histogram<0> = "natter_storage_commit_seconds" [];
+    /// Marks that have risen and were stored.
+    STORAGE_MARKS: Counter<0> = "natter_storage_marks_total" [];
+    /// Transactions that stored marks.
+    STORAGE_MARK_COMMITS: Counter<0> = "natter_storage_mark_commits_total" [];
     /// Entries that storage could not read and left out. Any is a defect.
     STORAGE_POISON: Counter<0> = "natter_storage_poison_total" [];
     /// Requests to storage, by how they were answered.

@@ -17,7 +17,7 @@ fn counting() -> (TokenSource, Arc<AtomicU32>) {
 }
 
 fn client_of(gateway: &FakeGateway, source: TokenSource) -> Client {
-    Client::builder([gateway.url.as_str()], source).backoff(SHORT, SHORT).connect().unwrap()
+    Client::builder([gateway.url.as_str()], source).receipts(false).backoff(SHORT, SHORT).connect().unwrap()
 }
 
 async fn asked_to_refresh(session: &mut crate::fake::FakeSession) -> (RequestId, String) {

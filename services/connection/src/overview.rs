@@ -1,0 +1,44 @@
+//! A user's list of conversations, and how they arrange it.
+
+use natter_bus::storage_api::{Arrange, Overview};
+use natter_ids::{ConversationId, UserId};
+use natter_protocol::{
+    ArrangementDraft, ArrangementView, ErrorBody, ErrorCode, OverviewCursor, OverviewPage, OverviewPosition,
+};
+
+use crate::{members::refusal, posting::too_large, server::Shared};
+
+impl Shared {
+    /// A page of the user's list, or of what has changed in it.
+    pub(crate) async fn overview(
+        &self,
+        user: &UserId,
+        since: Option<OverviewPosition>,
+        after: Option<OverviewCursor>,
+        limit: Option<u32>,
+    ) -> Result<OverviewPage, ErrorBody> {
+        let max = self.live.get().limits.overview_items_max;
+        let limit = match limit {
+            Some(limit) if limit > max => return Err(too_large("overview_items_max", max, "A page", "conversations")),
+            Some(0) => return Err(ErrorBody::new(ErrorCode::Malformed).because("`limit` must be at least 1.")),
+            limit => limit.unwrap_or(max),
+        };
+        let positions = since.iter().chain(after.iter().map(|after| &after.position));
+        if positions.into_iter().any(|position| position.entries.partitions() != self.bus.partitions()) {
+            return Err(ErrorCode::InvalidPosition.into());
+        }
+        let asked = Overview { user: user.clone(), since, after, limit };
+        self.bus.ask(&asked).await.map_err(refusal)
+    }
+
+    /// Mutes, pins or puts away a conversation in the user's list.
+    pub(crate) async fn arrange(
+        &self,
+        user: &UserId,
+        conversation: ConversationId,
+        draft: ArrangementDraft,
+    ) -> Result<ArrangementView, ErrorBody> {
+        let asked = Arrange { user: user.clone(), conversation: conversation.clone(), draft };
+        self.ask_as_member(user, &conversation, &asked).await
+    }
+}

@@ -1,0 +1,275 @@
+//! Storing marks: many in one transaction, each the larger of what is stored and what is said.
+
+use std::collections::{BTreeMap, HashMap};
+
+use natter_bus::{MarksChange, Recipient, StoredMark, storage_api::UserMark};
+use natter_ids::{ConversationId, Partition, Seq, UserId};
+use natter_protocol::MarkedView;
+use sqlx::{AnyConnection, Connection, Row, any::AnyRow};
+
+use crate::{
+    Store,
+    apply::Tx,
+    sql::{OPEN, from_sql, list, pieces, rows, statement, to_sql},
+};
+
+type Key<'a> = (&'a ConversationId, &'a UserId);
+
+/// What a batch of marks came to.
+#[derive(Debug, Default)]
+pub struct WrittenMarks {
+    /// What is stored for each mark of the batch, in its order; `None`: no member.
+    pub stored: Vec<Option<MarkedView>>,
+    /// What has risen, and who is to be told.
+    pub changes: Vec<MarksChange>,
+}
+
+/// What is stored for a member, and what bounds it.
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    last_seq: Seq,
+    delivered: Seq,
+    read: Seq,
+    shown: Seq,
+    /// Whether others are shown what the member reads.
+    shows: bool,
+    members: u32,
+}
+
+impl Known {
+    /// Takes a mark in; whether anything rises.
+    fn rise(&mut self, delivered: Seq, read: Seq) -> bool {
+        let before = (self.delivered, self.read, self.shown);
+        let (delivered, read) = (delivered.max(read).min(self.last_seq), read.min(self.last_seq));
+        self.delivered = self.delivered.max(delivered);
+        if read > self.read {
+            self.read = read;
+            self.shown = if self.shows { read } else { self.shown };
+        }
+        before != (self.delivered, self.read, self.shown)
+    }
+}
+
+impl Store {
+    /// Stores marks of conversations of one partition. Whoever is to be told is so for
+    /// conversations of up to `members_max` members; of larger ones, only the user's own devices.
+    ///
+    /// # Errors
+    /// The database cannot be used; nothing is stored then.
+    pub async fn write_marks(
+        &self,
+        partition: Partition,
+        marks: &[UserMark],
+        members_max: u32,
+    ) -> Result<WrittenMarks, sqlx::Error> {
+        let mut wanted: BTreeMap<Key<'_>, (Seq, Seq)> = BTreeMap::new();
+        for UserMark { user, conversation, mark } in marks {
+            let (delivered, read) = wanted.entry((conversation, user)).or_default();
+            *delivered = mark.delivered.unwrap_or(0).max(*delivered);
+            *read = mark.read.unwrap_or(0).max(*read);
+        }
+        if wanted.is_empty() {
+            return Ok(WrittenMarks::default());
+        }
+        let mut connection = self.writing.acquire().await?;
+        let written = self.write_on(&mut connection, partition, &wanted).await;
+        if written.is_err() {
+            // See `Store::apply`: a transaction may have ended without sqlx knowing.
+            connection.close_on_drop();
+        }
+        let (known, risen) = written?;
+        drop(connection);
+        let view = |mark: &UserMark| {
+            let known = known.get(&(&mark.conversation, &mark.user))?;
+            let conversation = mark.conversation.clone();
+            Some(MarkedView { conversation, delivered: known.delivered, read: known.read })
+        };
+        let stored = marks.iter().map(view).collect();
+        // What is stored is stored: whoever cannot be told now asks later.
+        let changes = self.changes(&known, &risen, members_max).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "nobody can be told of marks now");
+            Vec::new()
+        });
+        Ok(WrittenMarks { stored, changes })
+    }
+
+    async fn write_on<'a>(
+        &self,
+        connection: &mut AnyConnection,
+        partition: Partition,
+        wanted: &BTreeMap<Key<'a>, (Seq, Seq)>,
+    ) -> Result<(HashMap<Key<'a>, Known>, Vec<Key<'a>>), sqlx::Error> {
+        let mut tx = connection.begin_with(self.begin_statement()).await?;
+        // First the lock: from here on nobody else changes marks of this partition.
+        let last = take_versions(&mut tx, partition, wanted.len()).await?;
+        let mut known = read_known(&mut tx, wanted).await?;
+        let mut risen = Vec::new();
+        for (key, (delivered, read)) in wanted {
+            if known.get_mut(key).is_some_and(|known| known.rise(*delivered, *read)) {
+                risen.push(*key);
+            }
+        }
+        if risen.is_empty() {
+            tx.rollback().await?;
+        } else {
+            save(&mut tx, &known, &risen, last).await?;
+            tx.commit().await?;
+        }
+        Ok((known, risen))
+    }
+
+    /// Who is to be told what.
+    async fn changes(
+        &self,
+        known: &HashMap<Key<'_>, Known>,
+        risen: &[Key<'_>],
+        members_max: u32,
+    ) -> Result<Vec<MarksChange>, sqlx::Error> {
+        let mut changes: BTreeMap<&ConversationId, MarksChange> = BTreeMap::new();
+        let mut small = Vec::new();
+        for (conversation, user) in risen {
+            let Some(Known { delivered, read, shown, shows, members, .. }) =
+                known.get(&(*conversation, *user)).copied()
+            else {
+                continue;
+            };
+            let change = changes.entry(conversation).or_insert_with(|| {
+                if members <= members_max {
+                    small.push(*conversation);
+                }
+                MarksChange { conversation: (*conversation).clone(), marks: Vec::new(), recipients: Vec::new() }
+            });
+            change.marks.push(StoredMark { user: (*user).clone(), delivered, read, shown });
+            if members > members_max {
+                change.recipients.push(Recipient { user: (*user).clone(), sees_read: shows });
+            }
+        }
+        for piece in pieces(&small) {
+            let mut select = statement(format!(
+                "SELECT m.conversation, m.user_id, COALESCE(s.read_receipts, 1) FROM members m \
+                 LEFT JOIN settings s ON s.user_id = m.user_id WHERE m.left_seq = $1 AND m.conversation IN ({})",
+                list(2, piece.len())
+            ));
+            select = select.bind(OPEN);
+            for conversation in piece {
+                select = select.bind(conversation.as_str());
+            }
+            for row in select.fetch_all(&self.pool).await? {
+                let (conversation, user) = key_at(&row)?;
+                let sees_read = row.try_get::<i64, _>(2)? != 0;
+                if let Some(change) = changes.get_mut(&conversation) {
+                    change.recipients.push(Recipient { user, sees_read });
+                }
+            }
+        }
+        // In a large conversation nobody is told of others.
+        Ok(changes.into_values().flat_map(|change| split(change, known, members_max)).collect())
+    }
+}
+
+/// One change for a small conversation; for a large one, one for each member who has come further.
+fn split(change: MarksChange, known: &HashMap<Key<'_>, Known>, members_max: u32) -> Vec<MarksChange> {
+    let conversation = &change.conversation;
+    let first = change.marks.first().and_then(|mark| known.get(&(conversation, &mark.user)));
+    if first.is_none_or(|known| known.members <= members_max) {
+        return vec![change];
+    }
+    let alone = |(mark, recipient): (&StoredMark, &Recipient)| MarksChange {
+        conversation: conversation.clone(),
+        marks: vec![mark.clone()],
+        recipients: vec![recipient.clone()],
+    };
+    change.marks.iter().zip(&change.recipients).map(alone).collect()
+}
+
+/// Takes so many numbers for changes; returns the last one.
+pub(crate) async fn take_versions(tx: &mut Tx<'_>, partition: Partition, count: usize) -> Result<i64, sqlx::Error> {
+    let upsert = sqlx::query(
+        "INSERT INTO mark_versions (part, version) VALUES ($1, $2) ON CONFLICT (part) DO UPDATE \
+         SET version = mark_versions.version + excluded.version RETURNING version",
+    );
+    let count = i64::try_from(count).unwrap_or(i64::MAX);
+    upsert.bind(i64::from(partition.0)).bind(count).fetch_one(&mut **tx).await?.try_get(0)
+}
+
+async fn read_known<'a>(
+    tx: &mut Tx<'_>,
+    wanted: &BTreeMap<Key<'a>, (Seq, Seq)>,
+) -> Result<HashMap<Key<'a>, Known>, sqlx::Error> {
+    let keys: Vec<_> = wanted.keys().copied().collect();
+    let mut known = HashMap::new();
+    for piece in pieces(&keys) {
+        let mut select = statement(known_text(&rows(tx, piece.len(), 2)));
+        for (conversation, user) in piece {
+            select = select.bind(conversation.as_str()).bind(user.as_str());
+        }
+        for row in select.fetch_all(&mut **tx).await? {
+            let (conversation, user) = key_at(&row)?;
+            let Some(key) = keys.binary_search(&(&conversation, &user)).ok().and_then(|index| keys.get(index)) else {
+                continue;
+            };
+            let number = |column| row.try_get::<i64, _>(column).map(from_sql);
+            let found = Known {
+                last_seq: number(2)?,
+                delivered: number(3)?,
+                read: number(4)?,
+                shown: number(5)?,
+                shows: number(6)? != 0,
+                members: u32::try_from(number(7)?).unwrap_or(u32::MAX),
+            };
+            known.insert(*key, found);
+        }
+    }
+    Ok(known)
+}
+
+pub(crate) fn known_text(keys: &str) -> String {
+    format!(
+        "SELECT m.conversation, m.user_id, c.last_seq, COALESCE(k.delivered, 0), COALESCE(k.read_seq, 0), \
+         COALESCE(k.shown_seq, 0), COALESCE(s.read_receipts, 1), c.members FROM members m \
+         JOIN conversations c ON c.id = m.conversation \
+         LEFT JOIN marks k ON k.conversation = m.conversation AND k.user_id = m.user_id \
+         LEFT JOIN settings s ON s.user_id = m.user_id \
+         WHERE m.left_seq = {OPEN} AND (m.conversation, m.user_id) IN (VALUES {keys})"
+    )
+}
+
+async fn save(
+    tx: &mut Tx<'_>,
+    known: &HashMap<Key<'_>, Known>,
+    risen: &[Key<'_>],
+    last: i64,
+) -> Result<(), sqlx::Error> {
+    // Each change has a number of its own, so that a page of changes ends between two of them.
+    let mut version = last - i64::try_from(risen.len()).unwrap_or(0);
+    for piece in pieces(risen) {
+        let larger = |column: &str| {
+            format!(
+                "{column} = CASE WHEN excluded.{column} > marks.{column} THEN excluded.{column} ELSE marks.{column} END"
+            )
+        };
+        let mut upsert = statement(format!(
+            "INSERT INTO marks (conversation, user_id, delivered, read_seq, shown_seq, version) VALUES {} \
+             ON CONFLICT (conversation, user_id) DO UPDATE SET {}, {}, {}, version = excluded.version",
+            rows(tx, piece.len(), 6),
+            larger("delivered"),
+            larger("read_seq"),
+            larger("shown_seq"),
+        ));
+        for key in piece {
+            let Some(Known { delivered, read, shown, .. }) = known.get(key) else { continue };
+            version += 1;
+            upsert = upsert.bind(key.0.as_str()).bind(key.1.as_str()).bind(to_sql(*delivered));
+            upsert = upsert.bind(to_sql(*read)).bind(to_sql(*shown)).bind(version);
+        }
+        upsert.execute(&mut **tx).await?;
+    }
+    Ok(())
+}
+
+pub(crate) fn key_at(row: &AnyRow) -> Result<(ConversationId, UserId), sqlx::Error> {
+    let unreadable = |error: Box<dyn std::error::Error + Send + Sync>| sqlx::Error::Decode(error);
+    let conversation = ConversationId::parse(row.try_get(0)?).map_err(|error| unreadable(error.into()))?;
+    let user: &str = row.try_get(1)?;
+    Ok((conversation, UserId::new(user).map_err(|error| unreadable(error.into()))?))
+}

@@ -1,0 +1,393 @@
+//! A user's list of conversations: by last activity, with what is unread, and how it is arranged.
+//!
+//! One statement brings a few numbers of each of the user's conversations; which belong into the
+//! page is decided here, and only for those the rest is read.
+
+use std::collections::{HashMap, HashSet};
+
+use natter_bus::storage_api::{Overview, StorageFault};
+use natter_ids::{ConversationId, Partition, Seq, UserId};
+use natter_protocol::{
+    Arrangement, Change, ConversationView, Event, MarkView, OverviewCursor, OverviewItem, OverviewPage,
+    OverviewPosition,
+};
+use sqlx::{Row, any::AnyRow};
+
+use crate::{
+    Store,
+    entries::{self, RANGES_MAX, Range},
+    marks::key_at,
+    reads::{database, name_at},
+    spans::role_of,
+    sql::{OPEN, from_sql, list, statement, to_sql},
+};
+
+type Answer<T> = Result<T, StorageFault>;
+
+/// Most conversations in an answer, whatever is asked.
+const PAGE_MAX: u32 = 1_000;
+/// Longest text of a last message, in bytes.
+const TEXT_BYTES: usize = 256;
+/// Entries larger than this are read one by one.
+const ENTRY_BYTES: usize = 16 * 1024;
+
+pub(crate) const NUMBERS: &str = "SELECT c.id, c.part, c.last_seq, c.active_seq, c.active_at, c.messages, \
+     m.joined_seq, m.role, c.name, COALESCE(k.delivered, 0), COALESCE(k.read_seq, 0), COALESCE(k.version, 0), \
+     COALESCE(a.muted_until, 0), COALESCE(a.pinned, 0), COALESCE(a.archived, 0), COALESCE(a.version, 0), \
+     COALESCE((SELECT MAX(v.version) FROM marks v WHERE v.conversation = c.id), 0) \
+     FROM members m JOIN conversations c ON c.id = m.conversation \
+     LEFT JOIN marks k ON k.conversation = c.id AND k.user_id = $1 \
+     LEFT JOIN arrangements a ON a.user_id = $1 AND a.conversation = c.id \
+     WHERE m.user_id = $1 AND m.left_seq = $2";
+
+pub(crate) const GONE: &str = "SELECT m.conversation, c.part, m.left_seq FROM members m \
+     JOIN conversations c ON c.id = m.conversation WHERE m.user_id = $1 AND m.left_seq > $2 AND m.left_seq < $3";
+
+/// A conversation of the user's, in numbers.
+#[derive(Debug, Clone)]
+struct Entry {
+    conversation: ConversationId,
+    partition: Partition,
+    last_seq: Seq,
+    active_seq: Seq,
+    active_at: u64,
+    messages: u64,
+    joined: Seq,
+    role: natter_protocol::Role,
+    name: Option<String>,
+    delivered: Seq,
+    read: Seq,
+    arrangement: Arrangement,
+    /// The newest change of the user's own mark or arrangement, and in a direct conversation of the
+    /// other's mark.
+    version: Seq,
+}
+
+impl Entry {
+    fn at(row: &AnyRow) -> Result<Self, sqlx::Error> {
+        let conversation = ConversationId::parse(row.try_get(0)?).map_err(|error| sqlx::Error::Decode(error.into()))?;
+        let number = |column| row.try_get::<i64, _>(column).map(from_sql);
+        let muted_until = number(12)?;
+        let others = if conversation.is_direct() { number(16)? } else { 0 };
+        Ok(Self {
+            conversation,
+            partition: Partition(u16::try_from(number(1)?).unwrap_or(u16::MAX)),
+            last_seq: number(2)?,
+            active_seq: number(3)?,
+            active_at: number(4)?,
+            messages: number(5)?,
+            joined: number(6)?,
+            role: role_of(row.try_get(7)?),
+            name: name_at(row, 8)?,
+            delivered: number(9)?,
+            read: number(10)?,
+            arrangement: Arrangement {
+                muted_until: (muted_until > 0).then_some(muted_until),
+                pinned: number(13)? != 0,
+                archived: number(14)? != 0,
+            },
+            version: number(11)?.max(number(15)?).max(others),
+        })
+    }
+
+    fn has_changed(&self, since: &OverviewPosition) -> bool {
+        let (entries, marks) = (since.entries.get(self.partition), since.marks.get(self.partition));
+        self.last_seq > entries || self.version > marks
+    }
+
+    /// Where it stands in the list.
+    fn rank(&self) -> (bool, u64, &ConversationId) {
+        (self.arrangement.pinned, self.active_at, &self.conversation)
+    }
+}
+
+impl Store {
+    /// Answers [`Overview`].
+    ///
+    /// # Errors
+    /// [`StorageFault::Database`].
+    pub async fn overview(&self, asked: &Overview) -> Answer<OverviewPage> {
+        // Read first: what happens meanwhile may be told twice, and is never missed.
+        let now = OverviewPosition { entries: self.archived().await?, marks: self.mark_versions().await? };
+        let select = sqlx::query(NUMBERS).bind(asked.user.as_str()).bind(OPEN);
+        let rows = select.fetch_all(&self.pool).await.map_err(database)?;
+        let mut all = rows.iter().map(Entry::at).collect::<Result<Vec<_>, _>>().map_err(database)?;
+        self.learn_times(&mut all).await.map_err(database)?;
+        let first = asked.after.is_none();
+        let gone = match &asked.since {
+            Some(since) if first => self.gone(&asked.user, since, &all).await.map_err(database)?,
+            _ => Vec::new(),
+        };
+        if let Some(since) = &asked.since {
+            all.retain(|entry| entry.has_changed(since));
+        }
+        all.sort_by(|one, other| other.rank().cmp(&one.rank()));
+        let position = match &asked.after {
+            Some(after) => {
+                let last = (after.pinned, after.active_at, &after.conversation);
+                all.retain(|entry| entry.rank() < last);
+                after.position.clone()
+            }
+            None => now,
+        };
+        let limit = asked.limit.clamp(1, PAGE_MAX) as usize;
+        let more = all.len() > limit;
+        all.truncate(limit);
+        let next = all.last().filter(|_| more).map(|last| OverviewCursor {
+            pinned: last.arrangement.pinned,
+            active_at: last.active_at,
+            conversation: last.conversation.clone(),
+            position: position.clone(),
+        });
+        let conversations = self.items(&asked.user, all).await?;
+        Ok(OverviewPage { conversations, gone, position, next })
+    }
+
+    /// Conversations that the user is no member of any more.
+    async fn gone(
+        &self,
+        user: &UserId,
+        since: &OverviewPosition,
+        all: &[Entry],
+    ) -> Result<Vec<ConversationId>, sqlx::Error> {
+        let oldest = Partition::all(self.partitions).map(|partition| since.entries.get(partition)).min().unwrap_or(0);
+        let select = sqlx::query(GONE).bind(user.as_str()).bind(to_sql(oldest)).bind(OPEN);
+        let here: HashSet<_> = all.iter().map(|entry| &entry.conversation).collect();
+        let mut gone = Vec::new();
+        for row in select.fetch_all(&self.pool).await? {
+            let id = ConversationId::parse(row.try_get(0)?).map_err(|error| sqlx::Error::Decode(error.into()))?;
+            let partition = Partition(u16::try_from(row.try_get::<i64, _>(1)?).unwrap_or(u16::MAX));
+            let left = from_sql(row.try_get(2)?);
+            if left > since.entries.get(partition) && !here.contains(&id) && !gone.contains(&id) {
+                gone.push(id);
+            }
+        }
+        Ok(gone)
+    }
+
+    /// Looks up when something last happened in conversations that were archived before that was
+    /// written down, and writes it down.
+    async fn learn_times(&self, all: &mut [Entry]) -> Result<(), sqlx::Error> {
+        for entry in all.iter_mut().filter(|entry| entry.active_seq == 0) {
+            entry.active_seq = entry.last_seq;
+            let Some(event) = self.last_event(&entry.conversation, entry.active_seq).await? else { continue };
+            entry.active_at = event.entry.time;
+            let update = sqlx::query(
+                "UPDATE conversations SET active_seq = $1, active_at = $2 WHERE id = $3 AND active_seq = 0",
+            );
+            let update = update.bind(to_sql(entry.active_seq)).bind(to_sql(entry.active_at));
+            update.bind(entry.conversation.as_str()).execute(&self.writing).await?;
+        }
+        Ok(())
+    }
+
+    async fn last_event(&self, conversation: &ConversationId, seq: Seq) -> Result<Option<Event>, sqlx::Error> {
+        let range = Range { conversation: conversation.clone(), after: seq.saturating_sub(1), upto: seq };
+        let found = self.events(&[range]).await?.pop();
+        found
+            .map(|found| serde_json::from_str(&found.event))
+            .transpose()
+            .map_err(|error| sqlx::Error::Decode(error.into()))
+    }
+
+    async fn items(&self, user: &UserId, all: Vec<Entry>) -> Answer<Vec<OverviewItem>> {
+        let direct: Vec<_> =
+            all.iter().map(|entry| &entry.conversation).filter(|conversation| conversation.is_direct()).collect();
+        let peers = self.peers(user, &direct).await.map_err(database)?;
+        let sees_read = self.settings_of(user).await?.read_receipts;
+        let marks = self.marks_of_peers(user, &direct, sees_read).await.map_err(database)?;
+        let unread = self.unread(user, &all).await.map_err(database)?;
+        let mut last = self.last_events(&all).await.map_err(database)?.into_iter();
+        let item = |(index, entry): (usize, Entry)| {
+            let peer = entry.conversation.is_direct().then(|| {
+                // A direct conversation without another user is one's notes to oneself.
+                peers.get(&entry.conversation).unwrap_or(user).clone()
+            });
+            let (last, cut) = last.next().flatten().map_or((None, false), |(event, cut)| (Some(event), cut));
+            OverviewItem {
+                active_at: entry.active_at,
+                last,
+                cut,
+                unread: unread.get(index).copied().unwrap_or(0),
+                delivered: entry.delivered,
+                read: entry.read,
+                marks: marks.get(&entry.conversation).cloned().into_iter().collect(),
+                arrangement: entry.arrangement,
+                view: ConversationView {
+                    conversation: entry.conversation,
+                    name: entry.name,
+                    peer,
+                    role: entry.role,
+                    last_seq: entry.last_seq,
+                },
+            }
+        };
+        Ok(all.into_iter().enumerate().map(item).collect())
+    }
+
+    /// The other user of each direct conversation.
+    async fn peers(
+        &self,
+        user: &UserId,
+        direct: &[&ConversationId],
+    ) -> Result<HashMap<ConversationId, UserId>, sqlx::Error> {
+        let mut peers = HashMap::new();
+        for piece in crate::sql::pieces(direct) {
+            let mut select = statement(format!(
+                "SELECT conversation, user_id FROM members WHERE user_id <> $1 AND conversation IN ({})",
+                list(2, piece.len())
+            ));
+            select = select.bind(user.as_str());
+            for conversation in piece {
+                select = select.bind(conversation.as_str());
+            }
+            for row in select.fetch_all(&self.pool).await? {
+                let (conversation, peer) = key_at(&row)?;
+                peers.insert(conversation, peer);
+            }
+        }
+        Ok(peers)
+    }
+
+    async fn marks_of_peers(
+        &self,
+        user: &UserId,
+        direct: &[&ConversationId],
+        sees_read: bool,
+    ) -> Result<HashMap<ConversationId, MarkView>, sqlx::Error> {
+        let mut marks = HashMap::new();
+        for piece in crate::sql::pieces(direct) {
+            let mut select = statement(format!(
+                "SELECT conversation, user_id, delivered, shown_seq FROM marks \
+                 WHERE user_id <> $1 AND conversation IN ({})",
+                list(2, piece.len())
+            ));
+            select = select.bind(user.as_str());
+            for conversation in piece {
+                select = select.bind(conversation.as_str());
+            }
+            for row in select.fetch_all(&self.pool).await? {
+                let (conversation, user) = key_at(&row)?;
+                let number = |column| row.try_get::<i64, _>(column).map(from_sql);
+                let read = if sees_read { number(3)? } else { 0 };
+                marks.insert(conversation, MarkView { user, delivered: number(2)?, read });
+            }
+        }
+        Ok(marks)
+    }
+
+    /// How many messages of others stand behind what the user has read, or said, in each: the number
+    /// of all messages without that of those up to there. Two look-ups, however many there are.
+    async fn unread(&self, user: &UserId, all: &[Entry]) -> Result<Vec<u64>, sqlx::Error> {
+        let mut unread = vec![0; all.len()];
+        let open: Vec<_> = all
+            .iter()
+            .enumerate()
+            .filter(|(_, entry)| entry.messages > 0 && entry.read.max(entry.joined) < entry.active_seq)
+            .collect();
+        for piece in open.chunks(RANGES_MAX) {
+            let mut select = statement(own_text(piece.len()));
+            for (_, entry) in piece {
+                select = select.bind(entry.conversation.as_str()).bind(user.as_str());
+            }
+            for _ in piece.len()..piece.len().next_power_of_two() {
+                select = select.bind("").bind("");
+            }
+            let mut upto: Vec<_> = piece.iter().map(|(_, entry)| entry.read.max(entry.joined)).collect();
+            for (index, said) in numbers(select.fetch_all(&self.pool).await?)? {
+                if let Some(upto) = upto.get_mut(index) {
+                    *upto = said.max(*upto);
+                }
+            }
+            let mut select = statement(ordinals_text(piece.len()));
+            for ((_, entry), upto) in piece.iter().zip(&upto) {
+                select = select.bind(entry.conversation.as_str()).bind(to_sql(*upto));
+            }
+            for _ in piece.len()..piece.len().next_power_of_two() {
+                select = select.bind("").bind(0_i64);
+            }
+            for (index, ordinal) in numbers(select.fetch_all(&self.pool).await?)? {
+                if let Some((place, entry)) = piece.get(index)
+                    && let Some(unread) = unread.get_mut(*place)
+                {
+                    *unread = entry.messages.saturating_sub(ordinal);
+                }
+            }
+        }
+        Ok(unread)
+    }
+
+    /// The last thing that happened in each, and whether its text was cut.
+    async fn last_events(&self, all: &[Entry]) -> Result<Vec<Option<(Event, bool)>>, sqlx::Error> {
+        let range = |entry: &Entry| Range {
+            conversation: entry.conversation.clone(),
+            after: entry.active_seq.saturating_sub(1),
+            upto: entry.active_seq,
+        };
+        let ranges: Vec<_> = all.iter().map(range).collect();
+        let sizes = self.sizes(&ranges, entries::From::Oldest, 1).await?;
+        let is_small =
+            |index: &usize| sizes.get(*index).and_then(|found| found.first()).is_some_and(|it| it.bytes <= ENTRY_BYTES);
+        let (small, large): (Vec<_>, Vec<_>) = (0..all.len()).partition(is_small);
+        let mut last = vec![None; all.len()];
+        let chosen: Vec<_> = small.iter().filter_map(|index| ranges.get(*index).cloned()).collect();
+        for found in self.events(&chosen).await? {
+            let event = serde_json::from_str(&found.event).map_err(|error| sqlx::Error::Decode(error.into()))?;
+            if let Some(place) = small.get(found.range).and_then(|index| last.get_mut(*index)) {
+                *place = Some(cut(event));
+            }
+        }
+        // A page of nothing but the largest must not be in memory at once.
+        for index in large {
+            if let (Some(entry), Some(place)) = (all.get(index), last.get_mut(index)) {
+                let event = self.last_event(&entry.conversation, entry.active_seq).await?;
+                *place = event.map(cut);
+            }
+        }
+        Ok(last)
+    }
+}
+
+/// An event with its text cut, and whether it was.
+fn cut(mut event: Event) -> (Event, bool) {
+    let mut was_cut = false;
+    if let Change::Message { text } = &mut event.entry.change
+        && text.len() > TEXT_BYTES
+    {
+        text.truncate(text.floor_char_boundary(TEXT_BYTES));
+        was_cut = true;
+    }
+    (event, was_cut)
+}
+
+fn numbers(rows: Vec<AnyRow>) -> Result<Vec<(usize, Seq)>, sqlx::Error> {
+    let pair = |row: &AnyRow| {
+        let index = usize::try_from(row.try_get::<i64, _>(0)?).unwrap_or(usize::MAX);
+        Ok((index, from_sql(row.try_get(1)?)))
+    };
+    rows.iter().map(pair).collect()
+}
+
+/// The last thing that a user has said in each of several conversations. Client ids sort by time.
+pub(crate) fn own_text(count: usize) -> String {
+    let part = |index: usize| {
+        let (conversation, user) = (2 * index + 1, 2 * index + 2);
+        format!(
+            "SELECT {index} AS place, COALESCE((SELECT i.seq FROM message_ids i WHERE i.conversation = ${conversation} \
+             AND i.sender = ${user} ORDER BY i.client_id DESC LIMIT 1), 0) AS number"
+        )
+    };
+    (0..count.next_power_of_two()).map(part).collect::<Vec<_>>().join(" UNION ALL ")
+}
+
+/// How many messages stand up to a number in each of several conversations.
+pub(crate) fn ordinals_text(count: usize) -> String {
+    let part = |index: usize| {
+        let (conversation, upto) = (2 * index + 1, 2 * index + 2);
+        format!(
+            "SELECT {index} AS place, COALESCE((SELECT e.ordinal FROM entries e WHERE e.conversation = ${conversation} \
+             AND e.seq <= ${upto} ORDER BY e.seq DESC LIMIT 1), 0) AS number"
+        )
+    };
+    (0..count.next_power_of_two()).map(part).collect::<Vec<_>>().join(" UNION ALL ")
+}

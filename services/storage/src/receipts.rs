@@ -1,0 +1,173 @@
+//! Reading marks: what has changed, who has received and read an entry. And settings.
+
+use natter_bus::storage_api::{Marks, Receipts, Settings, StorageFault};
+use natter_ids::{Partition, Position, Seq, UserId};
+use natter_protocol::{MarkPage, MarkView, MarksView, ReceiptPage, SettingsView};
+use sqlx::{Row, any::AnyRow};
+
+use crate::{
+    Store,
+    marks::key_at,
+    reads::database,
+    sql::{OPEN, from_sql, to_sql},
+};
+
+type Answer<T> = Result<T, StorageFault>;
+
+/// Most marks in an answer, whatever is asked.
+const PAGE_MAX: u32 = 1_000;
+
+pub(crate) const CHANGED: &str = "SELECT k.conversation, k.user_id, k.delivered, k.read_seq, k.shown_seq, k.version \
+     FROM members m JOIN conversations c ON c.id = m.conversation JOIN marks k ON k.conversation = m.conversation \
+     WHERE m.user_id = $1 AND m.left_seq = $2 AND c.part = $3 AND k.version > $4 \
+     AND (c.members <= $5 OR k.user_id = $1) ORDER BY k.version LIMIT $6";
+
+const COUNTS: &str = "SELECT COUNT(*), COUNT(CASE WHEN k.delivered >= $4 THEN 1 END), \
+     COUNT(CASE WHEN k.shown_seq >= $4 THEN 1 END) FROM members m \
+     LEFT JOIN marks k ON k.conversation = m.conversation AND k.user_id = m.user_id \
+     WHERE m.conversation = $1 AND m.left_seq = $2 AND m.user_id <> $3";
+
+pub(crate) const RECEIPTS: &str = "SELECT m.user_id, COALESCE(k.delivered, 0), COALESCE(k.shown_seq, 0) FROM members m \
+     LEFT JOIN marks k ON k.conversation = m.conversation AND k.user_id = m.user_id \
+     WHERE m.conversation = $1 AND m.left_seq = $2 AND m.user_id > $3 AND m.user_id <> $4 ORDER BY m.user_id LIMIT $5";
+
+impl Store {
+    /// Up to which number marks have changed in every partition.
+    ///
+    /// # Errors
+    /// [`StorageFault::Database`].
+    pub(crate) async fn mark_versions(&self) -> Answer<Position> {
+        let rows = sqlx::query("SELECT part, version FROM mark_versions").fetch_all(&self.pool).await;
+        let mut position = Position::start(self.partitions);
+        for row in rows.map_err(database)? {
+            let part: i64 = row.try_get(0).map_err(database)?;
+            let partition = Partition(u16::try_from(part).unwrap_or(u16::MAX));
+            position.advance(partition, from_sql(row.try_get(1).map_err(database)?));
+        }
+        Ok(position)
+    }
+
+    /// Answers [`Marks`], for conversations of up to `members_max` members; of larger ones only the
+    /// user's own.
+    ///
+    /// # Errors
+    /// [`StorageFault::Database`].
+    pub async fn marks(&self, asked: &Marks, members_max: u32) -> Answer<MarkPage> {
+        // Read first: what is stored meanwhile may come twice, and never is missed.
+        let upto = self.mark_versions().await?;
+        let Some(since) = &asked.since else {
+            return Ok(MarkPage { conversations: Vec::new(), position: upto, more: false });
+        };
+        let sees_read = self.settings_of(&asked.user).await?.read_receipts;
+        let mut left = asked.limit.clamp(1, PAGE_MAX) as usize;
+        let mut page = MarkPage { conversations: Vec::new(), position: Position::start(self.partitions), more: false };
+        for partition in Partition::all(self.partitions) {
+            let (after, reached) = (since.get(partition), upto.get(partition));
+            // Numbers that are not given yet are from before a restore: everything may have changed.
+            let after = if after > reached { 0 } else { after };
+            page.position.advance(partition, if page.more { after } else { reached });
+            if after == reached || page.more {
+                continue;
+            }
+            let rows = self.changed(asked, partition, after, left + 1, members_max).await.map_err(database)?;
+            page.more = rows.len() > left;
+            for row in rows.iter().take(left) {
+                let mark = row_view(row, &asked.user, sees_read).map_err(database)?;
+                put(&mut page.conversations, mark);
+            }
+            if page.more {
+                let last = rows.get(left.saturating_sub(1)).map(|row| row.try_get::<i64, _>(5)).transpose();
+                let last = last.map_err(database)?.map_or(after, from_sql);
+                let mut seqs: Box<[Seq]> = page.position.seqs().into();
+                if let Some(seq) = seqs.get_mut(partition.index()) {
+                    *seq = if left == 0 { after } else { last };
+                }
+                page.position = Position::from_seqs(seqs);
+            }
+            left = left.saturating_sub(rows.len());
+        }
+        Ok(page)
+    }
+
+    async fn changed(
+        &self,
+        asked: &Marks,
+        partition: Partition,
+        after: Seq,
+        limit: usize,
+        members_max: u32,
+    ) -> Result<Vec<AnyRow>, sqlx::Error> {
+        let select = sqlx::query(CHANGED).bind(asked.user.as_str()).bind(OPEN).bind(i64::from(partition.0));
+        let select = select.bind(to_sql(after)).bind(i64::from(members_max));
+        select.bind(i64::try_from(limit).unwrap_or(i64::MAX)).fetch_all(&self.pool).await
+    }
+
+    /// Answers [`Receipts`].
+    ///
+    /// # Errors
+    /// [`StorageFault::NotAMember`] when the user is no member now; [`StorageFault::Database`].
+    pub async fn receipts(&self, asked: &Receipts) -> Answer<ReceiptPage> {
+        let (conversation, user) = (asked.conversation.as_str(), asked.user.as_str());
+        self.role(&asked.conversation, &asked.user).await?.ok_or(StorageFault::NotAMember)?;
+        let sees_read = self.settings_of(&asked.user).await?.read_receipts;
+        let counts = sqlx::query(COUNTS).bind(conversation).bind(OPEN).bind(user).bind(to_sql(asked.seq));
+        let counts = counts.fetch_one(&self.pool).await.map_err(database)?;
+        let count = |column: usize| counts.try_get::<i64, _>(column).map(|count| u32::try_from(count).unwrap_or(0));
+        let (limit, after) = (asked.limit.clamp(1, PAGE_MAX), asked.after.as_ref().map_or("", UserId::as_str));
+        let select = sqlx::query(RECEIPTS).bind(conversation).bind(OPEN).bind(after).bind(user);
+        let rows = select.bind(i64::from(limit) + 1).fetch_all(&self.pool).await.map_err(database)?;
+        let view = |row: &AnyRow| -> Answer<MarkView> {
+            let number = |column: usize| row.try_get::<i64, _>(column).map(from_sql).map_err(database);
+            let name: &str = row.try_get(0).map_err(database)?;
+            let user = UserId::new(name).map_err(|_| StorageFault::Database)?;
+            Ok(MarkView { user, delivered: number(1)?, read: if sees_read { number(2)? } else { 0 } })
+        };
+        Ok(ReceiptPage {
+            conversation: asked.conversation.clone(),
+            seq: asked.seq,
+            members: count(0).map_err(database)?,
+            delivered: count(1).map_err(database)?,
+            read: if sees_read { count(2).map_err(database)? } else { 0 },
+            marks: rows.iter().take(limit as usize).map(view).collect::<Answer<_>>()?,
+            more: rows.len() > limit as usize,
+        })
+    }
+
+    /// Answers [`Settings`]; whether anything has changed too.
+    ///
+    /// # Errors
+    /// [`StorageFault::Database`].
+    pub async fn settings(&self, asked: &Settings) -> Answer<(SettingsView, bool)> {
+        let before = self.settings_of(&asked.user).await?;
+        let Some(read_receipts) = asked.read_receipts else { return Ok((before, false)) };
+        let upsert = sqlx::query(
+            "INSERT INTO settings (user_id, read_receipts) VALUES ($1, $2) ON CONFLICT (user_id) DO UPDATE \
+             SET read_receipts = excluded.read_receipts",
+        );
+        let upsert = upsert.bind(asked.user.as_str()).bind(i64::from(read_receipts));
+        upsert.execute(&self.writing).await.map_err(database)?;
+        Ok((SettingsView { read_receipts }, before.read_receipts != read_receipts))
+    }
+
+    pub(crate) async fn settings_of(&self, user: &UserId) -> Answer<SettingsView> {
+        let select = sqlx::query("SELECT read_receipts FROM settings WHERE user_id = $1").bind(user.as_str());
+        let row = select.fetch_optional(&self.pool).await.map_err(database)?;
+        let on = row.map_or(Ok(1), |row| row.try_get::<i64, _>(0)).map_err(database)?;
+        Ok(SettingsView { read_receipts: on != 0 })
+    }
+}
+
+fn row_view(row: &AnyRow, asking: &UserId, sees_read: bool) -> Result<MarksView, sqlx::Error> {
+    let (conversation, user) = key_at(row)?;
+    let number = |column| row.try_get::<i64, _>(column).map(from_sql);
+    let mark = natter_bus::StoredMark { user, delivered: number(2)?, read: number(3)?, shown: number(4)? };
+    Ok(MarksView { conversation, marks: vec![mark.view(asking, sees_read)] })
+}
+
+/// Adds a mark to those of its conversation.
+fn put(all: &mut Vec<MarksView>, mark: MarksView) {
+    match all.iter_mut().find(|view| view.conversation == mark.conversation) {
+        Some(view) => view.marks.extend(mark.marks),
+        None => all.push(mark),
+    }
+}

@@ -1,0 +1,234 @@
+//! A user's list of conversations.
+
+use natter_bus::storage_api::{Arrange, Overview, StorageFault, UserMark};
+use natter_ids::{ConversationId, Partition, Seq};
+use natter_protocol::{
+    Arrangement, ArrangementDraft, Change, Entry, MarkDraft, OverviewItem, OverviewPage, OverviewPosition,
+};
+use natter_storage::Store;
+use sqlx::{AnyConnection, Connection};
+
+use crate::{
+    database::{Database, PARTITIONS},
+    log::{Log, text, user},
+};
+
+async fn page(store: &Store, who: &str, since: Option<OverviewPosition>) -> OverviewPage {
+    store.overview(&Overview { user: user(who), since, after: None, limit: 1_000 }).await.unwrap()
+}
+
+fn ids(items: &[OverviewItem]) -> Vec<&ConversationId> {
+    items.iter().map(|item| &item.view.conversation).collect()
+}
+
+/// Says something at a time.
+fn say_at(log: &mut Log, conversation: &ConversationId, who: &str, said: &str, time: u64) -> Seq {
+    let client_id = Some(natter_ids::ClientId::at(time));
+    log.append_entry(conversation, Entry { sender: user(who), client_id, time, change: text(said) })
+}
+
+async fn read(store: &Store, who: &str, conversation: &ConversationId, upto: Seq) {
+    let mark = MarkDraft { delivered: None, read: Some(upto) };
+    let mark = UserMark { user: user(who), conversation: conversation.clone(), mark };
+    let partition = Partition::of(conversation, PARTITIONS);
+    assert!(store.write_marks(partition, &[mark], 100).await.unwrap().stored[0].is_some());
+}
+
+async fn unread(store: &Store, who: &str, conversation: &ConversationId) -> u64 {
+    let page = page(store, who, None).await;
+    page.conversations.iter().find(|item| item.view.conversation == *conversation).unwrap().unread
+}
+
+fn draft() -> ArrangementDraft {
+    ArrangementDraft::default()
+}
+
+async fn arrange(
+    store: &Store,
+    who: &str,
+    conversation: &ConversationId,
+    draft: ArrangementDraft,
+) -> (Arrangement, bool) {
+    let asked = Arrange { user: user(who), conversation: conversation.clone(), draft };
+    store.arrange(&asked).await.unwrap()
+}
+
+pub async fn the_list_is_by_last_activity(database: &Database) {
+    const BEGIN: u64 = 1_800_000_000_000;
+    let store = database.open().await;
+    let mut log = Log::default();
+    let talks: Vec<_> = (0..25).map(|number| log.direct("a", &format!("b{number:02}"))).collect();
+    log.direct("x", "y");
+    log.archive(&store).await;
+    // In an order of their own, spread over partitions.
+    let mut expected = Vec::new();
+    for (turn, number) in (0..25_u64).map(|turn| (turn, (turn * 7) % 25)) {
+        let talk = &talks[number as usize];
+        say_at(&mut log, talk, "a", &format!("text {turn}"), BEGIN + turn);
+        expected.insert(0, talk);
+    }
+    log.archive(&store).await;
+    let all = page(&store, "a", None).await;
+    assert_eq!((ids(&all.conversations), all.next), (expected.clone(), None));
+    for (turn, item) in all.conversations.iter().rev().enumerate() {
+        let last = item.last.as_ref().unwrap();
+        assert_eq!(last.entry.change, Change::Message { text: format!("text {turn}") });
+        assert_eq!((item.active_at, last.seq), (BEGIN + turn as u64, item.view.last_seq));
+        assert!(item.view.peer.as_ref().is_some_and(|peer| peer.as_str().starts_with('b')), "{item:?}");
+    }
+    // Pinned ones stand before, and pages go on after the last.
+    arrange(&store, "a", expected[20], ArrangementDraft { pinned: Some(true), ..draft() }).await;
+    let pinned = expected.remove(20);
+    expected.insert(0, pinned);
+    for limit in [1, 7, 25] {
+        let (mut got, mut after, mut positions) = (Vec::new(), None, Vec::new());
+        loop {
+            let asked = Overview { user: user("a"), since: None, after, limit };
+            let page = store.overview(&asked).await.unwrap();
+            assert!(page.conversations.len() <= limit as usize);
+            got.extend(page.conversations);
+            positions.push(page.position);
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        assert_eq!(ids(&got), expected, "{limit} at a time");
+        positions.dedup();
+        assert_eq!(positions.len(), 1, "every page is as of the first");
+    }
+}
+
+pub async fn unread_messages_are_counted(database: &Database) {
+    let store = database.open().await;
+    let mut log = Log::default();
+    let group = log.group("a", "g", &["a", "b", "c"]);
+    let seqs: Vec<_> = (0..10).map(|_| log.say(&group, "a", "hello")).collect();
+    log.archive(&store).await;
+    assert_eq!(unread(&store, "b", &group).await, 10);
+    assert_eq!(unread(&store, "a", &group).await, 0, "one's own are read");
+    read(&store, "b", &group, seqs[3]).await;
+    assert_eq!(unread(&store, "b", &group).await, 6);
+    // A change of members is no message, and neither is a repeat.
+    log.add(&group, "a", "d");
+    log.repeat(&group);
+    let said = log.say(&group, "c", "and me");
+    log.archive(&store).await;
+    assert_eq!((unread(&store, "b", &group).await, unread(&store, "a", &group).await), (7, 1));
+    assert_eq!(unread(&store, "d", &group).await, 1, "who has joined need not read what was before");
+    read(&store, "a", &group, said).await;
+    // Who answers has read what stood before.
+    log.say(&group, "b", "I see");
+    log.say(&group, "c", "good");
+    log.archive(&store).await;
+    assert_eq!((unread(&store, "b", &group).await, unread(&store, "a", &group).await), (1, 2));
+    read(&store, "b", &group, Seq::MAX >> 1).await;
+    assert_eq!(unread(&store, "b", &group).await, 0);
+    for _ in 0..1_500 {
+        log.say(&group, "c", ".");
+    }
+    log.archive(&store).await;
+    assert_eq!(unread(&store, "b", &group).await, 1_500, "exactly, however many");
+}
+
+pub async fn what_has_changed_comes_alone(database: &Database) {
+    let store = database.open().await;
+    let mut log = Log::default();
+    let talks: Vec<_> = (0..500).map(|number| log.direct("a", &format!("b{number}"))).collect();
+    let group = log.group("z", "g", &["z", "a"]);
+    log.archive(&store).await;
+    let all = page(&store, "a", None).await;
+    assert_eq!((all.conversations.len(), all.gone.len()), (501, 0), "all of them at once");
+    let still = page(&store, "a", Some(all.position.clone())).await;
+    assert_eq!((still.conversations.len(), still.gone.len()), (0, 0));
+    assert_eq!(still.position, all.position);
+
+    let said = log.say(&talks[3], "b3", "news");
+    log.remove(&group, "z", "a");
+    let new = log.direct("a", "somebody");
+    log.archive(&store).await;
+    read(&store, "a", &talks[4], 1_000).await;
+    read(&store, "b5", &talks[5], 1_000).await;
+    arrange(&store, "a", &talks[6], ArrangementDraft { archived: Some(true), ..draft() }).await;
+    arrange(&store, "b7", &talks[7], ArrangementDraft { archived: Some(true), ..draft() }).await;
+    let changed = page(&store, "a", Some(all.position)).await;
+    let mut got = ids(&changed.conversations);
+    got.sort();
+    let mut expected: Vec<_> = talks[3..=6].iter().chain([&new]).collect();
+    expected.sort();
+    assert_eq!(got, expected, "what others arrange is theirs");
+    assert_eq!(changed.gone, [group]);
+    let of = |id: &ConversationId| changed.conversations.iter().find(|item| item.view.conversation == *id).unwrap();
+    assert_eq!((of(&talks[3]).unread, of(&talks[3]).last.as_ref().unwrap().seq), (1, said));
+    assert!(of(&talks[5]).marks[0].read > 0, "the other's mark in a direct conversation");
+    assert!(of(&talks[6]).arrangement.archived);
+}
+
+pub async fn arrangements_are_kept(database: &Database) {
+    let store = database.open().await;
+    let mut log = Log::default();
+    let talk = log.direct("a", "b");
+    log.archive(&store).await;
+    let muted = ArrangementDraft { muted_until: Some(1_900_000_000_000), ..draft() };
+    assert!(arrange(&store, "a", &talk, muted).await.1);
+    assert!(!arrange(&store, "a", &talk, muted).await.1, "the same again changes nothing");
+    let pinned = ArrangementDraft { pinned: Some(true), archived: Some(true), ..draft() };
+    let (now, _) = arrange(&store, "a", &talk, pinned).await;
+    let expected = Arrangement { muted_until: Some(1_900_000_000_000), pinned: true, archived: true };
+    assert_eq!(now, expected, "what is absent stays");
+    assert_eq!(page(&store, "a", None).await.conversations[0].arrangement, expected);
+    assert_eq!(page(&store, "b", None).await.conversations[0].arrangement, Arrangement::default());
+    let loud = ArrangementDraft { muted_until: Some(0), pinned: Some(false), archived: Some(false) };
+    assert_eq!(arrange(&store, "a", &talk, loud).await.0, Arrangement::default());
+    let stranger = Arrange { user: user("x"), conversation: talk, draft: loud };
+    assert_eq!(store.arrange(&stranger).await, Err(StorageFault::NotAMember));
+}
+
+/// What the release before has archived has no time and no count: the time is looked up, and what
+/// was said then counts as read.
+pub async fn an_archive_from_before_learns_its_times(database: &Database) {
+    const BEGIN: u64 = 1_800_000_000_000;
+    let store = database.open().await;
+    let mut log = Log::default();
+    let talks = [log.direct("a", "b"), log.direct("a", "c")];
+    say_at(&mut log, &talks[0], "b", "later", BEGIN + 1);
+    say_at(&mut log, &talks[1], "c", "earlier", BEGIN);
+    log.archive(&store).await;
+    sqlx::any::install_default_drivers();
+    let mut connection = AnyConnection::connect(database.config.url.as_ref().unwrap()).await.unwrap();
+    for forget in
+        ["UPDATE conversations SET active_seq = 0, active_at = 0, messages = 0", "UPDATE entries SET ordinal = 0"]
+    {
+        sqlx::query(forget).execute(&mut connection).await.unwrap();
+    }
+    for _ in 0..2 {
+        let all = page(&store, "a", None).await;
+        assert_eq!(ids(&all.conversations), [&talks[0], &talks[1]]);
+        assert_eq!(all.conversations[0].active_at, BEGIN + 1);
+        assert!(all.conversations.iter().all(|item| item.unread == 0), "{all:?}");
+    }
+    log.say(&talks[1], "c", "new");
+    log.archive(&store).await;
+    assert_eq!(unread(&store, "a", &talks[1]).await, 1);
+}
+
+pub async fn long_texts_are_cut(database: &Database) {
+    let store = database.open().await;
+    let mut log = Log::default();
+    for (number, length) in [20, 200, 20_000, 64_000].into_iter().enumerate() {
+        let talk = log.direct("a", &format!("b{number}"));
+        log.say(&talk, "a", &"é".repeat(length / 2));
+    }
+    log.archive(&store).await;
+    let all = page(&store, "a", None).await;
+    let mut shown: Vec<_> = all
+        .conversations
+        .iter()
+        .map(|item| {
+            let Change::Message { text } = &item.last.as_ref().unwrap().entry.change else { panic!("{item:?}") };
+            (text.len(), item.cut)
+        })
+        .collect();
+    shown.sort_unstable();
+    assert_eq!(shown, [(20, false), (200, false), (256, true), (256, true)]);
+}
