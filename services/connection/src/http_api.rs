@@ -23,9 +23,8 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::{
     gate::Identity,
-    http_changes,
+    http_changes, http_marks,
     http_requests::requests,
-    http_marks,
     observe::{RefusedWith, observe},
     server::{Peer, Place, Shared},
     upgrade::{bearer_of, upgrade},

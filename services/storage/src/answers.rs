@@ -5,10 +5,9 @@ use std::{future::Future, sync::Arc, time::Duration};
 use natter_bus::{
     Bus, Notice,
     storage_api::{
-        Acquaintances, Archived, Backlog, BacklogReply, Conversations, FindMessage, History, Invite, Invites, Members,
-        Membership, Message, Pinned, Roster, StorageFault, StorageRequest,
-        Acquaintances, Archived, Arrange, Backlog, BacklogReply, Conversations, FindMessage, History, Marks, Members,
-        Membership, Overview, Receipts, Roster, Settings, StorageFault, StorageRequest, WriteMarks,
+        Acquaintances, Archived, Arrange, Backlog, BacklogReply, Conversations, FindMessage, History, Invite, Invites,
+        Marks, Members, Membership, Message, Overview, Pinned, Receipts, Roster, Settings, StorageFault,
+        StorageRequest, WriteMarks,
     },
 };
 use natter_ids::{ConversationId, Partition, Position, Seq};

@@ -222,9 +222,9 @@ async fn load_heads<'a>(
     let mut heads = Heads::default();
     for piece in pieces(&wanted) {
         let mut select = statement(format!(
-            "SELECT id, last_seq, COALESCE((SELECT t.seconds FROM timers t WHERE t.conversation = id), 0) \
-                 FROM conversations WHERE id IN ({})",
-            "SELECT id, last_seq, active_seq, active_at, messages FROM conversations WHERE id IN ({})",
+            "SELECT id, last_seq, active_seq, active_at, messages, \
+             COALESCE((SELECT t.seconds FROM timers t WHERE t.conversation = id), 0) \
+             FROM conversations WHERE id IN ({})",
             list(1, piece.len())
         ));
         for conversation in piece {
@@ -232,11 +232,10 @@ async fn load_heads<'a>(
         }
         for row in select.fetch_all(&mut **tx).await? {
             if let Ok(conversation) = ConversationId::parse(row.try_get(0)?) {
-                let (last_seq, timer) = (from_sql(row.try_get(1)?), from_sql(row.try_get(2)?));
-                heads.0.insert(conversation, Head { last_seq, timer, ..Head::default() });
                 let number = |column| row.try_get::<i64, _>(column).map(from_sql);
                 let (last_seq, active, messages) = (number(1)?, (number(2)?, number(3)?), number(4)?);
-                heads.0.insert(conversation, Head { last_seq, active, messages, ..Head::default() });
+                let timer = number(5)?;
+                heads.0.insert(conversation, Head { last_seq, active, messages, timer, ..Head::default() });
             }
         }
     }

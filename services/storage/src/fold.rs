@@ -68,7 +68,10 @@ impl<'a> Heads<'a> {
             change => change.takes_out(&entry.sender).map(MemberOp::Leave),
         };
         head.messages += u64::from(matches!(entry.change, Change::Message { .. }));
-        head.active = (seq, entry.time);
+        // What changes a message, or is about an invite, moves no conversation to the top.
+        if entry.change.target().is_none() && entry.change.changed_invite().is_none() {
+            head.active = (seq, entry.time);
+        }
         Folded { conversation, seq, prev, entry, ordinal: head.messages, op }
     }
 }

@@ -8,14 +8,15 @@ use std::collections::{HashMap, HashSet};
 use natter_bus::storage_api::{Overview, StorageFault};
 use natter_ids::{ConversationId, Partition, Seq, UserId};
 use natter_protocol::{
-    Arrangement, Change, ConversationView, Event, MarkView, OverviewCursor, OverviewItem, OverviewPage,
+    Arrangement, Change, ConversationView, Event, GroupSettings, MarkView, OverviewCursor, OverviewItem, OverviewPage,
     OverviewPosition,
 };
 use sqlx::{Row, any::AnyRow};
 
 use crate::{
     Store,
-    entries::{self, RANGES_MAX, Range},
+    entries::{self, RANGES_MAX, Range, Show},
+    groups::settings_at,
     marks::key_at,
     reads::{database, name_at},
     spans::role_of,
@@ -34,7 +35,7 @@ const ENTRY_BYTES: usize = 16 * 1024;
 pub(crate) const NUMBERS: &str = "SELECT c.id, c.part, c.last_seq, c.active_seq, c.active_at, c.messages, \
      m.joined_seq, m.role, c.name, COALESCE(k.delivered, 0), COALESCE(k.read_seq, 0), COALESCE(k.version, 0), \
      COALESCE(a.muted_until, 0), COALESCE(a.pinned, 0), COALESCE(a.archived, 0), COALESCE(a.version, 0), \
-     COALESCE((SELECT MAX(v.version) FROM marks v WHERE v.conversation = c.id), 0) \
+     COALESCE((SELECT MAX(v.version) FROM marks v WHERE v.conversation = c.id), 0), c.settings \
      FROM members m JOIN conversations c ON c.id = m.conversation \
      LEFT JOIN marks k ON k.conversation = c.id AND k.user_id = $1 \
      LEFT JOIN arrangements a ON a.user_id = $1 AND a.conversation = c.id \
@@ -55,6 +56,7 @@ struct Entry {
     joined: Seq,
     role: natter_protocol::Role,
     name: Option<String>,
+    group: Option<GroupSettings>,
     delivered: Seq,
     read: Seq,
     arrangement: Arrangement,
@@ -70,6 +72,7 @@ impl Entry {
         let muted_until = number(12)?;
         let others = if conversation.is_direct() { number(16)? } else { 0 };
         Ok(Self {
+            group: (!conversation.is_direct()).then(|| settings_at(row, 17)).transpose()?,
             conversation,
             partition: Partition(u16::try_from(number(1)?).unwrap_or(u16::MAX)),
             last_seq: number(2)?,
@@ -183,7 +186,7 @@ impl Store {
 
     async fn last_event(&self, conversation: &ConversationId, seq: Seq) -> Result<Option<Event>, sqlx::Error> {
         let range = Range { conversation: conversation.clone(), after: seq.saturating_sub(1), upto: seq };
-        let found = self.events(&[range]).await?.pop();
+        let found = self.events(&[range], Show::Log).await?.pop();
         found
             .map(|found| serde_json::from_str(&found.event))
             .transpose()
@@ -217,6 +220,7 @@ impl Store {
                     conversation: entry.conversation,
                     name: entry.name,
                     peer,
+                    group: entry.group,
                     role: entry.role,
                     last_seq: entry.last_seq,
                 },
@@ -325,13 +329,13 @@ impl Store {
             upto: entry.active_seq,
         };
         let ranges: Vec<_> = all.iter().map(range).collect();
-        let sizes = self.sizes(&ranges, entries::From::Oldest, 1).await?;
+        let sizes = self.sizes(&ranges, Show::Log, entries::From::Oldest, 1).await?;
         let is_small =
             |index: &usize| sizes.get(*index).and_then(|found| found.first()).is_some_and(|it| it.bytes <= ENTRY_BYTES);
         let (small, large): (Vec<_>, Vec<_>) = (0..all.len()).partition(is_small);
         let mut last = vec![None; all.len()];
         let chosen: Vec<_> = small.iter().filter_map(|index| ranges.get(*index).cloned()).collect();
-        for found in self.events(&chosen).await? {
+        for found in self.events(&chosen, Show::Log).await? {
             let event = serde_json::from_str(&found.event).map_err(|error| sqlx::Error::Decode(error.into()))?;
             if let Some(place) = small.get(found.range).and_then(|index| last.get_mut(*index)) {
                 *place = Some(cut(event));
@@ -351,7 +355,7 @@ impl Store {
 /// An event with its text cut, and whether it was.
 fn cut(mut event: Event) -> (Event, bool) {
     let mut was_cut = false;
-    if let Change::Message { text } = &mut event.entry.change
+    if let Change::Message { text, .. } = &mut event.entry.change
         && text.len() > TEXT_BYTES
     {
         text.truncate(text.floor_char_boundary(TEXT_BYTES));

@@ -11,10 +11,9 @@ use crate::{
     backlog::missed_text,
     entries,
     entries::{From, Show},
-    reads,
+    overview, reads, receipts,
     sql::statement,
     states,
-    Config, Record, Store, backlog::missed_text, entries, entries::From, overview, reads, receipts, sql::statement,
 };
 
 const PARTITIONS: u16 = 2;

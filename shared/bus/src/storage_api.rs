@@ -4,20 +4,17 @@
 //! mistake in a caller cannot show a conversation to a stranger. Numbers are per partition.
 
 use natter_ids::{ConversationId, InviteId, Partition, Position, Seq, UserId};
-use natter_protocol::{ConversationPage, GroupSettings, HistoryPage, InvitePage, MemberPage, Role};
-use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
-
-pub use crate::message_api::{FindMessage, FoundMessage, Message, MessageReply, Pinned};
-use natter_ids::{ClientId, ConversationId, Partition, Position, Seq, UserId};
 use natter_protocol::{
-    ArrangementView, ConversationPage, HistoryPage, MarkPage, MarkedView, MemberPage, OverviewPage, ReceiptPage, Role,
-    SettingsView,
+    ArrangementView, ConversationPage, GroupSettings, HistoryPage, InvitePage, MarkPage, MarkedView, MemberPage,
+    OverviewPage, ReceiptPage, Role, SettingsView,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-pub use crate::marks_api::{Arrange, Marks, Overview, Receipts, Settings, UserMark, WriteMarks};
+pub use crate::{
+    marks_api::{Arrange, Marks, Overview, Receipts, Settings, UserMark, WriteMarks},
+    message_api::{FindMessage, FoundMessage, Message, MessageReply, Pinned},
+};
 
 /// A request to storage and the type of its answer.
 pub trait StorageRequest: Serialize + serde::de::DeserializeOwned + Send + Sync {

@@ -87,11 +87,7 @@ pub(crate) fn answer(frame: &ClientFrame) -> &'static str {
             | Request::React { .. }
             | Request::Pin { .. }
             | Request::Unpin { .. }
-            | Request::SetTimer { .. }
-            | Request::AddMember { .. }
-            | Request::RemoveMember { .. }
-            | Request::Leave { .. } => "accepted",
-            Request::OpenDirect { .. } | Request::CreateGroup { .. } => "conversation",
+            | Request::SetTimer { .. } => "accepted",
             Request::Conversations { .. } => "conversations",
             Request::Members { .. } => "members",
             Request::History { .. } | Request::Pinned { .. } => "history",
@@ -110,7 +106,6 @@ pub(crate) fn answer(frame: &ClientFrame) -> &'static str {
 /// What happens beyond one of the limits that `welcome` tells; `None`: nothing is said yet.
 pub(crate) fn beyond_limit(name: &str) -> Option<&'static str> {
     Some(match name {
-        "message_bytes_max" | "group_name_bytes_max" | "page_items_max" | "presence_users_max" => "error `too_large`",
         "group_description_bytes_max" | "group_avatar_bytes_max" | "group_invites_max" => "error `too_large`",
         "message_bytes_max"
         | "group_name_bytes_max"

@@ -4,13 +4,11 @@
 
 use natter_ids::{ClientId, ConversationId, DeviceId, InviteCode, Position, SessionId, UserId};
 use natter_protocol::{
-    Change, ClientFrame, ConversationPage, ConversationView, Entry, ErrorBody, ErrorCode, Event, GroupPatch,
-    GroupSettings, Hello, HistoryPage, InvitePage, InviteView, Limits, MemberPage, MemberView, MessageState, Past,
-    PresenceView, ReactionView, Request, Role, ServerFrame, Who,
     Arrangement, ArrangementDraft, ArrangementView, Change, ClientFrame, ConversationPage, ConversationView, Entry,
-    ErrorBody, ErrorCode, Event, Hello, HistoryPage, Limits, MarkPage, MarkView, MarkedView, MarksView, MemberPage,
-    MemberView, OverviewCursor, OverviewItem, OverviewPage, OverviewPosition, PresenceView, ReceiptPage, Request, Role,
-    ServerFrame, SettingsView,
+    ErrorBody, ErrorCode, Event, GroupPatch, GroupSettings, Hello, HistoryPage, InvitePage, InviteView, Limits,
+    MarkPage, MarkView, MarkedView, MarksView, MemberPage, MemberView, MessageState, OverviewCursor, OverviewItem,
+    OverviewPage, OverviewPosition, Past, PresenceView, ReactionView, ReceiptPage, Request, Role, ServerFrame,
+    SettingsView, Who,
 };
 
 /// When the story happens, in milliseconds since 1970 UTC.

@@ -2,12 +2,10 @@
 
 use anyhow::{Context, bail, ensure};
 use natter_protocol::{
-    AcceptedView, BacklogPage, ChangeDraft, ClientFrame, CloseCode, ConversationPage, EditDraft, ErrorBody,
-    ForwardDraft, HistoryPage, MemberPage, MessageDraft, PresencePage, ReactionDraft, ServerFrame, TicketGrant,
-    TimerDraft,
-    AcceptedView, ArrangementDraft, ArrangementView, BacklogPage, ClientFrame, CloseCode, ConversationPage, ErrorBody,
-    HistoryPage, MarkDraft, MarkPage, MarkedView, MemberPage, MessageDraft, OverviewPage, PresencePage, ReceiptPage,
-    ServerFrame, SettingsDraft, SettingsView, TicketGrant,
+    AcceptedView, ArrangementDraft, ArrangementView, BacklogPage, ChangeDraft, ClientFrame, CloseCode,
+    ConversationPage, EditDraft, ErrorBody, ForwardDraft, HistoryPage, MarkDraft, MarkPage, MarkedView, MemberPage,
+    MessageDraft, OverviewPage, PresencePage, ReactionDraft, ReceiptPage, ServerFrame, SettingsDraft, SettingsView,
+    TicketGrant, TimerDraft,
 };
 use schemars::{
     Schema, SchemaGenerator,

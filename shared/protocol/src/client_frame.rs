@@ -4,8 +4,7 @@ use natter_ids::{ClientId, ConversationId, DeviceId, InviteId, Position, Seq, Us
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{GroupPatch, Role};
-use crate::{ArrangementDraft, OverviewCursor, OverviewPosition};
+use crate::{ArrangementDraft, GroupPatch, OverviewCursor, OverviewPosition, Role};
 
 /// A number that the client gives a request; the answer carries it back. Any number will do;
 /// using each once per session makes answers unambiguous.

@@ -18,9 +18,9 @@ mod error_code;
 mod event;
 mod group;
 mod limits;
+mod marks;
 mod message_views;
 mod other;
-mod marks;
 mod overview;
 mod server_frame;
 mod views;
@@ -32,12 +32,12 @@ pub use error_code::{ErrorBody, ErrorCode, RetryAdvice};
 pub use event::{Change, Entry, Event, Forwarded};
 pub use group::{GroupPatch, GroupSettings, InvitePage, InviteView, Past, Role, Who};
 pub use limits::{Limits, configured_limits};
+pub use marks::{MarkDraft, MarkPage, MarkView, MarkedView, MarksView, ReceiptPage, SettingsDraft, SettingsView};
 pub use message_views::{
     ChangeDraft, EMOJI_BYTES_MAX, EditDraft, ForwardDraft, MENTIONS_MAX, MessageState, PINNED_MAX, REACTIONS_MAX,
     ReactionDraft, ReactionView, TIMER_MAX_S, TimerDraft, is_emoji,
 };
 pub use other::Other;
-pub use marks::{MarkDraft, MarkPage, MarkView, MarkedView, MarksView, ReceiptPage, SettingsDraft, SettingsView};
 pub use overview::{
     Arrangement, ArrangementDraft, ArrangementView, InvalidOverviewToken, OverviewCursor, OverviewItem, OverviewPage,
     OverviewPosition,

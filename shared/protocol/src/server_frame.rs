@@ -5,10 +5,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ConversationPage, ConversationView, ErrorBody, Event, HistoryPage, InvitePage, InviteView, Limits, MemberPage,
-    PresenceView, RequestId,
-    ArrangementView, ConversationPage, ConversationView, ErrorBody, Event, HistoryPage, Limits, MarkPage, MarkedView,
-    MarksView, MemberPage, OverviewPage, PresenceView, ReceiptPage, RequestId, SettingsView,
+    ArrangementView, ConversationPage, ConversationView, ErrorBody, Event, HistoryPage, InvitePage, InviteView, Limits,
+    MarkPage, MarkedView, MarksView, MemberPage, OverviewPage, PresenceView, ReceiptPage, RequestId, SettingsView,
 };
 
 /// A frame from gateway to client.

@@ -92,6 +92,7 @@ impl Shared {
             }
             Request::Pinned { conversation, before, limit } => {
                 ServerFrame::History { id, page: self.pinned(user, conversation, before, limit).await? }
+            }
             Request::Mark { conversation, delivered, read } => {
                 let marked = self.mark(user, conversation, MarkDraft { delivered, read }).await?;
                 ServerFrame::Marked { id, marked }

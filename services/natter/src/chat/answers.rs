@@ -178,9 +178,8 @@ impl Session {
                 let lines = self.transcript.as_ref().map(|transcript| transcript.recent.lines(&self.style));
                 lines.into_iter().flatten().for_each(|line| self.print(&line));
             }
-            Line::Empty | Line::Help | Line::Quit | Line::Wrong(_) => {}
             Line::Seen => self.ask_seen(),
-            line @ (Line::Pin(_) | Line::Mute(_) | Line::Archive(_)) => {
+            line @ (Line::Top(_) | Line::Mute(_) | Line::Archive(_)) => {
                 if let Some(draft) = seen::draft(&line) {
                     self.arrange(here, draft);
                 }

@@ -23,7 +23,7 @@ pub const HELP: &str = "\
                    /delete #7, /react #7 EMOJI and so on
   /list            your conversations, with what is unread
   /seen            who has received and read your last message
-  /pin on|off      keep the conversation at the top of your list
+  /top on|off      keep the conversation at the top of your list
   /mute on|off     let nothing ring
   /archive on|off  put the conversation away
   /receipts on|off whether others see what you read, and you what they read
@@ -53,7 +53,7 @@ pub enum Line {
     Timer(u32),
     List,
     Seen,
-    Pin(bool),
+    Top(bool),
     Mute(bool),
     Archive(bool),
     Receipts(bool),
@@ -99,7 +99,7 @@ impl Line {
             "last" => Self::Last,
             "list" => Self::List,
             "seen" => Self::Seen,
-            "pin" => switch(Self::Pin),
+            "top" => switch(Self::Top),
             "mute" => switch(Self::Mute),
             "archive" => switch(Self::Archive),
             "receipts" => switch(Self::Receipts),
@@ -141,7 +141,7 @@ mod tests {
             ("/remove bob", Line::Remove(user("bob"))),
             ("/add", Line::Wrong("/add needs the name of a user".into())),
             ("/mute on", Line::Mute(true)),
-            ("/pin", Line::Wrong("/pin needs `on` or `off`".into())),
+            ("/top", Line::Wrong("/top needs `on` or `off`".into())),
             ("/dance", Line::Wrong("there is no /dance; /help lists what there is".into())),
         ];
         for (typed, line) in cases {

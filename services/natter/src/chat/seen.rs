@@ -101,7 +101,7 @@ pub fn draft(line: &Line) -> Option<ArrangementDraft> {
         Line::Mute(on) => {
             ArrangementDraft { muted_until: Some(if *on { MUTED_FOR_GOOD } else { 0 }), ..ArrangementDraft::default() }
         }
-        Line::Pin(on) => ArrangementDraft { pinned: Some(*on), ..ArrangementDraft::default() },
+        Line::Top(on) => ArrangementDraft { pinned: Some(*on), ..ArrangementDraft::default() },
         Line::Archive(on) => ArrangementDraft { archived: Some(*on), ..ArrangementDraft::default() },
         _ => return None,
     })
@@ -157,7 +157,7 @@ fn line(item: &OverviewItem, style: &Style) -> String {
     let flags = flags(&item.arrangement, "");
     let flags = if flags.is_empty() { flags } else { format!(" ({flags})") };
     let last = item.last.as_ref().and_then(|event| match &event.entry.change {
-        Change::Message { text } => {
+        Change::Message { text, .. } => {
             let first = clean(text.lines().next().unwrap_or_default());
             Some(format!(": {} {first}{}", style.name(&event.entry.sender), if item.cut { "…" } else { "" }))
         }

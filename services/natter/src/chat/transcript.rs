@@ -72,9 +72,8 @@ impl Transcript {
         history: Vec<Event>,
         missed: &mut Missed,
     ) -> (Self, Vec<String>) {
-        let mut transcript =
-            Self { conversation, style, oldest: 0, newest: 0, day: String::new(), recent: Recent::default() };
-        let mut transcript = Self { conversation, style, oldest: 0, newest: 0, newest_own: 0, day: String::new() };
+        let (day, recent) = (String::new(), Recent::default());
+        let mut transcript = Self { conversation, style, oldest: 0, newest: 0, newest_own: 0, day, recent };
         let here = missed.0.remove(&transcript.conversation).unwrap_or_default();
         let mut lines = Vec::new();
         let first_missed = here.newest.front().map(|event| event.seq);

@@ -72,7 +72,7 @@ pub async fn the_list_is_by_last_activity(database: &Database) {
     assert_eq!((ids(&all.conversations), all.next), (expected.clone(), None));
     for (turn, item) in all.conversations.iter().rev().enumerate() {
         let last = item.last.as_ref().unwrap();
-        assert_eq!(last.entry.change, Change::Message { text: format!("text {turn}") });
+        assert_eq!(last.entry.change, Change::message(format!("text {turn}")));
         assert_eq!((item.active_at, last.seq), (BEGIN + turn as u64, item.view.last_seq));
         assert!(item.view.peer.as_ref().is_some_and(|peer| peer.as_str().starts_with('b')), "{item:?}");
     }
@@ -225,7 +225,7 @@ pub async fn long_texts_are_cut(database: &Database) {
         .conversations
         .iter()
         .map(|item| {
-            let Change::Message { text } = &item.last.as_ref().unwrap().entry.change else { panic!("{item:?}") };
+            let Change::Message { text, .. } = &item.last.as_ref().unwrap().entry.change else { panic!("{item:?}") };
             (text.len(), item.cut)
         })
         .collect();

@@ -5,8 +5,7 @@
 use std::{collections::BTreeSet, fmt::Debug};
 
 use natter_ids::{ClientId, ConversationId, Position, UserId};
-use natter_protocol::{Change, Entry, Event, Forwarded};
-use natter_protocol::{Change, Entry, Event, OverviewCursor, OverviewPosition};
+use natter_protocol::{Change, Entry, Event, Forwarded, OverviewCursor, OverviewPosition};
 use schemars::Schema;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;

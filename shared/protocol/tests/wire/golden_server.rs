@@ -2,11 +2,9 @@
 
 use natter_ids::SessionId;
 use natter_protocol::{
-    ConversationPage, ConversationView, ErrorBody, ErrorCode, GroupSettings, HistoryPage, Limits, MemberPage,
-    MemberView, MessageState, PresenceView, ReactionView, Role, ServerFrame,
-    Arrangement, ArrangementView, ConversationPage, ConversationView, ErrorBody, ErrorCode, HistoryPage, Limits,
-    MarkPage, MarkView, MarkedView, MarksView, MemberPage, MemberView, OverviewItem, OverviewPage, PresenceView,
-    ReceiptPage, Role, ServerFrame, SettingsView,
+    Arrangement, ArrangementView, ConversationPage, ConversationView, ErrorBody, ErrorCode, GroupSettings, HistoryPage,
+    Limits, MarkPage, MarkView, MarkedView, MarksView, MemberPage, MemberView, MessageState, OverviewItem,
+    OverviewPage, PresenceView, ReactionView, ReceiptPage, Role, ServerFrame, SettingsView,
 };
 
 use crate::golden::{
@@ -37,8 +35,7 @@ fn session() -> Vec<Golden<ServerFrame>> {
     vec![
         (
             welcome,
-            r#"{"type":"welcome","session":"5f0c","user":"alice","server_time":1718000000123,"ping_interval_ms":25000,"token_expires_at":1718003600000,"limits":{"message_bytes_max":65536,"frame_bytes_max":409600,"group_members_max":1000,"group_name_bytes_max":256,"group_description_bytes_max":4096,"group_avatar_bytes_max":1024,"group_invites_max":20,"page_items_max":200,"presence_users_max":100}}"#,
-            r#"{"type":"welcome","session":"5f0c","user":"alice","server_time":1718000000123,"ping_interval_ms":25000,"token_expires_at":1718003600000,"limits":{"message_bytes_max":65536,"frame_bytes_max":409600,"group_members_max":1000,"group_name_bytes_max":256,"page_items_max":200,"overview_items_max":500,"presence_users_max":100}}"#,
+            r#"{"type":"welcome","session":"5f0c","user":"alice","server_time":1718000000123,"ping_interval_ms":25000,"token_expires_at":1718003600000,"limits":{"message_bytes_max":65536,"frame_bytes_max":409600,"group_members_max":1000,"group_name_bytes_max":256,"group_description_bytes_max":4096,"group_avatar_bytes_max":1024,"group_invites_max":20,"page_items_max":200,"overview_items_max":500,"presence_users_max":100}}"#,
         ),
         (ServerFrame::CaughtUp { position: position() }, r#"{"type":"caught_up","position":"1.AAGsAgc"}"#),
         (
@@ -143,8 +140,14 @@ fn pages() -> Vec<Golden<ServerFrame>> {
 }
 
 fn page_of_overview() -> OverviewPage {
-    let view =
-        ConversationView { conversation: direct(), name: None, peer: Some(bob()), role: Role::Member, last_seq: 300 };
+    let view = ConversationView {
+        conversation: direct(),
+        name: None,
+        peer: Some(bob()),
+        group: None,
+        role: Role::Member,
+        last_seq: 300,
+    };
     let item = OverviewItem {
         view,
         active_at: 1_718_000_000_123,
@@ -230,8 +233,8 @@ fn errors() -> Vec<Golden<ServerFrame>> {
 }
 
 fn all() -> Vec<Golden<ServerFrame>> {
-    [session(), answers(), crate::golden_groups::answers(), pages(), errors()].into_iter().flatten().collect()
-    [session(), answers(), pages(), marks(), errors()].into_iter().flatten().collect()
+    let groups = crate::golden_groups::answers();
+    [session(), answers(), groups, pages(), marks(), errors()].into_iter().flatten().collect()
 }
 
 #[test]

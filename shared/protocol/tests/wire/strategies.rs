@@ -2,13 +2,11 @@
 
 use natter_ids::{ClientId, ConversationId, DeviceId, InviteId, Position, Seq, SessionId, UserId};
 use natter_protocol::{
-    Change, ClientFrame, ConversationPage, ConversationView, Entry, ErrorBody, ErrorCode, Event, Forwarded, GroupPatch,
-    GroupSettings, Hello, HistoryPage, InvitePage, InviteView, Limits, MemberPage, MemberView, MessageState, Past,
-    PresenceView, ReactionView, Request, Role, ServerFrame, Who,
     Arrangement, ArrangementDraft, ArrangementView, Change, ClientFrame, ConversationPage, ConversationView, Entry,
-    ErrorBody, ErrorCode, Event, Hello, HistoryPage, Limits, MarkPage, MarkView, MarkedView, MarksView, MemberPage,
-    MemberView, OverviewCursor, OverviewItem, OverviewPage, OverviewPosition, PresenceView, ReceiptPage, Request, Role,
-    ServerFrame, SettingsView,
+    ErrorBody, ErrorCode, Event, Forwarded, GroupPatch, GroupSettings, Hello, HistoryPage, InvitePage, InviteView,
+    Limits, MarkPage, MarkView, MarkedView, MarksView, MemberPage, MemberView, MessageState, OverviewCursor,
+    OverviewItem, OverviewPage, OverviewPosition, Past, PresenceView, ReactionView, ReceiptPage, Request, Role,
+    ServerFrame, SettingsView, Who,
 };
 use proptest::{collection::vec, option, prelude::*, sample::select};
 
@@ -348,18 +346,19 @@ pub fn client_frame() -> impl Strategy<Value = ClientFrame> {
 }
 
 fn limits() -> impl Strategy<Value = Limits> {
-    any::<[u32; 9]>().prop_map(|[message, frame, members, name, page, presence, about, avatar, invites]| Limits {
-    any::<[u32; 7]>().prop_map(|[message, frame, members, name, page, overview, presence]| Limits {
-        message_bytes_max: message,
-        frame_bytes_max: frame,
-        group_members_max: members,
-        group_name_bytes_max: name,
-        group_description_bytes_max: about,
-        group_avatar_bytes_max: avatar,
-        group_invites_max: invites,
-        page_items_max: page,
-        overview_items_max: overview,
-        presence_users_max: presence,
+    any::<[u32; 10]>().prop_map(|[message, frame, members, name, page, overview, presence, about, avatar, invites]| {
+        Limits {
+            message_bytes_max: message,
+            frame_bytes_max: frame,
+            group_members_max: members,
+            group_name_bytes_max: name,
+            group_description_bytes_max: about,
+            group_avatar_bytes_max: avatar,
+            group_invites_max: invites,
+            page_items_max: page,
+            overview_items_max: overview,
+            presence_users_max: presence,
+        }
     })
 }
 
