@@ -10,8 +10,8 @@ use hyper::{
     header::{self, HeaderMap},
 };
 use hyper_util::rt::TokioIo;
-use natter_ids::{ClientId, ConversationId, Position};
-use natter_protocol::{AcceptedView, BacklogPage, ErrorBody, HistoryPage, PresencePage, TicketGrant};
+use natter_ids::{ClientId, ConversationId, DeviceId, Position};
+use natter_protocol::{AcceptedView, BacklogPage, DevicePage, ErrorBody, HistoryPage, PresencePage, TicketGrant};
 use serde::de::DeserializeOwned;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -206,6 +206,22 @@ impl Http {
     pub async fn presence(&self, users: &[&str]) -> Result<PresencePage, ErrorBody> {
         let query: Vec<_> = users.iter().map(|user| format!("user={}", escaped(user))).collect();
         self.get(&format!("/v1/presence?{}", query.join("&"))).await.read()
+    }
+
+    /// The user's devices.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub async fn devices(&self) -> Result<DevicePage, ErrorBody> {
+        self.get("/v1/devices").await.read()
+    }
+
+    /// Signs a device out; returns those that are left.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub async fn revoke_device(&self, device: &DeviceId) -> Result<DevicePage, ErrorBody> {
+        self.request(Method::DELETE, &format!("/v1/devices/{device}"), None).await.read()
     }
 
     /// A ticket to connect with.

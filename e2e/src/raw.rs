@@ -185,6 +185,7 @@ fn answers(frame: &ServerFrame, request: RequestId) -> bool {
         | ServerFrame::Members { id, .. }
         | ServerFrame::History { id, .. }
         | ServerFrame::Presence { id, .. }
+        | ServerFrame::Devices { id, .. }
         | ServerFrame::Refreshed { id, .. } => *id == request,
         _ => false,
     }

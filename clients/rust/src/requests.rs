@@ -1,8 +1,8 @@
 //! A method for every request.
 
-use natter_ids::{ClientId, ConversationId, Seq, UserId};
+use natter_ids::{ClientId, ConversationId, DeviceId, Seq, UserId};
 use natter_protocol::{
-    ConversationPage, ConversationView, HistoryPage, MemberPage, PresenceView, Request, ServerFrame,
+    ConversationPage, ConversationView, DevicePage, HistoryPage, MemberPage, PresenceView, Request, ServerFrame,
 };
 
 use crate::{Client, RequestError};
@@ -117,6 +117,30 @@ impl Client {
     /// [`RequestError`].
     pub async fn watch_presence(&self, users: &[UserId]) -> Result<Vec<PresenceView>> {
         presence(self.request(Request::WatchPresence { users: users.to_vec() }).await?)
+    }
+
+    /// The user's devices, the one seen last first.
+    ///
+    /// # Errors
+    /// [`RequestError`].
+    pub async fn devices(&self) -> Result<DevicePage> {
+        devices(self.request(Request::Devices).await?)
+    }
+
+    /// Signs a device of the user out, for good; returns those that are left. A client that signs its
+    /// own device out ends with [`Fatal`](crate::Fatal).
+    ///
+    /// # Errors
+    /// [`RequestError`].
+    pub async fn revoke_device(&self, device: &DeviceId) -> Result<DevicePage> {
+        devices(self.request(Request::RevokeDevice { device: device.clone() }).await?)
+    }
+}
+
+fn devices(frame: ServerFrame) -> Result<DevicePage> {
+    match frame {
+        ServerFrame::Devices { page, .. } => Ok(page),
+        _ => Err(RequestError::UnexpectedAnswer),
     }
 }
 

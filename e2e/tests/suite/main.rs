@@ -26,6 +26,7 @@ mod canary;
 mod chaos;
 mod clocks;
 mod conversation;
+mod devices;
 mod drain;
 mod frames;
 mod handshake;

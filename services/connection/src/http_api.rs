@@ -11,12 +11,12 @@ use axum::{
     http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts},
     middleware::{self, Next},
     response::{IntoResponse, Response},
-    routing::{any, get, post},
+    routing::{any, delete, get, post},
 };
-use natter_ids::{ConversationId, Position, Seq, UserId};
+use natter_ids::{ConversationId, DeviceId, Position, Seq, UserId};
 use natter_protocol::{
-    AcceptedView, BacklogPage, ConversationPage, ErrorBody, ErrorCode, HistoryPage, MemberPage, MessageDraft,
-    PresencePage, TicketGrant,
+    AcceptedView, BacklogPage, ConversationPage, DevicePage, ErrorBody, ErrorCode, HistoryPage, MemberPage,
+    MessageDraft, PresencePage, TicketGrant,
 };
 use serde::{Deserialize, de::DeserializeOwned};
 use tower_http::cors::{AllowOrigin, CorsLayer};
@@ -92,6 +92,8 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/conversations/{conversation}/history", get(history))
         .route("/v1/conversations/{conversation}/messages", post(send))
         .route("/v1/presence", get(presence))
+        .route("/v1/devices", get(devices))
+        .route("/v1/devices/{device}", delete(revoke_device))
         .fallback(|| async { Refused::from(ErrorCode::NotFound) })
         .method_not_allowed_fallback(|| async { Refused::from(ErrorCode::NotFound) })
         .layer(DefaultBodyLimit::max(body_max))
@@ -106,7 +108,7 @@ fn cors(origins: &[String]) -> CorsLayer {
     let allowed = origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok());
     CorsLayer::new()
         .allow_origin(if any { AllowOrigin::any() } else { AllowOrigin::list(allowed) })
-        .allow_methods([Method::GET, Method::POST])
+        .allow_methods([Method::GET, Method::POST, Method::DELETE])
         .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE])
         .expose_headers([header::RETRY_AFTER])
         .max_age(PREFLIGHT_AGE)
@@ -277,4 +279,14 @@ async fn presence(
     let users = asked.into_iter().filter(|(name, _)| name == "user").map(|(_, user)| UserId::new(user));
     let users = users.collect::<Result<Vec<_>, _>>().map_err(refuse)?;
     Ok(Json(PresencePage { users: shared.presence(&who.user, users).await? }))
+}
+
+async fn devices(State(shared): App, Caller(who): Caller) -> Answer<DevicePage> {
+    Ok(Json(shared.devices_of(&who.user, None).await?))
+}
+
+async fn revoke_device(State(shared): App, Caller(who): Caller, Path(device): Path<String>) -> Answer<DevicePage> {
+    let refuse = |error| ErrorBody::new(ErrorCode::Malformed).because(format!("The path: {error}."));
+    let device = DeviceId::new(device).map_err(refuse)?;
+    Ok(Json(shared.revoke_device(&who.user, device, None).await?))
 }

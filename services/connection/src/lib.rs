@@ -6,6 +6,7 @@
 
 mod admission;
 mod config;
+mod devices;
 mod doubt;
 mod gate;
 mod http_api;
@@ -73,9 +74,10 @@ pub async fn start(config: Config, auth: natter_auth::Config, bus: Bus, scope: S
     let reporter = presence::Reporter::start(bus.clone(), &scope).await.map_err(StartError::Unavailable)?;
     let watches = watches::Watches::start(&bus, &scope).await.map_err(StartError::Unavailable)?;
     let doubts = doubt::start(&bus, &scope);
+    let devices = devices::Devices::start(&bus, doubts.clone(), &scope).await.map_err(StartError::Unavailable)?;
     let (follow, cancel) = (bus.clone(), scope.cancel_token());
     scope.spawn("connection-archived", OnEnd::StopProcess, async move { follow.follow_archived(cancel).await });
-    let parts = server::Parts { bus, verifier, reporter, watches, doubts };
+    let parts = server::Parts { bus, verifier, reporter, watches, devices, doubts };
     let shared = Arc::new(server::Shared::new(config, parts, &scope));
     let settings = Settings(Arc::downgrade(&shared));
     server::start(listener, tls, shared, &scope);

@@ -29,6 +29,7 @@ use tower_service::Service;
 use crate::{
     Config,
     admission::{Admission, Admitted},
+    devices::Devices,
     doubt::Doubt,
     http_api,
     live::Current,
@@ -54,6 +55,7 @@ pub(crate) struct Shared {
     pub(crate) reporter: Reporter,
     pub(crate) members: Members,
     pub(crate) watches: Watches,
+    pub(crate) devices: Devices,
     pub(crate) doubts: watch::Receiver<Doubt>,
     /// Turns to read missed events.
     pub(crate) resumes: Semaphore,
@@ -72,12 +74,13 @@ pub(crate) struct Parts {
     pub(crate) verifier: Verifier,
     pub(crate) reporter: Reporter,
     pub(crate) watches: Watches,
+    pub(crate) devices: Devices,
     pub(crate) doubts: watch::Receiver<Doubt>,
 }
 
 impl Shared {
     pub(crate) fn new(config: Config, parts: Parts, scope: &Scope) -> Self {
-        let Parts { bus, verifier, reporter, watches, doubts } = parts;
+        let Parts { bus, verifier, reporter, watches, devices, doubts } = parts;
         Self {
             members: Members::new(bus.clone()),
             live: Current::new(&config, verifier),
@@ -92,6 +95,7 @@ impl Shared {
             bus,
             reporter,
             watches,
+            devices,
             doubts,
         }
     }

@@ -30,6 +30,7 @@ pub mod storage_api;
 mod subjects;
 mod survey;
 mod tickets;
+pub mod users;
 
 pub use append::{Append, AppendError, Fence, Stored, Target};
 pub use config::{Config, InvalidConfig};

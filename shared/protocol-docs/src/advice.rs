@@ -33,6 +33,12 @@ pub(crate) fn on_error(code: ErrorCode) -> &'static str {
             "Make a new id with the time corrected by `welcome.server_time`; nothing was stored."
         }
         ErrorCode::GroupFull => "Tell the user; `limit` names what was met.",
+        ErrorCode::DeviceRevoked => {
+            "Forget position and device, delete what the device has kept, and have the user sign in again: as a new device."
+        }
+        ErrorCode::TooManyDevices => {
+            "Tell the user, who signs another device out, here over HTTP or on another device."
+        }
         ErrorCode::RateLimited => "Wait and repeat the same request, with the same client id.",
         ErrorCode::Overloaded => "Wait and repeat, possibly at another gateway.",
         ErrorCode::Unavailable | ErrorCode::Internal => {
@@ -56,6 +62,10 @@ pub(crate) fn on_close(code: CloseCode) -> &'static str {
         CloseCode::InvalidPosition => {
             "Forget the position, connect as a new device, and read each conversation's history."
         }
+        CloseCode::DeviceRevoked => {
+            "Do not come back with this device: forget what it has kept, and have the user sign in again, as a new device."
+        }
+        CloseCode::TooManyDevices => "Tell the user, who signs another device out first.",
     }
 }
 
@@ -73,6 +83,7 @@ pub(crate) fn answer(frame: &ClientFrame) -> &'static str {
             Request::Members { .. } => "members",
             Request::History { .. } => "history",
             Request::Presence { .. } | Request::WatchPresence { .. } => "presence",
+            Request::Devices | Request::RevokeDevice { .. } => "devices",
             Request::RefreshToken { .. } => "refreshed",
         },
     }
@@ -81,6 +92,8 @@ pub(crate) fn answer(frame: &ClientFrame) -> &'static str {
 /// What happens beyond one of the limits that `welcome` tells; `None`: nothing is said yet.
 pub(crate) fn beyond_limit(name: &str) -> Option<&'static str> {
     Some(match name {
+        "devices_max" => "error `too_many_devices`, close 4505",
+        "device_name_bytes_max" => "error `too_large`, close 4501",
         "message_bytes_max" | "group_name_bytes_max" | "page_items_max" | "presence_users_max" => "error `too_large`",
         "frame_bytes_max" => "close 4502 `frame_too_large`; over HTTP, error `too_large`",
         "group_members_max" => "error `group_full`",

@@ -4,8 +4,8 @@
 
 use natter_ids::{ClientId, ConversationId, DeviceId, Position, SessionId, UserId};
 use natter_protocol::{
-    Change, ClientFrame, ConversationPage, ConversationView, Entry, ErrorBody, ErrorCode, Event, Hello, HistoryPage,
-    Limits, MemberPage, MemberView, PresenceView, Request, Role, ServerFrame,
+    Change, ClientFrame, ConversationPage, ConversationView, DevicePage, DeviceView, Entry, ErrorBody, ErrorCode,
+    Event, Hello, HistoryPage, Limits, MemberPage, MemberView, PresenceView, Request, Role, ServerFrame,
 };
 
 /// When the story happens, in milliseconds since 1970 UTC.
@@ -22,8 +22,8 @@ pub(crate) fn client_id() -> ClientId {
 }
 
 #[allow(clippy::expect_used, reason = "constants; a test makes every example")]
-fn device() -> DeviceId {
-    DeviceId::new("alice-phone").expect("a legal device id")
+pub(crate) fn device(name: &str) -> DeviceId {
+    DeviceId::new(name).expect("a legal device id")
 }
 
 #[allow(clippy::expect_used, reason = "constants; a test makes every example")]
@@ -97,6 +97,26 @@ pub(crate) fn presence_views() -> Vec<PresenceView> {
     ]
 }
 
+pub(crate) fn device_page() -> DevicePage {
+    let phone = DeviceView {
+        device: device("alice-phone"),
+        name: Some("Alice's phone".to_owned()),
+        first_seen: TIME - 86_400_000,
+        last_seen: TIME,
+        connected: true,
+        current: true,
+    };
+    let laptop = DeviceView {
+        device: device("laptop"),
+        name: None,
+        last_seen: TIME - 3_600_000,
+        connected: false,
+        current: false,
+        ..phone.clone()
+    };
+    DevicePage { devices: vec![phone, laptop] }
+}
+
 pub(crate) fn refusal() -> ErrorBody {
     ErrorBody::new(ErrorCode::RateLimited).limit("user_requests_per_sec").retry_after_ms(40)
 }
@@ -106,7 +126,12 @@ pub fn client_examples() -> Vec<ClientFrame> {
     let request = |id, request| ClientFrame::Request { id, traceparent: None, request };
     let users = || vec![user("bob"), user("carol")];
     vec![
-        ClientFrame::Hello(Hello { device: device(), position: Some(position()), token: None }),
+        ClientFrame::Hello(Hello {
+            device: device("alice-phone"),
+            name: Some("Alice's phone".to_owned()),
+            position: Some(position()),
+            token: None,
+        }),
         ClientFrame::Ping { id: 1 },
         request(2, Request::Send { conversation: direct(), client_id: client_id(), text: "Shall we?".to_owned() }),
         request(3, Request::OpenDirect { user: user("bob") }),
@@ -122,6 +147,8 @@ pub fn client_examples() -> Vec<ClientFrame> {
         request(10, Request::History { conversation: direct(), before: Some(1206), after: None, limit: Some(50) }),
         request(11, Request::Presence { users: users() }),
         request(12, Request::WatchPresence { users: users() }),
+        request(14, Request::Devices),
+        request(15, Request::RevokeDevice { device: device("old-laptop") }),
         request(13, Request::RefreshToken { token: "eyJhbGciOi…".to_owned() }),
     ]
 }
@@ -149,6 +176,7 @@ pub fn server_examples() -> Vec<ServerFrame> {
         ServerFrame::PresenceChanged {
             presence: PresenceView { user: user("bob"), online: false, last_seen: Some(TIME) },
         },
+        ServerFrame::Devices { id: 14, page: device_page() },
         ServerFrame::TokenExpiring { expires_at: TIME + 60_000 },
         ServerFrame::Refreshed { id: 13, expires_at: TIME + 3_600_000 },
         ServerFrame::Pong { id: 1 },

@@ -77,6 +77,7 @@ pub(crate) fn operations() -> anyhow::Result<Vec<Operation>> {
     let mut operations = vec![tickets()?, backlog()?];
     operations.extend(reads()?);
     operations.extend([send()?, presence()?]);
+    operations.extend(devices()?);
     Ok(operations)
 }
 
@@ -208,4 +209,42 @@ fn presence() -> anyhow::Result<Operation> {
         answer: body("PresencePage", PresencePage { users: examples::presence_views() })?,
         errors: &[ErrorCode::Malformed, ErrorCode::TooLarge],
     })
+}
+
+fn devices() -> anyhow::Result<[Operation; 2]> {
+    let list = Operation {
+        method: "get",
+        path: "/v1/devices",
+        id: "listDevices",
+        summary: "Lists the user's devices, the one seen last first.",
+        description: "Devices that were signed out are not listed.",
+        parameters: Vec::new(),
+        body: None,
+        status: 200,
+        answer: body("DevicePage", page())?,
+        errors: &[],
+    };
+    let device =
+        Parameter { name: "device", place: "path", description: "Which device.", schema: reference("DeviceId") };
+    let revoke = Operation {
+        method: "delete",
+        path: "/v1/devices/{device}",
+        id: "revokeDevice",
+        summary: "Signs a device of the user out, for good.",
+        description: "Its sessions are closed now, everywhere, and it may not come back. Answered with the devices \
+            that are left. Natter gives out no tokens: the application has to stop giving the device any.",
+        parameters: vec![device],
+        body: None,
+        status: 200,
+        answer: body("DevicePage", page())?,
+        errors: &[ErrorCode::Malformed, ErrorCode::NotFound],
+    };
+    Ok([list, revoke])
+}
+
+/// As seen over HTTP, which is no device.
+fn page() -> natter_protocol::DevicePage {
+    let mut page = examples::device_page();
+    page.devices.iter_mut().for_each(|device| device.current = false);
+    page
 }

@@ -2,8 +2,8 @@
 
 use anyhow::{Context, bail, ensure};
 use natter_protocol::{
-    AcceptedView, BacklogPage, ClientFrame, CloseCode, ConversationPage, ErrorBody, HistoryPage, MemberPage,
-    MessageDraft, PresencePage, ServerFrame, TicketGrant,
+    AcceptedView, BacklogPage, ClientFrame, CloseCode, ConversationPage, DevicePage, ErrorBody, HistoryPage,
+    MemberPage, MessageDraft, PresencePage, ServerFrame, TicketGrant,
 };
 use schemars::{
     Schema, SchemaGenerator,
@@ -58,6 +58,7 @@ impl Wire {
             SchemaGenerator::subschema_for::<AcceptedView>,
             SchemaGenerator::subschema_for::<BacklogPage>,
             SchemaGenerator::subschema_for::<ConversationPage>,
+            SchemaGenerator::subschema_for::<DevicePage>,
             SchemaGenerator::subschema_for::<ErrorBody>,
             SchemaGenerator::subschema_for::<HistoryPage>,
             SchemaGenerator::subschema_for::<MemberPage>,

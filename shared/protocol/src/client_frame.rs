@@ -40,6 +40,10 @@ pub enum ClientFrame {
 pub struct Hello {
     /// Which installation this is.
     pub device: DeviceId,
+    /// What people call the device, such as `Alice's phone`, up to `device_name_bytes_max` bytes; absent:
+    /// the one that it had.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// Where the device stopped; absent for a new device, which starts at the present.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub position: Option<Position>,
@@ -142,6 +146,14 @@ pub enum Request {
         /// Whom, up to `presence_users_max`.
         users: Vec<UserId>,
     },
+    /// Lists the user's devices. Answered by `devices`.
+    Devices,
+    /// Signs a device of the user out, for good: its sessions are closed now, everywhere, and it may
+    /// not come back. Answered by `devices`, with those that are left.
+    RevokeDevice {
+        /// Which.
+        device: DeviceId,
+    },
     /// Replaces the session's token before it expires. Answered by `refreshed`.
     RefreshToken {
         /// A token of the same user.
@@ -164,6 +176,8 @@ impl Request {
             Self::History { .. } => "history",
             Self::Presence { .. } => "presence",
             Self::WatchPresence { .. } => "watch_presence",
+            Self::Devices => "devices",
+            Self::RevokeDevice { .. } => "revoke_device",
             Self::RefreshToken { .. } => "refresh_token",
         }
     }

@@ -31,6 +31,8 @@ pub(crate) const CLIENT_FRAME_TYPES: &[&str] = &[
     "history",
     "presence",
     "watch_presence",
+    "devices",
+    "revoke_device",
     "refresh_token",
 ];
 

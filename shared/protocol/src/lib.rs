@@ -14,6 +14,7 @@
 mod client_frame;
 mod close_code;
 mod decode;
+mod devices;
 mod error_code;
 mod event;
 mod limits;
@@ -23,6 +24,7 @@ mod views;
 pub use client_frame::{ClientFrame, Hello, Request, RequestId};
 pub use close_code::CloseCode;
 pub use decode::{Undecodable, decode_client_frame};
+pub use devices::{DevicePage, DeviceView};
 pub use error_code::{ErrorBody, ErrorCode, RetryAdvice};
 pub use event::{Change, Entry, Event, Role};
 pub use limits::{Limits, configured_limits};

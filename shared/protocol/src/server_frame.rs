@@ -5,7 +5,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ConversationPage, ConversationView, ErrorBody, Event, HistoryPage, Limits, MemberPage, PresenceView, RequestId,
+    ConversationPage, ConversationView, DevicePage, ErrorBody, Event, HistoryPage, Limits, MemberPage, PresenceView,
+    RequestId,
 };
 
 /// A frame from gateway to client.
@@ -106,6 +107,14 @@ pub enum ServerFrame {
         /// The user as they are now.
         #[serde(flatten)]
         presence: PresenceView,
+    },
+    /// Answers `devices` and `revoke_device`.
+    Devices {
+        /// Of the request.
+        id: RequestId,
+        /// The devices.
+        #[serde(flatten)]
+        page: DevicePage,
     },
     /// The token expires soon: send `refresh_token`.
     TokenExpiring {

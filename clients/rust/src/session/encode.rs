@@ -69,7 +69,7 @@ mod tests {
     #[test]
     fn hello_and_ping_are_read_too() {
         let position = Some(Position::from_seqs([3_u64]));
-        let sent = Hello { device: DeviceId::random(), position, token: None };
+        let sent = Hello { device: DeviceId::random(), name: None, position, token: None };
         assert_eq!(decode_client_frame(&hello(sent.clone())).unwrap(), ClientFrame::Hello(sent));
         assert_eq!(decode_client_frame(&ping(5)).unwrap(), ClientFrame::Ping { id: 5 });
     }

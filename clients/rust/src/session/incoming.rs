@@ -89,6 +89,7 @@ impl Session<'_> {
             | ServerFrame::Conversations { id, .. }
             | ServerFrame::Members { id, .. }
             | ServerFrame::History { id, .. }
+            | ServerFrame::Devices { id, .. }
             | ServerFrame::Presence { id, .. } => self.answered(id, frame),
         }
         Ok(())

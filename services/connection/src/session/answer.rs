@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Instant};
 
-use natter_ids::{ConversationId, UserId};
+use natter_ids::{ConversationId, DeviceId, UserId};
 use natter_protocol::{ErrorBody, ErrorCode, PresenceView, Request, RequestId, ServerFrame};
 
 use crate::{observe, posting::Accepted, server::Shared};
@@ -12,6 +12,12 @@ pub(crate) struct Answer {
     /// Absent for what the session asked for itself.
     pub(crate) frame: Option<ServerFrame>,
     pub(crate) effect: Option<Effect>,
+}
+
+/// Who asks.
+pub(crate) struct Asking {
+    pub(crate) user: UserId,
+    pub(crate) device: DeviceId,
 }
 
 /// What a successful request changes in its session.
@@ -35,10 +41,10 @@ pub(crate) fn lane(request: &Request) -> Option<ConversationId> {
     }
 }
 
-pub(crate) async fn answer(shared: Arc<Shared>, user: UserId, id: RequestId, request: Request) -> Answer {
+pub(crate) async fn answer(shared: Arc<Shared>, asking: Asking, id: RequestId, request: Request) -> Answer {
     let (name, began) = (request.name(), Instant::now());
-    let answered = match shared.live.get().rates.request(&user) {
-        Ok(()) => shared.answer(&user, id, request).await,
+    let answered = match shared.live.get().rates.request(&asking.user) {
+        Ok(()) => shared.answer(&asking, id, request).await,
         Err(refused) => Err(refused),
     };
     observe::answered(name, began, answered.as_ref().err().map(|error| error.code));
@@ -49,7 +55,8 @@ pub(crate) async fn answer(shared: Arc<Shared>, user: UserId, id: RequestId, req
 }
 
 impl Shared {
-    async fn answer(&self, user: &UserId, id: RequestId, request: Request) -> Answered {
+    async fn answer(&self, asking: &Asking, id: RequestId, request: Request) -> Answered {
+        let Asking { user, device } = asking;
         let frame = match request {
             Request::Send { .. } | Request::AddMember { .. } | Request::RemoveMember { .. } | Request::Leave { .. } => {
                 self.write(user, id, request).await?
@@ -76,6 +83,10 @@ impl Shared {
                 let users = self.presence(user, users).await?;
                 let watched = users.iter().map(|view: &PresenceView| view.user.clone()).collect();
                 return Ok((ServerFrame::Presence { id, users }, Some(Effect::Watch(watched))));
+            }
+            Request::Devices => ServerFrame::Devices { id, page: self.devices_of(user, Some(device)).await? },
+            Request::RevokeDevice { device: gone } => {
+                ServerFrame::Devices { id, page: self.revoke_device(user, gone, Some(device)).await? }
             }
             Request::RefreshToken { token } => {
                 let identity = self.identify_token(&token).await?;

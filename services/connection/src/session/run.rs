@@ -19,13 +19,14 @@ use tracing::Instrument;
 
 use super::{
     REFUSED_IN_A_ROW_MAX,
-    answer::{self, Answer, Effect},
+    answer::{self, Answer, Asking, Effect},
     doubt_wait,
     lanes::Lanes,
     seam::{Deliver, Seam},
     socket::{Incoming, Socket},
 };
 use crate::{
+    devices::SignedIn,
     doubt::Doubt,
     gate::Identity,
     members::stranded,
@@ -42,12 +43,20 @@ const MARKER_TRIES_SILENT: u32 = 5;
 
 type Page = BoxFuture<'static, Result<BacklogReply, AskError>>;
 
+/// What makes the session one that others see; it ends with it.
+pub(super) struct Here {
+    pub(super) inbox: Inbox,
+    pub(super) joined: Joined,
+    pub(super) signed_in: SignedIn,
+}
+
 pub(super) struct Session<'a> {
     shared: &'a Arc<Shared>,
     user: UserId,
     session: SessionId,
     inbox: Inbox,
     joined: Joined,
+    signed_in: SignedIn,
     seam: Seam,
     /// The round that markers were last asked for.
     asked_round: u32,
@@ -70,8 +79,7 @@ impl<'a> Session<'a> {
         identity: Identity,
         session: SessionId,
         position: Option<Position>,
-        inbox: Inbox,
-        joined: Joined,
+        Here { inbox, joined, signed_in }: Here,
     ) -> Self {
         let config = &shared.config;
         let mut this = Self {
@@ -80,6 +88,7 @@ impl<'a> Session<'a> {
             session,
             inbox,
             joined,
+            signed_in,
             seam: Seam::new(position, shared.bus.partitions(), config.held_bytes_max as usize),
             asked_round: 0,
             lanes: Lanes::new(),
@@ -108,7 +117,7 @@ impl<'a> Session<'a> {
             self.arm(&mut timer, socket);
             let roomy = self.has_room(socket);
             let read = roomy && self.lanes.len() < self.shared.config.requests_at_once as usize;
-            let Self { inbox, lanes, page, watch, doubts, when, .. } = self;
+            let Self { inbox, lanes, page, watch, doubts, when, signed_in, .. } = self;
             let ended = tokio::select! {
                 incoming = poll_fn(|cx| socket.poll_incoming(cx, read)) => self.on_incoming(incoming, socket),
                 message = inbox.next() => match message {
@@ -120,6 +129,11 @@ impl<'a> Session<'a> {
                 views = changes(watch.as_deref()) => {
                     views.into_iter().for_each(|presence| socket.push(&ServerFrame::PresenceChanged { presence }));
                     Ok(())
+                }
+                () = signed_in.revoked.cancelled() => {
+                    // What waits for it is not its business any more.
+                    socket.forget();
+                    Err(Some(CloseCode::DeviceRevoked))
                 }
                 Ok(()) = doubts.changed() => self.on_doubt(socket),
                 () = draining.cancelled(), if when.leave.is_none() => {
@@ -223,7 +237,8 @@ impl<'a> Session<'a> {
                 let lane = answer::lane(&request);
                 let span = request_span(Transport::WebSocket, request.name(), traceparent.as_deref());
                 let shared = Arc::clone(self.shared);
-                self.lanes.add(lane, answer::answer(shared, self.user.clone(), id, request).instrument(span));
+                let asking = Asking { user: self.user.clone(), device: self.signed_in.device.clone() };
+                self.lanes.add(lane, answer::answer(shared, asking, id, request).instrument(span));
             }
             Ok(ClientFrame::Ping { id }) => socket.push(&ServerFrame::Pong { id }),
             Ok(ClientFrame::Hello(_)) => {

@@ -124,6 +124,10 @@ impl Session {
                 self.fail(&sentence);
                 Step::GoOn
             }
+            line @ (Line::Devices | Line::Revoke(_)) => {
+                self.account(line);
+                Step::GoOn
+            }
             line => {
                 match self.transcript.as_ref().map(|transcript| transcript.conversation.clone()) {
                     Some(conversation) => self.act(line, conversation),
@@ -158,7 +162,7 @@ impl Session {
                 let before = self.transcript.as_ref().and_then(super::transcript::Transcript::oldest);
                 self.ask(|client| async move { Answer::Older(requests::history(&client, &here, before).await) });
             }
-            Line::Empty | Line::Help | Line::Quit | Line::Wrong(_) => {}
+            Line::Empty | Line::Help | Line::Devices | Line::Revoke(_) | Line::Quit | Line::Wrong(_) => {}
         }
     }
 

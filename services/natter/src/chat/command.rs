@@ -1,6 +1,6 @@
 //! What a typed line means.
 
-use natter_ids::UserId;
+use natter_ids::{DeviceId, UserId};
 
 /// What `/help` shows.
 pub const HELP: &str = "\
@@ -10,6 +10,8 @@ pub const HELP: &str = "\
   /remove USER     remove a user from the group
   /leave           leave the group
   /history         show what was said before
+  /devices         list your devices
+  /revoke DEVICE   sign one of your devices out, for good
   /quit            end the chat (or Ctrl-D)
   //text           say a line that begins with /";
 
@@ -27,6 +29,8 @@ pub enum Line {
     Remove(UserId),
     Leave,
     History,
+    Devices,
+    Revoke(DeviceId),
     Quit,
     /// Not understood; with the sentence to show.
     Wrong(String),
@@ -54,6 +58,11 @@ impl Line {
             "remove" => user(Self::Remove),
             "leave" => Self::Leave,
             "history" => Self::History,
+            "devices" => Self::Devices,
+            "revoke" => match DeviceId::new(argument.trim()) {
+                Ok(device) => Self::Revoke(device),
+                Err(_) => Self::Wrong("/revoke needs the id of a device; /devices lists them".to_owned()),
+            },
             "quit" | "exit" | "q" => Self::Quit,
             _ => Self::Wrong(format!("there is no /{name}; /help lists what there is")),
         }
@@ -76,6 +85,9 @@ mod tests {
             ("/help", Line::Help),
             ("/add two words ", Line::Add(user("two words"))),
             ("/remove bob", Line::Remove(user("bob"))),
+            ("/devices", Line::Devices),
+            ("/revoke abc-1", Line::Revoke(DeviceId::new("abc-1").unwrap())),
+            ("/revoke", Line::Wrong("/revoke needs the id of a device; /devices lists them".into())),
             ("/add", Line::Wrong("/add needs the name of a user".into())),
             ("/dance", Line::Wrong("there is no /dance; /help lists what there is".into())),
         ];

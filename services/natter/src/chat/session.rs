@@ -143,7 +143,13 @@ impl Session {
 
     /// Keeps the place for the next visit; returns how many messages are not known to be stored.
     pub fn end(&mut self) -> usize {
-        self.keep_place();
+        if self.client.fatal().is_some_and(super::account::is_signed_out) {
+            if let Err(error) = self.place.forget() {
+                self.fail(&format!("{error:#}"));
+            }
+        } else {
+            self.keep_place();
+        }
         self.outbox.unconfirmed()
     }
 

@@ -9,12 +9,17 @@ fn session() -> Vec<Golden<ClientFrame>> {
     let device = || DeviceId::new("phone-1").unwrap();
     vec![
         (
-            ClientFrame::Hello(Hello { device: device(), position: None, token: None }),
+            ClientFrame::Hello(Hello { device: device(), name: None, position: None, token: None }),
             r#"{"type":"hello","device":"phone-1"}"#,
         ),
         (
-            ClientFrame::Hello(Hello { device: device(), position: Some(position()), token: Some("e.y.j".to_owned()) }),
-            r#"{"type":"hello","device":"phone-1","position":"1.AAGsAgc","token":"e.y.j"}"#,
+            ClientFrame::Hello(Hello {
+                device: device(),
+                name: Some("Alice's phone".to_owned()),
+                position: Some(position()),
+                token: Some("e.y.j".to_owned()),
+            }),
+            r#"{"type":"hello","device":"phone-1","name":"Alice's phone","position":"1.AAGsAgc","token":"e.y.j"}"#,
         ),
         (ClientFrame::Ping { id: 9 }, r#"{"type":"ping","id":9}"#),
     ]
@@ -67,6 +72,11 @@ fn reads() -> Vec<Golden<ClientFrame>> {
         (
             frame(Request::WatchPresence { users: vec![bob()] }),
             r#"{"id":7,"type":"watch_presence","users":["b.o*b 🦀"]}"#,
+        ),
+        (frame(Request::Devices), r#"{"id":7,"type":"devices"}"#),
+        (
+            frame(Request::RevokeDevice { device: DeviceId::new("phone-1").unwrap() }),
+            r#"{"id":7,"type":"revoke_device","device":"phone-1"}"#,
         ),
         (
             frame(Request::RefreshToken { token: "e.y.j".to_owned() }),

@@ -1,9 +1,9 @@
 //! Golden texts of the frames that gateways send.
 
-use natter_ids::SessionId;
+use natter_ids::{DeviceId, SessionId};
 use natter_protocol::{
-    ConversationPage, ConversationView, ErrorBody, ErrorCode, HistoryPage, Limits, MemberPage, MemberView,
-    PresenceView, Role, ServerFrame,
+    ConversationPage, ConversationView, DevicePage, DeviceView, ErrorBody, ErrorCode, HistoryPage, Limits, MemberPage,
+    MemberView, PresenceView, Role, ServerFrame,
 };
 
 use crate::golden::{Golden, alice, bob, check, client_id, direct, group, position, said, tags, types};
@@ -16,6 +16,8 @@ fn session() -> Vec<Golden<ServerFrame>> {
         group_name_bytes_max: 256,
         page_items_max: 200,
         presence_users_max: 100,
+        devices_max: 50,
+        device_name_bytes_max: 128,
     };
     let welcome = ServerFrame::Welcome {
         session: SessionId::new("5f0c").unwrap(),
@@ -28,7 +30,7 @@ fn session() -> Vec<Golden<ServerFrame>> {
     vec![
         (
             welcome,
-            r#"{"type":"welcome","session":"5f0c","user":"alice","server_time":1718000000123,"ping_interval_ms":25000,"token_expires_at":1718003600000,"limits":{"message_bytes_max":65536,"frame_bytes_max":409600,"group_members_max":1000,"group_name_bytes_max":256,"page_items_max":200,"presence_users_max":100}}"#,
+            r#"{"type":"welcome","session":"5f0c","user":"alice","server_time":1718000000123,"ping_interval_ms":25000,"token_expires_at":1718003600000,"limits":{"message_bytes_max":65536,"frame_bytes_max":409600,"group_members_max":1000,"group_name_bytes_max":256,"page_items_max":200,"presence_users_max":100,"devices_max":50,"device_name_bytes_max":128}}"#,
         ),
         (ServerFrame::CaughtUp { position: position() }, r#"{"type":"caught_up","position":"1.AAGsAgc"}"#),
         (
@@ -113,6 +115,18 @@ fn pages() -> Vec<Golden<ServerFrame>> {
     ]
 }
 
+fn devices() -> Vec<Golden<ServerFrame>> {
+    let device = |name: &str| DeviceId::new(name).unwrap();
+    let (first_seen, last_seen) = (1_718_000_000_123, 1_718_000_000_456);
+    let name = Some("Alice's phone".to_owned());
+    let here = DeviceView { device: device("phone-1"), name, first_seen, last_seen, connected: true, current: true };
+    let gone = DeviceView { device: device("d"), name: None, connected: false, current: false, ..here.clone() };
+    vec![(
+        ServerFrame::Devices { id: 7, page: DevicePage { devices: vec![here, gone] } },
+        r#"{"type":"devices","id":7,"devices":[{"device":"phone-1","name":"Alice's phone","first_seen":1718000000123,"last_seen":1718000000456,"connected":true,"current":true},{"device":"d","first_seen":1718000000123,"last_seen":1718000000456,"connected":false,"current":false}]}"#,
+    )]
+}
+
 fn errors() -> Vec<Golden<ServerFrame>> {
     let limited = ErrorBody::new(ErrorCode::RateLimited).limit("user_requests_per_sec").retry_after_ms(40);
     vec![
@@ -128,7 +142,7 @@ fn errors() -> Vec<Golden<ServerFrame>> {
 }
 
 fn all() -> Vec<Golden<ServerFrame>> {
-    [session(), answers(), pages(), errors()].into_iter().flatten().collect()
+    [session(), answers(), pages(), devices(), errors()].into_iter().flatten().collect()
 }
 
 #[test]

@@ -2,8 +2,8 @@
 
 use natter_ids::{ClientId, ConversationId, DeviceId, Position, Seq, SessionId, UserId};
 use natter_protocol::{
-    Change, ClientFrame, ConversationPage, ConversationView, Entry, ErrorBody, ErrorCode, Event, Hello, HistoryPage,
-    Limits, MemberPage, MemberView, PresenceView, Request, Role, ServerFrame,
+    Change, ClientFrame, ConversationPage, ConversationView, DevicePage, DeviceView, Entry, ErrorBody, ErrorCode,
+    Event, Hello, HistoryPage, Limits, MemberPage, MemberView, PresenceView, Request, Role, ServerFrame,
 };
 use proptest::{collection::vec, option, prelude::*, sample::select};
 
@@ -97,14 +97,16 @@ fn request() -> impl Strategy<Value = Request> {
             .prop_map(|(conversation, before, after, limit)| Request::History { conversation, before, after, limit }),
         vec(user(), 0..4).prop_map(|users| Request::Presence { users }),
         vec(user(), 0..4).prop_map(|users| Request::WatchPresence { users }),
+        Just(Request::Devices),
+        device().prop_map(|device| Request::RevokeDevice { device }),
         text().prop_map(|token| Request::RefreshToken { token }),
     ]
 }
 
 pub fn client_frame() -> impl Strategy<Value = ClientFrame> {
     prop_oneof![
-        1 => (device(), option::of(position()), option::of(text()))
-            .prop_map(|(device, position, token)| ClientFrame::Hello(Hello { device, position, token })),
+        1 => (device(), option::of(text()), option::of(position()), option::of(text()))
+            .prop_map(|(device, name, position, token)| ClientFrame::Hello(Hello { device, name, position, token })),
         1 => any::<u64>().prop_map(|id| ClientFrame::Ping { id }),
         8 => (any::<u64>(), option::of(text()), request())
             .prop_map(|(id, traceparent, request)| ClientFrame::Request { id, traceparent, request }),
@@ -112,13 +114,15 @@ pub fn client_frame() -> impl Strategy<Value = ClientFrame> {
 }
 
 fn limits() -> impl Strategy<Value = Limits> {
-    any::<[u32; 6]>().prop_map(|[message, frame, members, name, page, presence]| Limits {
+    any::<[u32; 8]>().prop_map(|[message, frame, members, name, page, presence, devices, device_name]| Limits {
         message_bytes_max: message,
         frame_bytes_max: frame,
         group_members_max: members,
         group_name_bytes_max: name,
         page_items_max: page,
         presence_users_max: presence,
+        devices_max: devices,
+        device_name_bytes_max: device_name,
     })
 }
 
@@ -134,6 +138,20 @@ fn presence() -> impl Strategy<Value = PresenceView> {
         online,
         last_seen,
     })
+}
+
+fn devices() -> impl Strategy<Value = DevicePage> {
+    let view = (device(), option::of(text()), any::<(u64, u64)>(), any::<(bool, bool)>()).prop_map(
+        |(device, name, (first_seen, last_seen), (connected, current))| DeviceView {
+            device,
+            name,
+            first_seen,
+            last_seen,
+            connected,
+            current,
+        },
+    );
+    vec(view, 0..3).prop_map(|devices| DevicePage { devices })
 }
 
 fn error() -> impl Strategy<Value = ErrorBody> {
@@ -182,6 +200,7 @@ pub fn server_frame() -> impl Strategy<Value = ServerFrame> {
         page(),
         (any::<u64>(), vec(presence(), 0..3)).prop_map(|(id, users)| ServerFrame::Presence { id, users }),
         presence().prop_map(|presence| ServerFrame::PresenceChanged { presence }),
+        (any::<u64>(), devices()).prop_map(|(id, page)| ServerFrame::Devices { id, page }),
         any::<u64>().prop_map(|expires_at| ServerFrame::TokenExpiring { expires_at }),
         any::<(u64, u64)>().prop_map(|(id, expires_at)| ServerFrame::Refreshed { id, expires_at }),
         any::<u64>().prop_map(|id| ServerFrame::Pong { id }),

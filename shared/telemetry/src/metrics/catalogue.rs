@@ -33,6 +33,8 @@ catalogue! {
     CONNECTION_REQUEST: Histogram<1> = "natter_connection_request_seconds" [Request];
     /// Bytes that wait for clients to read them, over all sessions.
     CONNECTION_QUEUE: Level = "natter_connection_queue_bytes" [];
+    /// Notes about devices that were lost because too many waited: when a device was seen last is then off by up to an hour.
+    CONNECTION_DEVICE_NOTES_LOST: Counter<0> = "natter_connection_device_notes_lost_total" [];
     /// From the start of a session, or a hole in it, until its device had everything it had missed.
     RESUME: Histogram<0> = "natter_resume_seconds" [];
     /// How many events a device had missed when it had caught up.
