@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use natter_ids::{Position, SessionId, UserId};
+use natter_ids::{ConversationId, Position, SessionId, UserId};
 use natter_protocol::{CloseCode, ErrorBody, Event, Limits, PresenceView};
 
 use crate::Fatal;
@@ -53,6 +53,15 @@ pub enum Notification {
     CaughtUp(Position),
     /// Something happened in a conversation. With the position to store once it is kept.
     Event(Box<Event>, Position),
+    /// Somebody is writing something.
+    Typing {
+        /// Where.
+        conversation: ConversationId,
+        /// Who.
+        user: UserId,
+        /// For how long to show it, unless it comes again or a message does; zero: they have stopped.
+        expires_in: Duration,
+    },
     /// A watched user came online or went offline.
     PresenceChanged(PresenceView),
     /// The gateway does not know the position that the device presented: Natter was restored from

@@ -44,4 +44,5 @@ mod secured;
 mod slow_reader;
 mod tokens;
 mod traces;
+mod typing;
 mod upgrade;

@@ -20,6 +20,7 @@ mod queries;
 mod rates;
 mod server;
 mod session;
+mod typing;
 mod upgrade;
 mod watches;
 

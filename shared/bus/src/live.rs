@@ -11,7 +11,7 @@ use natter_ids::{GatewayId, Partition, Seq, SessionId, UserId};
 use natter_telemetry::Trace;
 use serde::{Deserialize, Serialize};
 
-use crate::{Bus, spans, subjects};
+use crate::{Bus, Typing, spans, subjects};
 
 /// An event on its way to a user's devices.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,6 +85,8 @@ pub enum InboxMessage {
     Event(Arrival),
     /// An answer to a marker request of some session of this user.
     Marker(Marker),
+    /// Somebody is writing.
+    Typing(Typing),
 }
 
 pub(crate) fn encode_event(event: &LiveEvent, link: Seq) -> Bytes {
@@ -114,6 +116,7 @@ fn decode(payload: &Bytes, headers: Option<&HeaderMap>) -> Option<InboxMessage> 
             Some(InboxMessage::Event(Arrival { event, link: link.parse().ok()? }))
         }
         "M" => serde_json::from_slice(&rest).ok().map(InboxMessage::Marker),
+        "T" => serde_json::from_slice(&rest).ok().map(InboxMessage::Typing),
         _ => None,
     }
 }

@@ -200,7 +200,7 @@ mod tests {
             assert!(SOURCE.contains(&name), "{name}");
         }
         for subject in
-            [ARCHIVED, TOLD, MARKER_REQUEST, GATEWAY_REPORTS, GATEWAY_REFRESH, PRESENCE_QUERY, PRESENCE_CHANGES]
+            [ARCHIVED, TOLD, TYPING, MARKER_REQUEST, GATEWAY_REPORTS, GATEWAY_REFRESH, PRESENCE_QUERY, PRESENCE_CHANGES]
         {
             assert!(SOURCE.contains(&format!("\"{subject}\"")), "{subject}");
         }

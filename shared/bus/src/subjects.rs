@@ -49,6 +49,9 @@ pub(crate) fn user(user: &UserId) -> String {
     format!("$KV.{USERS_BUCKET}.{}", user.token())
 }
 
+/// Broadcast by gateways: who is writing; the owner of the partition passes it on.
+pub(crate) const TYPING: &str = "delivery.typing";
+
 pub(crate) fn stream(partition: Partition) -> String {
     format!("CHAT-{partition}")
 }

@@ -69,9 +69,10 @@ pub(crate) fn on_close(code: CloseCode) -> &'static str {
     }
 }
 
-/// The `type` of the frame that answers, unless an `error` does.
-pub(crate) fn answer(frame: &ClientFrame) -> &'static str {
-    match frame {
+/// The `type` of the frame that answers, unless an `error` does; `None`: nothing ever does.
+pub(crate) fn answer(frame: &ClientFrame) -> Option<&'static str> {
+    Some(match frame {
+        ClientFrame::Typing { .. } => return None,
         ClientFrame::Hello(_) => "welcome",
         ClientFrame::Ping { .. } => "pong",
         ClientFrame::Request { request, .. } => match request {
@@ -86,7 +87,7 @@ pub(crate) fn answer(frame: &ClientFrame) -> &'static str {
             Request::Devices | Request::RevokeDevice { .. } => "devices",
             Request::RefreshToken { .. } => "refreshed",
         },
-    }
+    })
 }
 
 /// What happens beyond one of the limits that `welcome` tells; `None`: nothing is said yet.

@@ -133,6 +133,7 @@ pub fn client_examples() -> Vec<ClientFrame> {
             token: None,
         }),
         ClientFrame::Ping { id: 1 },
+        ClientFrame::Typing { conversation: direct(), stopped: false },
         request(2, Request::Send { conversation: direct(), client_id: client_id(), text: "Shall we?".to_owned() }),
         request(3, Request::OpenDirect { user: user("bob") }),
         request(
@@ -177,6 +178,7 @@ pub fn server_examples() -> Vec<ServerFrame> {
             presence: PresenceView { user: user("bob"), online: false, last_seen: Some(TIME) },
         },
         ServerFrame::Devices { id: 14, page: device_page() },
+        ServerFrame::Typing { conversation: direct(), user: user("bob"), expires_in_ms: 6_000 },
         ServerFrame::TokenExpiring { expires_at: TIME + 60_000 },
         ServerFrame::Refreshed { id: 13, expires_at: TIME + 3_600_000 },
         ServerFrame::Pong { id: 1 },

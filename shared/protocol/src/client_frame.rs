@@ -20,6 +20,15 @@ pub enum ClientFrame {
         #[serde(default)]
         id: RequestId,
     },
+    /// The user is writing something; said again every few seconds while they go on. It is never answered: what is
+    /// too much, or comes from no member, is dropped.
+    Typing {
+        /// Where.
+        conversation: ConversationId,
+        /// Whether they have stopped, without sending anything.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        stopped: bool,
+    },
     /// Everything that is answered by a reply or an error with the same id.
     #[serde(untagged)]
     Request {

@@ -116,6 +116,16 @@ pub enum ServerFrame {
         #[serde(flatten)]
         page: DevicePage,
     },
+    /// Somebody else is writing something in a conversation that is not too large for it. It may be lost, and never
+    /// comes later.
+    Typing {
+        /// Where.
+        conversation: ConversationId,
+        /// Who.
+        user: UserId,
+        /// For how long to show it, unless it comes again or a message does, in milliseconds; 0: they have stopped.
+        expires_in_ms: u32,
+    },
     /// The token expires soon: send `refresh_token`.
     TokenExpiring {
         /// When, in milliseconds since 1970 UTC.

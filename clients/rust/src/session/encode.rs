@@ -34,7 +34,8 @@ pub(crate) fn ping(id: RequestId) -> Utf8Bytes {
     frame(&ClientFrame::Ping { id })
 }
 
-fn frame(frame: &ClientFrame) -> Utf8Bytes {
+/// The text of any frame that is no request.
+pub(crate) fn frame(frame: &ClientFrame) -> Utf8Bytes {
     let json = serde_json::to_string(frame);
     debug_assert!(json.is_ok(), "texts, numbers and lists of them are always JSON");
     json.unwrap_or_default().into()

@@ -70,6 +70,10 @@ impl Session<'_> {
             ServerFrame::PresenceChanged { presence } => {
                 self.state.outlet.tell(Notification::PresenceChanged(presence));
             }
+            ServerFrame::Typing { conversation, user, expires_in_ms } => {
+                let expires_in = Duration::from_millis(expires_in_ms.into());
+                self.state.outlet.tell(Notification::Typing { conversation, user, expires_in });
+            }
             ServerFrame::TokenExpiring { .. } => self.begin_refresh(),
             ServerFrame::Refreshed { id, .. } => {
                 if let Some(token) = self.refresh.accepted(id) {

@@ -84,6 +84,8 @@ async fn read_hello(socket: &mut Socket) -> Result<Hello, Option<CloseCode>> {
                 socket.push(&ServerFrame::Pong { id });
                 continue;
             }
+            // Nobody waits for an answer to that.
+            Ok(ClientFrame::Typing { .. }) => continue,
             Ok(ClientFrame::Request { id, .. }) => {
                 let said = "The first frame of a session is `hello`.";
                 (Some(id), ErrorBody::new(ErrorCode::OutOfState).because(said))

@@ -10,6 +10,7 @@ mod run;
 mod seam;
 mod socket;
 mod timers;
+mod whispers;
 
 use std::{sync::Arc, time::Duration};
 

@@ -24,6 +24,7 @@ use super::{
     lanes::Lanes,
     seam::{Deliver, Seam},
     socket::{Incoming, Socket},
+    whispers::Whispers,
 };
 use crate::{
     devices::SignedIn,
@@ -68,6 +69,7 @@ pub(super) struct Session<'a> {
     watch: Option<Arc<Watch>>,
     /// The users of `watch`.
     watched: Vec<UserId>,
+    whispers: Whispers,
     refused_in_a_row: u32,
     doubts: watch::Receiver<Doubt>,
     when: When,
@@ -97,6 +99,7 @@ impl<'a> Session<'a> {
             delayed: None,
             watch: None,
             watched: Vec::new(),
+            whispers: Whispers::default(),
             refused_in_a_row: 0,
             doubts: shared.doubts.clone(),
             when: When::new(config, identity.expires_at, shared.bus.now_ms()),
@@ -173,6 +176,9 @@ impl<'a> Session<'a> {
         if self.page.is_none() && self.when.archive.is_due(now) && self.has_room(socket) {
             self.page = self.seam.wants_backlog().map(|upto| self.ask_page(upto));
         }
+        if !self.whispers.is_empty() && self.has_room(socket) {
+            self.whispers.take().iter().for_each(|frame| socket.push(frame));
+        }
         if self.behind.is_none() && self.seam.is_behind() {
             self.behind = Some(Behind::new());
         }
@@ -240,6 +246,13 @@ impl<'a> Session<'a> {
                 let asking = Asking { user: self.user.clone(), device: self.signed_in.device.clone() };
                 self.lanes.add(lane, answer::answer(shared, asking, id, request).instrument(span));
             }
+            Ok(ClientFrame::Typing { conversation, stopped }) => {
+                let (shared, user) = (Arc::clone(self.shared), self.user.clone());
+                self.lanes.add(None, async move {
+                    shared.typing(&user, conversation, stopped).await;
+                    Answer { frame: None, effect: None }
+                });
+            }
             Ok(ClientFrame::Ping { id }) => socket.push(&ServerFrame::Pong { id }),
             Ok(ClientFrame::Hello(_)) => {
                 let error =
@@ -269,6 +282,7 @@ impl<'a> Session<'a> {
                 }
                 // The inbox is shared by all devices of the user.
                 Some(InboxMessage::Marker(marker)) if marker.session == self.session => self.seam.on_marker(&marker),
+                Some(InboxMessage::Typing(typing)) => self.whispers.add(typing),
                 Some(InboxMessage::Marker(_)) => {}
                 None => break,
             }

@@ -1,10 +1,20 @@
 //! What is the user's own, whatever the conversation: their devices.
 
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
+
 use natter_client::{Client, Fatal, RequestError};
-use natter_ids::DeviceId;
+use natter_ids::{ConversationId, DeviceId, UserId};
 use natter_protocol::{CloseCode, DeviceView, ErrorCode};
 
 use super::{answers::Answer, command::Line, session::Session, style::Style};
+
+/// How long it is no news that somebody writes.
+const WRITING_AGAIN: Duration = Duration::from_secs(15);
+/// Most people who are remembered to write.
+const WRITING_MAX: usize = 32;
 
 /// What this device is called in the list of devices.
 pub fn device_name() -> String {
@@ -32,6 +42,33 @@ impl Session {
                 self.ask(|client| async move { Answer::Lines(devices(&client, &style, Some(device)).await) });
             }
             _ => {}
+        }
+    }
+}
+
+/// Who was said to be writing lately, so that it is not said again and again.
+#[derive(Debug, Default)]
+pub struct Writing(HashMap<(ConversationId, UserId), Instant>);
+
+impl Writing {
+    /// Whether it is news that somebody writes.
+    fn is_news(&mut self, conversation: &ConversationId, user: &UserId, now: Instant) -> bool {
+        self.0.retain(|_, said| now.duration_since(*said) < WRITING_AGAIN);
+        if self.0.len() >= WRITING_MAX || self.0.contains_key(&(conversation.clone(), user.clone())) {
+            return false;
+        }
+        self.0.insert((conversation.clone(), user.clone()), now);
+        true
+    }
+}
+
+impl Session {
+    /// Says that somebody writes in the open conversation.
+    pub(super) fn somebody_writes(&mut self, conversation: &ConversationId, user: &UserId) {
+        let here = self.transcript.as_ref().is_some_and(|transcript| transcript.conversation == *conversation);
+        if here && self.input.is_terminal() && self.writing.is_news(conversation, user, Instant::now()) {
+            let line = self.style.name(user);
+            self.notice(&format!("{line} is writing"));
         }
     }
 }

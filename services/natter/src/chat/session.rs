@@ -63,6 +63,7 @@ pub struct Session {
     ending: Option<Instant>,
     /// Whether the last line on the screen is this message, still being sent.
     pub(super) last_line: Option<ClientId>,
+    pub(super) writing: super::account::Writing,
 }
 
 impl Session {
@@ -99,6 +100,7 @@ impl Session {
             link: Link::Connecting,
             ending: None,
             last_line: None,
+            writing: super::account::Writing::default(),
         };
         if !session.place.is_kept() {
             session.notice("another chat of yours runs on this machine; this one is a second device");
@@ -217,6 +219,11 @@ impl Session {
                 "Natter does not know how far you had read: it was restored from a backup; what was said since \
                  then may be gone, and /more shows what there is",
             ),
+            Some(Notification::Typing { conversation, user, expires_in }) => {
+                if !expires_in.is_zero() {
+                    self.somebody_writes(&conversation, &user);
+                }
+            }
             Some(Notification::PresenceChanged(_)) => {}
             Some(Notification::Fatal(fatal)) => bail!("{fatal}"),
             None => match self.client.fatal() {

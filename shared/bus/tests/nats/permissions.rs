@@ -29,6 +29,7 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("user.*.inbox",                                     "d+",     "c+"),
     ("user.>",                                           "",       ""),
     ("delivery.marker",                                  "c+",     "d+"),
+    ("delivery.typing",                                  "c+",     "d+"),
     // Questions to storage: each service only asks what it needs.
     ("storage.ask.backlog",                              "c+",     ""),
     ("storage.ask.history",                              "c+",     ""),

@@ -21,6 +21,14 @@ fn session() -> Vec<Golden<ClientFrame>> {
             }),
             r#"{"type":"hello","device":"phone-1","name":"Alice's phone","position":"1.AAGsAgc","token":"e.y.j"}"#,
         ),
+        (
+            ClientFrame::Typing { conversation: direct(), stopped: false },
+            r#"{"type":"typing","conversation":"dmI9aXkWZ1WSl4RCA8TA-tQ"}"#,
+        ),
+        (
+            ClientFrame::Typing { conversation: direct(), stopped: true },
+            r#"{"type":"typing","conversation":"dmI9aXkWZ1WSl4RCA8TA-tQ","stopped":true}"#,
+        ),
         (ClientFrame::Ping { id: 9 }, r#"{"type":"ping","id":9}"#),
     ]
 }

@@ -109,6 +109,10 @@ fn pages() -> Vec<Golden<ServerFrame>> {
             r#"{"type":"presence","id":7,"users":[{"user":"b.o*b 🦀","online":false,"last_seen":1718000000123}]}"#,
         ),
         (
+            ServerFrame::Typing { conversation: direct(), user: bob(), expires_in_ms: 6_000 },
+            r#"{"type":"typing","conversation":"dmI9aXkWZ1WSl4RCA8TA-tQ","user":"b.o*b 🦀","expires_in_ms":6000}"#,
+        ),
+        (
             ServerFrame::PresenceChanged { presence: here },
             r#"{"type":"presence_changed","user":"b.o*b 🦀","online":true}"#,
         ),

@@ -108,6 +108,8 @@ pub fn client_frame() -> impl Strategy<Value = ClientFrame> {
         1 => (device(), option::of(text()), option::of(position()), option::of(text()))
             .prop_map(|(device, name, position, token)| ClientFrame::Hello(Hello { device, name, position, token })),
         1 => any::<u64>().prop_map(|id| ClientFrame::Ping { id }),
+        1 => (conversation(), any::<bool>())
+            .prop_map(|(conversation, stopped)| ClientFrame::Typing { conversation, stopped }),
         8 => (any::<u64>(), option::of(text()), request())
             .prop_map(|(id, traceparent, request)| ClientFrame::Request { id, traceparent, request }),
     ]
@@ -201,6 +203,11 @@ pub fn server_frame() -> impl Strategy<Value = ServerFrame> {
         (any::<u64>(), vec(presence(), 0..3)).prop_map(|(id, users)| ServerFrame::Presence { id, users }),
         presence().prop_map(|presence| ServerFrame::PresenceChanged { presence }),
         (any::<u64>(), devices()).prop_map(|(id, page)| ServerFrame::Devices { id, page }),
+        (conversation(), user(), any::<u32>()).prop_map(|(conversation, user, expires_in_ms)| ServerFrame::Typing {
+            conversation,
+            user,
+            expires_in_ms,
+        }),
         any::<u64>().prop_map(|expires_at| ServerFrame::TokenExpiring { expires_at }),
         any::<(u64, u64)>().prop_map(|(id, expires_at)| ServerFrame::Refreshed { id, expires_at }),
         any::<u64>().prop_map(|id| ServerFrame::Pong { id }),

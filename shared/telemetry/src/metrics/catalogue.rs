@@ -46,6 +46,8 @@ catalogue! {
     DELIVERY_ENTRIES: Counter<0> = "natter_delivery_entries_total" [];
     /// Live events that delivery has sent to inboxes.
     DELIVERY_SENDS: Counter<0> = "natter_delivery_sends_total" [];
+    /// Times that delivery has told a member who is writing.
+    DELIVERY_TYPING: Counter<0> = "natter_delivery_typing_total" [];
     /// Entries that delivery could not read and left out. Any is a defect.
     DELIVERY_POISON: Counter<0> = "natter_delivery_poison_total" [];
 
