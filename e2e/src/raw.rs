@@ -186,6 +186,8 @@ fn answers(frame: &ServerFrame, request: RequestId) -> bool {
         | ServerFrame::History { id, .. }
         | ServerFrame::Presence { id, .. }
         | ServerFrame::Devices { id, .. }
+        | ServerFrame::Privacy { id, .. }
+        | ServerFrame::Done { id }
         | ServerFrame::Refreshed { id, .. } => *id == request,
         _ => false,
     }

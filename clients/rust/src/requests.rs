@@ -2,7 +2,8 @@
 
 use natter_ids::{ClientId, ConversationId, DeviceId, Seq, UserId};
 use natter_protocol::{
-    ConversationPage, ConversationView, DevicePage, HistoryPage, MemberPage, PresenceView, Request, ServerFrame,
+    ConversationPage, ConversationView, DevicePage, HistoryPage, MemberPage, PresenceView, PrivacyView, Request,
+    ServerFrame,
 };
 
 use crate::{Client, RequestError};
@@ -119,6 +120,33 @@ impl Client {
         presence(self.request(Request::WatchPresence { users: users.to_vec() }).await?)
     }
 
+    /// Says whether the user is at this device; for this session only.
+    ///
+    /// # Errors
+    /// [`RequestError`].
+    pub async fn set_away(&self, away: bool) -> Result<()> {
+        match self.request(Request::SetAway { away }).await? {
+            ServerFrame::Done { .. } => Ok(()),
+            _ => Err(RequestError::UnexpectedAnswer),
+        }
+    }
+
+    /// What the user lets others see.
+    ///
+    /// # Errors
+    /// [`RequestError`].
+    pub async fn privacy(&self) -> Result<PrivacyView> {
+        privacy(self.request(Request::Privacy).await?)
+    }
+
+    /// Changes what the user lets others see.
+    ///
+    /// # Errors
+    /// [`RequestError`].
+    pub async fn set_privacy(&self, wanted: PrivacyView) -> Result<PrivacyView> {
+        privacy(self.request(Request::SetPrivacy { privacy: wanted }).await?)
+    }
+
     /// The user's devices, the one seen last first.
     ///
     /// # Errors
@@ -134,6 +162,13 @@ impl Client {
     /// [`RequestError`].
     pub async fn revoke_device(&self, device: &DeviceId) -> Result<DevicePage> {
         devices(self.request(Request::RevokeDevice { device: device.clone() }).await?)
+    }
+}
+
+fn privacy(frame: ServerFrame) -> Result<PrivacyView> {
+    match frame {
+        ServerFrame::Privacy { privacy, .. } => Ok(privacy),
+        _ => Err(RequestError::UnexpectedAnswer),
     }
 }
 

@@ -37,6 +37,7 @@ mod lost_log;
 mod membership;
 mod outages;
 mod presence;
+mod privacy;
 mod reconciler;
 mod restore;
 mod resume;

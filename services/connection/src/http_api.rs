@@ -16,7 +16,7 @@ use axum::{
 use natter_ids::{ConversationId, DeviceId, Position, Seq, UserId};
 use natter_protocol::{
     AcceptedView, BacklogPage, ConversationPage, DevicePage, ErrorBody, ErrorCode, HistoryPage, MemberPage,
-    MessageDraft, PresencePage, TicketGrant,
+    MessageDraft, PresencePage, PrivacyView, TicketGrant,
 };
 use serde::{Deserialize, de::DeserializeOwned};
 use tower_http::cors::{AllowOrigin, CorsLayer};
@@ -93,6 +93,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/conversations/{conversation}/messages", post(send))
         .route("/v1/presence", get(presence))
         .route("/v1/devices", get(devices))
+        .route("/v1/privacy", get(privacy).put(set_privacy))
         .route("/v1/devices/{device}", delete(revoke_device))
         .fallback(|| async { Refused::from(ErrorCode::NotFound) })
         .method_not_allowed_fallback(|| async { Refused::from(ErrorCode::NotFound) })
@@ -108,7 +109,7 @@ fn cors(origins: &[String]) -> CorsLayer {
     let allowed = origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok());
     CorsLayer::new()
         .allow_origin(if any { AllowOrigin::any() } else { AllowOrigin::list(allowed) })
-        .allow_methods([Method::GET, Method::POST, Method::DELETE])
+        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE])
         .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE])
         .expose_headers([header::RETRY_AFTER])
         .max_age(PREFLIGHT_AGE)
@@ -289,4 +290,18 @@ async fn revoke_device(State(shared): App, Caller(who): Caller, Path(device): Pa
     let refuse = |error| ErrorBody::new(ErrorCode::Malformed).because(format!("The path: {error}."));
     let device = DeviceId::new(device).map_err(refuse)?;
     Ok(Json(shared.revoke_device(&who.user, device, None).await?))
+}
+
+async fn privacy(State(shared): App, Caller(who): Caller) -> Answer<PrivacyView> {
+    Ok(Json(shared.privacy(&who.user).await?))
+}
+
+async fn set_privacy(
+    State(shared): App,
+    Caller(who): Caller,
+    privacy: Result<Json<PrivacyView>, JsonRejection>,
+) -> Answer<PrivacyView> {
+    let refuse = |error: JsonRejection| ErrorBody::new(ErrorCode::Malformed).because(error.body_text());
+    let Json(privacy) = privacy.map_err(refuse)?;
+    Ok(Json(shared.set_privacy(&who.user, privacy).await?))
 }

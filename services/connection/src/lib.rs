@@ -16,6 +16,7 @@ mod observe;
 mod pace;
 mod posting;
 mod presence;
+mod privacy;
 mod queries;
 mod rates;
 mod server;
@@ -75,7 +76,9 @@ pub async fn start(config: Config, auth: natter_auth::Config, bus: Bus, scope: S
     let reporter = presence::Reporter::start(bus.clone(), &scope).await.map_err(StartError::Unavailable)?;
     let watches = watches::Watches::start(&bus, &scope).await.map_err(StartError::Unavailable)?;
     let doubts = doubt::start(&bus, &scope);
-    let devices = devices::Devices::start(&bus, doubts.clone(), &scope).await.map_err(StartError::Unavailable)?;
+    let devices = devices::Devices::start(&bus, reporter.clone(), doubts.clone(), &scope)
+        .await
+        .map_err(StartError::Unavailable)?;
     let (follow, cancel) = (bus.clone(), scope.cancel_token());
     scope.spawn("connection-archived", OnEnd::StopProcess, async move { follow.follow_archived(cancel).await });
     let parts = server::Parts { bus, verifier, reporter, watches, devices, doubts };

@@ -84,6 +84,8 @@ pub(crate) fn answer(frame: &ClientFrame) -> Option<&'static str> {
             Request::Members { .. } => "members",
             Request::History { .. } => "history",
             Request::Presence { .. } | Request::WatchPresence { .. } => "presence",
+            Request::SetAway { .. } => "done",
+            Request::Privacy | Request::SetPrivacy { .. } => "privacy",
             Request::Devices | Request::RevokeDevice { .. } => "devices",
             Request::RefreshToken { .. } => "refreshed",
         },

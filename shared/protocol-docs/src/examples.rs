@@ -4,8 +4,9 @@
 
 use natter_ids::{ClientId, ConversationId, DeviceId, Position, SessionId, UserId};
 use natter_protocol::{
-    Change, ClientFrame, ConversationPage, ConversationView, DevicePage, DeviceView, Entry, ErrorBody, ErrorCode,
-    Event, Hello, HistoryPage, Limits, MemberPage, MemberView, PresenceView, Request, Role, ServerFrame,
+    Audience, Change, ClientFrame, ConversationPage, ConversationView, DevicePage, DeviceView, Entry, ErrorBody,
+    ErrorCode, Event, Hello, HistoryPage, Limits, MemberPage, MemberView, PresenceView, PrivacyView, Request, Role,
+    ServerFrame,
 };
 
 /// When the story happens, in milliseconds since 1970 UTC.
@@ -92,8 +93,8 @@ pub(crate) fn history_page() -> HistoryPage {
 
 pub(crate) fn presence_views() -> Vec<PresenceView> {
     vec![
-        PresenceView { user: user("bob"), online: true, last_seen: None },
-        PresenceView { user: user("carol"), online: false, last_seen: Some(TIME - 90_000) },
+        PresenceView { user: user("bob"), online: true, away: false, last_seen: None },
+        PresenceView { user: user("carol"), online: false, away: false, last_seen: Some(TIME - 90_000) },
     ]
 }
 
@@ -148,6 +149,9 @@ pub fn client_examples() -> Vec<ClientFrame> {
         request(10, Request::History { conversation: direct(), before: Some(1206), after: None, limit: Some(50) }),
         request(11, Request::Presence { users: users() }),
         request(12, Request::WatchPresence { users: users() }),
+        request(16, Request::SetAway { away: true }),
+        request(17, Request::Privacy),
+        request(18, Request::SetPrivacy { privacy: PrivacyView { presence: Audience::Nobody } }),
         request(14, Request::Devices),
         request(15, Request::RevokeDevice { device: device("old-laptop") }),
         request(13, Request::RefreshToken { token: "eyJhbGciOi…".to_owned() }),
@@ -175,8 +179,10 @@ pub fn server_examples() -> Vec<ServerFrame> {
         ServerFrame::History { id: 10, page: history_page() },
         ServerFrame::Presence { id: 11, users: presence_views() },
         ServerFrame::PresenceChanged {
-            presence: PresenceView { user: user("bob"), online: false, last_seen: Some(TIME) },
+            presence: PresenceView { user: user("bob"), online: false, away: false, last_seen: Some(TIME) },
         },
+        ServerFrame::Privacy { id: 17, privacy: PrivacyView { presence: Audience::Contacts } },
+        ServerFrame::Done { id: 16 },
         ServerFrame::Devices { id: 14, page: device_page() },
         ServerFrame::Typing { conversation: direct(), user: user("bob"), expires_in_ms: 6_000 },
         ServerFrame::TokenExpiring { expires_at: TIME + 60_000 },

@@ -77,6 +77,7 @@ pub(crate) fn operations() -> anyhow::Result<Vec<Operation>> {
     let mut operations = vec![tickets()?, backlog()?];
     operations.extend(reads()?);
     operations.extend([send()?, presence()?]);
+    operations.extend(privacy()?);
     operations.extend(devices()?);
     Ok(operations)
 }
@@ -247,4 +248,33 @@ fn page() -> natter_protocol::DevicePage {
     let mut page = examples::device_page();
     page.devices.iter_mut().for_each(|device| device.current = false);
     page
+}
+
+fn privacy() -> anyhow::Result<[Operation; 2]> {
+    let wanted = || natter_protocol::PrivacyView { presence: natter_protocol::Audience::Nobody };
+    let read = Operation {
+        method: "get",
+        path: "/v1/privacy",
+        id: "readPrivacy",
+        summary: "Tells what the user lets others see.",
+        description: "It holds for all devices.",
+        parameters: Vec::new(),
+        body: None,
+        status: 200,
+        answer: body("PrivacyView", wanted())?,
+        errors: &[],
+    };
+    let change = Operation {
+        method: "put",
+        id: "changePrivacy",
+        summary: "Changes what the user lets others see.",
+        description: "It holds everywhere from now on.",
+        body: Some(body("PrivacyView", wanted())?),
+        answer: body("PrivacyView", wanted())?,
+        parameters: Vec::new(),
+        errors: &[ErrorCode::Malformed],
+        path: "/v1/privacy",
+        status: 200,
+    };
+    Ok([read, change])
 }

@@ -3,7 +3,7 @@
 use anyhow::{Context, bail, ensure};
 use natter_protocol::{
     AcceptedView, BacklogPage, ClientFrame, CloseCode, ConversationPage, DevicePage, ErrorBody, HistoryPage,
-    MemberPage, MessageDraft, PresencePage, ServerFrame, TicketGrant,
+    MemberPage, MessageDraft, PresencePage, PrivacyView, ServerFrame, TicketGrant,
 };
 use schemars::{
     Schema, SchemaGenerator,
@@ -63,6 +63,7 @@ impl Wire {
             SchemaGenerator::subschema_for::<HistoryPage>,
             SchemaGenerator::subschema_for::<MemberPage>,
             SchemaGenerator::subschema_for::<PresencePage>,
+            SchemaGenerator::subschema_for::<PrivacyView>,
             SchemaGenerator::subschema_for::<TicketGrant>,
         ] {
             body(&mut written);

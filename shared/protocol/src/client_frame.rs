@@ -4,6 +4,8 @@ use natter_ids::{ClientId, ConversationId, DeviceId, Position, Seq, UserId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::PrivacyView;
+
 /// A number that the client gives a request; the answer carries it back. Any number will do;
 /// using each once per session makes answers unambiguous.
 pub type RequestId = u64;
@@ -155,6 +157,20 @@ pub enum Request {
         /// Whom, up to `presence_users_max`.
         users: Vec<UserId>,
     },
+    /// Says whether the user is at this device. While all connected devices are left, others see the user as
+    /// `away`. Lasts as long as the session. Answered by `done`.
+    SetAway {
+        /// Whether they are not.
+        away: bool,
+    },
+    /// Asks what the user lets others see. Answered by `privacy`.
+    Privacy,
+    /// Changes what the user lets others see, everywhere and for good. Answered by `privacy`.
+    SetPrivacy {
+        /// All of it.
+        #[serde(flatten)]
+        privacy: PrivacyView,
+    },
     /// Lists the user's devices. Answered by `devices`.
     Devices,
     /// Signs a device of the user out, for good: its sessions are closed now, everywhere, and it may
@@ -185,6 +201,9 @@ impl Request {
             Self::History { .. } => "history",
             Self::Presence { .. } => "presence",
             Self::WatchPresence { .. } => "watch_presence",
+            Self::SetAway { .. } => "set_away",
+            Self::Privacy => "privacy",
+            Self::SetPrivacy { .. } => "set_privacy",
             Self::Devices => "devices",
             Self::RevokeDevice { .. } => "revoke_device",
             Self::RefreshToken { .. } => "refresh_token",

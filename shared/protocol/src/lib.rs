@@ -18,6 +18,7 @@ mod devices;
 mod error_code;
 mod event;
 mod limits;
+mod privacy;
 mod server_frame;
 mod views;
 
@@ -28,6 +29,7 @@ pub use devices::{DevicePage, DeviceView};
 pub use error_code::{ErrorBody, ErrorCode, RetryAdvice};
 pub use event::{Change, Entry, Event, Role};
 pub use limits::{Limits, configured_limits};
+pub use privacy::{Audience, PrivacyView};
 pub use server_frame::{EVENT_FRAME_PREFIX, ServerFrame, event_frame};
 pub use views::{
     AcceptedView, BacklogPage, ConversationPage, ConversationView, HistoryPage, MemberPage, MemberView, MessageDraft,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ConversationPage, ConversationView, DevicePage, ErrorBody, Event, HistoryPage, Limits, MemberPage, PresenceView,
-    RequestId,
+    PrivacyView, RequestId,
 };
 
 /// A frame from gateway to client.
@@ -107,6 +107,19 @@ pub enum ServerFrame {
         /// The user as they are now.
         #[serde(flatten)]
         presence: PresenceView,
+    },
+    /// Answers `privacy` and `set_privacy`.
+    Privacy {
+        /// Of the request.
+        id: RequestId,
+        /// What others may see.
+        #[serde(flatten)]
+        privacy: PrivacyView,
+    },
+    /// It is done, and there is nothing to tell. Answers `set_away`.
+    Done {
+        /// Of the request.
+        id: RequestId,
     },
     /// Answers `devices` and `revoke_device`.
     Devices {

@@ -94,6 +94,8 @@ impl Session<'_> {
             | ServerFrame::Members { id, .. }
             | ServerFrame::History { id, .. }
             | ServerFrame::Devices { id, .. }
+            | ServerFrame::Privacy { id, .. }
+            | ServerFrame::Done { id }
             | ServerFrame::Presence { id, .. } => self.answered(id, frame),
         }
         Ok(())

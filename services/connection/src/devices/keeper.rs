@@ -110,6 +110,7 @@ impl Devices {
             tokio::select! {
                 told = told.next() => match told {
                     Some(Told::Revoked { user, device }) => self.close(&user, |other| *other == device),
+                    Some(Told::Privacy { user, privacy }) => self.set_privacy(&user, privacy),
                     None => return,
                 },
                 // A revocation may have been among what was lost.
@@ -145,6 +146,7 @@ impl Devices {
             }
         };
         self.close(user, |device| read.record.devices.is_revoked(device));
+        self.set_privacy(user, read.record.privacy);
         let now = self.0.bus.now_ms();
         let here = self.lock();
         let entries = here.get(user).map(|here| here.entries.as_slice()).unwrap_or_default();

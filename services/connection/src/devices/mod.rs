@@ -12,10 +12,10 @@ use std::{
 
 use natter_bus::{
     Bus,
-    users::{ReadRecord, Refusal, Told, WriteError},
+    users::{ReadRecord, Refusal, Told, UserRecord, WriteError},
 };
 use natter_ids::{DeviceId, SessionId, UserId};
-use natter_protocol::{DevicePage, ErrorBody, ErrorCode};
+use natter_protocol::{Audience, DevicePage, ErrorBody, ErrorCode, PrivacyView};
 use natter_runtime::{OnEnd, Scope};
 use natter_telemetry::metrics;
 use tokio::{
@@ -24,7 +24,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{doubt::Doubt, members::unavailable, server::Shared, session::jitter};
+use crate::{doubt::Doubt, members::unavailable, presence::Reporter, server::Shared, session::jitter};
 use keeper::{Note, What};
 
 /// How many users are written of at once. What is noted of one user is written in order.
@@ -50,10 +50,13 @@ struct Here {
     entries: Vec<Entry>,
     /// When the record is looked into again.
     look_at: Instant,
+    /// Absent until the record was read.
+    privacy: Option<PrivacyView>,
 }
 
 struct Inner {
     bus: Bus,
+    reporter: Reporter,
     here: Mutex<HashMap<UserId, Here>>,
     lanes: Box<[mpsc::Sender<Note>]>,
     hasher: RandomState,
@@ -92,11 +95,16 @@ impl Drop for SignedIn {
 }
 
 impl Devices {
-    pub(crate) async fn start(bus: &Bus, doubts: watch::Receiver<Doubt>, scope: &Scope) -> Result<Self, String> {
+    pub(crate) async fn start(
+        bus: &Bus,
+        reporter: Reporter,
+        doubts: watch::Receiver<Doubt>,
+        scope: &Scope,
+    ) -> Result<Self, String> {
         let told = bus.gateways_told().await?;
         let (lanes, queues): (Vec<_>, Vec<_>) = (0..LANES).map(|_| mpsc::channel(NOTES_MAX)).unzip();
         let (here, hasher) = (Mutex::default(), RandomState::new());
-        let this = Self(Arc::new(Inner { bus: bus.clone(), here, lanes: lanes.into(), hasher }));
+        let this = Self(Arc::new(Inner { bus: bus.clone(), reporter, here, lanes: lanes.into(), hasher }));
         for queue in queues {
             let (keeper, cancel) = (this.clone(), scope.cancel_token());
             let work = async move { keeper.keep(queue, cancel).await };
@@ -128,6 +136,10 @@ impl Devices {
         let read = self.0.bus.user_record(user).await.map_err(unavailable)?;
         read.record.devices.admits(&signed_in.device, self.0.bus.now_ms(), max).map_err(refused)?;
         signed_in.admitted = true;
+        // What was told meanwhile is newer.
+        if let Some(here) = self.lock().get_mut(user) {
+            here.privacy.get_or_insert(read.record.privacy);
+        }
         let what = What::Begin { name, session: session.clone(), max, read: Some(read) };
         self.note(user.clone(), signed_in.device.clone(), what);
         Ok(signed_in)
@@ -136,10 +148,24 @@ impl Devices {
     fn enter(&self, user: &UserId, device: DeviceId, name: Option<String>, session: &SessionId) -> SignedIn {
         let revoked = CancellationToken::new();
         let entry = Entry { device: device.clone(), name, session: session.clone(), revoked: revoked.clone() };
-        let fresh = || Here { entries: Vec::with_capacity(1), look_at: Instant::now() + jitter(LOOK) };
+        let fresh = || Here { entries: Vec::with_capacity(1), look_at: Instant::now() + jitter(LOOK), privacy: None };
         self.lock().entry(user.clone()).or_insert_with(fresh).entries.push(entry);
         let (devices, user, session) = (self.clone(), user.clone(), session.clone());
         SignedIn { devices, user, device, session, revoked, admitted: false }
+    }
+
+    /// Whether the user, who is here, is not to be seen.
+    pub(crate) fn is_hidden(&self, user: &UserId) -> bool {
+        let privacy = self.lock().get(user).and_then(|here| here.privacy);
+        privacy.is_some_and(|privacy| privacy.presence == Audience::Nobody)
+    }
+
+    /// Takes over what a user lets others see.
+    fn set_privacy(&self, user: &UserId, privacy: PrivacyView) {
+        let mut here = self.lock();
+        let Some(here) = here.get_mut(user) else { return };
+        here.privacy = Some(privacy);
+        self.0.reporter.hide(user, privacy.presence == Audience::Nobody);
     }
 
     fn note(&self, user: UserId, device: DeviceId, what: What) {
@@ -175,6 +201,31 @@ fn refused(refusal: Refusal) -> ErrorBody {
             metrics::CONNECTION_REFUSALS.add(1, ["devices_max".into()]);
             ErrorBody::new(ErrorCode::TooManyDevices).limit("devices_max")
         }
+    }
+}
+
+/// What users change of what is known of them.
+impl Shared {
+    /// Changes a user's record, unless it is as wanted already; returns it.
+    pub(crate) async fn change_record(
+        &self,
+        user: &UserId,
+        change: impl Fn(&mut UserRecord) -> Result<(), ErrorBody>,
+    ) -> Result<UserRecord, ErrorBody> {
+        for _ in 0..WRITE_TRIES {
+            let mut read = self.bus.user_record(user).await.map_err(unavailable)?;
+            let before = read.record.clone();
+            change(&mut read.record)?;
+            if read.record == before {
+                return Ok(before);
+            }
+            match self.bus.keep_user_record(user, &read).await {
+                Ok(()) => return Ok(read.record),
+                Err(WriteError::Moved) => tokio::time::sleep(jitter(Duration::from_millis(5))).await,
+                Err(error) => return Err(unavailable(error)),
+            }
+        }
+        Err(ErrorBody::new(ErrorCode::Unavailable).because("Too much changes at once: try again."))
     }
 }
 

@@ -24,6 +24,8 @@ pub(crate) struct Asking {
 pub(crate) enum Effect {
     /// The token was replaced by one that ends then, in milliseconds since 1970 UTC.
     Refreshed(u64),
+    /// The user is away from this device, or back.
+    Away(bool),
     /// Exactly these users are watched from now on.
     Watch(Vec<UserId>),
 }
@@ -83,6 +85,11 @@ impl Shared {
                 let users = self.presence(user, users).await?;
                 let watched = users.iter().map(|view: &PresenceView| view.user.clone()).collect();
                 return Ok((ServerFrame::Presence { id, users }, Some(Effect::Watch(watched))));
+            }
+            Request::SetAway { away } => return Ok((ServerFrame::Done { id }, Some(Effect::Away(away)))),
+            Request::Privacy => ServerFrame::Privacy { id, privacy: self.privacy(user).await? },
+            Request::SetPrivacy { privacy } => {
+                ServerFrame::Privacy { id, privacy: self.set_privacy(user, privacy).await? }
             }
             Request::Devices => ServerFrame::Devices { id, page: self.devices_of(user, Some(device)).await? },
             Request::RevokeDevice { device: gone } => {

@@ -82,7 +82,9 @@ async fn begin<'a>(
             return Err(Some(CloseCode::Unavailable));
         }
     };
-    let Some(joined) = shared.reporter.join(&identity.user).await else { return Err(Some(CloseCode::GoingAway)) };
+    let Some(joined) = shared.reporter.join(&identity.user, shared.devices.is_hidden(&identity.user)).await else {
+        return Err(Some(CloseCode::GoingAway));
+    };
     socket.push(&ServerFrame::Welcome {
         session: session.clone(),
         user: identity.user.clone(),

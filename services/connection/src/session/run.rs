@@ -129,7 +129,7 @@ impl<'a> Session<'a> {
                 },
                 answer = lanes.next(), if roomy => self.on_answer(answer, socket),
                 reply = next_page(page) => self.on_page(reply, socket),
-                views = changes(watch.as_deref()) => {
+                views = changes(watch.as_deref()), if roomy => {
                     views.into_iter().for_each(|presence| socket.push(&ServerFrame::PresenceChanged { presence }));
                     Ok(())
                 }
@@ -325,6 +325,7 @@ impl<'a> Session<'a> {
             Some(Effect::Refreshed(expires_at)) => {
                 self.when.token = Token::new(&self.shared.config, expires_at, self.shared.bus.now_ms());
             }
+            Some(Effect::Away(away)) => self.joined.set_away(away),
             Some(Effect::Watch(users)) => {
                 self.watch = (!users.is_empty()).then(|| self.shared.watches.watch(&users));
                 self.watched = users;

@@ -37,7 +37,7 @@ fn a_user_is_offline_when_the_last_gateway_lost_them() {
     assert_eq!(registry.apply(delta("g2", 1, &["a"], &[]), now, 0), []);
     assert_eq!(registry.apply(delta("g1", 2, &[], &["a"]), now, 0), []);
     let gone = registry.apply(delta("g2", 2, &[], &["a"]), now, 0);
-    assert_eq!(gone, [Transition { user: user("a"), online: false, last_seen: Some(7) }]);
+    assert_eq!(gone, [Transition { user: user("a"), online: false, last_seen: Some(7), status: Status::default() }]);
     assert!(registry.is_complete() && registry.is_empty());
 }
 
@@ -48,7 +48,7 @@ fn a_silent_gateway_takes_its_users_with_it() {
     registry.apply(full("g1", 3, &["a"]), now, 50);
     assert_eq!(registry.expire(now + LEASE / 2), []);
     let gone = registry.expire(now + LEASE);
-    assert_eq!(gone, [Transition { user: user("a"), online: false, last_seen: Some(50) }]);
+    assert_eq!(gone, [Transition { user: user("a"), online: false, last_seen: Some(50), status: Status::default() }]);
 }
 
 #[test]

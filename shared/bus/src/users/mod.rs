@@ -14,6 +14,7 @@ use async_nats::jetstream::{
 };
 use futures_util::StreamExt;
 use natter_ids::{DeviceId, UserId};
+use natter_protocol::PrivacyView;
 use serde::{Deserialize, Serialize};
 
 use crate::{Bus, subjects};
@@ -26,6 +27,9 @@ pub struct UserRecord {
     /// Their devices.
     #[serde(flatten)]
     pub devices: Devices,
+    /// What others may see.
+    #[serde(default)]
+    pub privacy: PrivacyView,
 }
 
 /// A record as read, and what a write of it is fenced on.
@@ -58,6 +62,14 @@ pub enum Told {
         user: UserId,
         /// Which.
         device: DeviceId,
+    },
+    /// What a user lets others see has changed.
+    Privacy {
+        /// Whose.
+        user: UserId,
+        /// All of it.
+        #[serde(flatten)]
+        privacy: PrivacyView,
     },
 }
 

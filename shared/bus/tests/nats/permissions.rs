@@ -46,7 +46,7 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("storage.ask.>",                                    "",       ""),
     ("storage.archived",                                 "s+",     "cs+"),
     // Changes of what gateways know of users.
-    ("connection.told",                               "c+",     "c+"),
+    ("connection.told",                               "c+",     "cp+"),
     ("connection.>",                                     "",       ""),
     // Presence.
     ("presence.gateway.g1",                              "c+",     "pd+a"),

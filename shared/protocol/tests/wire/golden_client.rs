@@ -1,7 +1,7 @@
 //! Golden texts of the frames that clients send.
 
 use natter_ids::DeviceId;
-use natter_protocol::{ClientFrame, Hello, Request, decode_client_frame};
+use natter_protocol::{Audience, ClientFrame, Hello, PrivacyView, Request, decode_client_frame};
 
 use crate::golden::{Golden, bob, check, client_id, direct, group, position, tags, types};
 
@@ -80,6 +80,12 @@ fn reads() -> Vec<Golden<ClientFrame>> {
         (
             frame(Request::WatchPresence { users: vec![bob()] }),
             r#"{"id":7,"type":"watch_presence","users":["b.o*b 🦀"]}"#,
+        ),
+        (frame(Request::SetAway { away: true }), r#"{"id":7,"type":"set_away","away":true}"#),
+        (frame(Request::Privacy), r#"{"id":7,"type":"privacy"}"#),
+        (
+            frame(Request::SetPrivacy { privacy: PrivacyView { presence: Audience::Nobody } }),
+            r#"{"id":7,"type":"set_privacy","presence":"nobody"}"#,
         ),
         (frame(Request::Devices), r#"{"id":7,"type":"devices"}"#),
         (

@@ -2,8 +2,8 @@
 
 use natter_ids::{DeviceId, SessionId};
 use natter_protocol::{
-    ConversationPage, ConversationView, DevicePage, DeviceView, ErrorBody, ErrorCode, HistoryPage, Limits, MemberPage,
-    MemberView, PresenceView, Role, ServerFrame,
+    Audience, ConversationPage, ConversationView, DevicePage, DeviceView, ErrorBody, ErrorCode, HistoryPage, Limits,
+    MemberPage, MemberView, PresenceView, PrivacyView, Role, ServerFrame,
 };
 
 use crate::golden::{Golden, alice, bob, check, client_id, direct, group, position, said, tags, types};
@@ -93,8 +93,8 @@ fn answers() -> Vec<Golden<ServerFrame>> {
 
 fn pages() -> Vec<Golden<ServerFrame>> {
     let members = vec![MemberView { user: alice(), role: Role::Owner }, MemberView { user: bob(), role: Role::Member }];
-    let away = PresenceView { user: bob(), online: false, last_seen: Some(1_718_000_000_123) };
-    let here = PresenceView { user: bob(), online: true, last_seen: None };
+    let away = PresenceView { user: bob(), online: false, away: false, last_seen: Some(1_718_000_000_123) };
+    let here = PresenceView { user: bob(), online: true, away: false, last_seen: None };
     vec![
         (
             ServerFrame::Members { id: 7, page: MemberPage { conversation: group(), members, more: false } },
@@ -120,15 +120,20 @@ fn pages() -> Vec<Golden<ServerFrame>> {
 }
 
 fn devices() -> Vec<Golden<ServerFrame>> {
+    let privacy = PrivacyView { presence: Audience::Contacts };
     let device = |name: &str| DeviceId::new(name).unwrap();
     let (first_seen, last_seen) = (1_718_000_000_123, 1_718_000_000_456);
     let name = Some("Alice's phone".to_owned());
     let here = DeviceView { device: device("phone-1"), name, first_seen, last_seen, connected: true, current: true };
     let gone = DeviceView { device: device("d"), name: None, connected: false, current: false, ..here.clone() };
-    vec![(
-        ServerFrame::Devices { id: 7, page: DevicePage { devices: vec![here, gone] } },
-        r#"{"type":"devices","id":7,"devices":[{"device":"phone-1","name":"Alice's phone","first_seen":1718000000123,"last_seen":1718000000456,"connected":true,"current":true},{"device":"d","first_seen":1718000000123,"last_seen":1718000000456,"connected":false,"current":false}]}"#,
-    )]
+    vec![
+        (ServerFrame::Privacy { id: 7, privacy }, r#"{"type":"privacy","id":7,"presence":"contacts"}"#),
+        (ServerFrame::Done { id: 7 }, r#"{"type":"done","id":7}"#),
+        (
+            ServerFrame::Devices { id: 7, page: DevicePage { devices: vec![here, gone] } },
+            r#"{"type":"devices","id":7,"devices":[{"device":"phone-1","name":"Alice's phone","first_seen":1718000000123,"last_seen":1718000000456,"connected":true,"current":true},{"device":"d","first_seen":1718000000123,"last_seen":1718000000456,"connected":false,"current":false}]}"#,
+        ),
+    ]
 }
 
 fn errors() -> Vec<Golden<ServerFrame>> {

@@ -2,8 +2,9 @@
 
 use natter_ids::{ClientId, ConversationId, DeviceId, Position, Seq, SessionId, UserId};
 use natter_protocol::{
-    Change, ClientFrame, ConversationPage, ConversationView, DevicePage, DeviceView, Entry, ErrorBody, ErrorCode,
-    Event, Hello, HistoryPage, Limits, MemberPage, MemberView, PresenceView, Request, Role, ServerFrame,
+    Audience, Change, ClientFrame, ConversationPage, ConversationView, DevicePage, DeviceView, Entry, ErrorBody,
+    ErrorCode, Event, Hello, HistoryPage, Limits, MemberPage, MemberView, PresenceView, PrivacyView, Request, Role,
+    ServerFrame,
 };
 use proptest::{collection::vec, option, prelude::*, sample::select};
 
@@ -97,6 +98,9 @@ fn request() -> impl Strategy<Value = Request> {
             .prop_map(|(conversation, before, after, limit)| Request::History { conversation, before, after, limit }),
         vec(user(), 0..4).prop_map(|users| Request::Presence { users }),
         vec(user(), 0..4).prop_map(|users| Request::WatchPresence { users }),
+        any::<bool>().prop_map(|away| Request::SetAway { away }),
+        Just(Request::Privacy),
+        privacy().prop_map(|privacy| Request::SetPrivacy { privacy }),
         Just(Request::Devices),
         device().prop_map(|device| Request::RevokeDevice { device }),
         text().prop_map(|token| Request::RefreshToken { token }),
@@ -138,8 +142,13 @@ fn presence() -> impl Strategy<Value = PresenceView> {
     (user(), any::<bool>(), option::of(any::<u64>())).prop_map(|(user, online, last_seen)| PresenceView {
         user,
         online,
+        away: false,
         last_seen,
     })
+}
+
+fn privacy() -> impl Strategy<Value = PrivacyView> {
+    select(vec![Audience::Contacts, Audience::Nobody]).prop_map(|presence| PrivacyView { presence })
 }
 
 fn devices() -> impl Strategy<Value = DevicePage> {
@@ -202,6 +211,8 @@ pub fn server_frame() -> impl Strategy<Value = ServerFrame> {
         page(),
         (any::<u64>(), vec(presence(), 0..3)).prop_map(|(id, users)| ServerFrame::Presence { id, users }),
         presence().prop_map(|presence| ServerFrame::PresenceChanged { presence }),
+        (any::<u64>(), privacy()).prop_map(|(id, privacy)| ServerFrame::Privacy { id, privacy }),
+        any::<u64>().prop_map(|id| ServerFrame::Done { id }),
         (any::<u64>(), devices()).prop_map(|(id, page)| ServerFrame::Devices { id, page }),
         (conversation(), user(), any::<u32>()).prop_map(|(conversation, user, expires_in_ms)| ServerFrame::Typing {
             conversation,
