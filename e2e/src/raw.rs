@@ -187,6 +187,7 @@ fn answers(frame: &ServerFrame, request: RequestId) -> bool {
         | ServerFrame::Presence { id, .. }
         | ServerFrame::Devices { id, .. }
         | ServerFrame::Privacy { id, .. }
+        | ServerFrame::Blocks { id, .. }
         | ServerFrame::Done { id }
         | ServerFrame::Refreshed { id, .. } => *id == request,
         _ => false,

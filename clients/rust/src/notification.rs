@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use natter_ids::{ConversationId, Position, SessionId, UserId};
+use natter_ids::{ConversationId, Position, Seq, SessionId, UserId};
 use natter_protocol::{CloseCode, ErrorBody, Event, Limits, PresenceView};
 
 use crate::Fatal;
@@ -61,6 +61,15 @@ pub enum Notification {
         user: UserId,
         /// For how long to show it, unless it comes again or a message does; zero: they have stopped.
         expires_in: Duration,
+    },
+    /// A block was lifted, here or on another device: read what was said meanwhile from the history.
+    Unblocked {
+        /// Who.
+        user: UserId,
+        /// The direct conversation with them.
+        conversation: ConversationId,
+        /// What was not shown has larger numbers.
+        after: Seq,
     },
     /// A watched user came online or went offline.
     PresenceChanged(PresenceView),

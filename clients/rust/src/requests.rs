@@ -2,8 +2,8 @@
 
 use natter_ids::{ClientId, ConversationId, DeviceId, Seq, UserId};
 use natter_protocol::{
-    ConversationPage, ConversationView, DevicePage, HistoryPage, MemberPage, PresenceView, PrivacyView, Request,
-    ServerFrame,
+    BlockPage, ConversationPage, ConversationView, DevicePage, HistoryPage, MemberPage, PresenceView, PrivacyView,
+    Request, ServerFrame,
 };
 
 use crate::{Client, RequestError};
@@ -131,6 +131,30 @@ impl Client {
         }
     }
 
+    /// Whom the user has blocked.
+    ///
+    /// # Errors
+    /// [`RequestError`].
+    pub async fn blocks(&self) -> Result<BlockPage> {
+        blocks(self.request(Request::Blocks).await?)
+    }
+
+    /// Blocks a user; they are not told.
+    ///
+    /// # Errors
+    /// [`RequestError`].
+    pub async fn block(&self, user: &UserId) -> Result<BlockPage> {
+        blocks(self.request(Request::Block { user: user.clone() }).await?)
+    }
+
+    /// Lifts a block. What was said meanwhile is in the history.
+    ///
+    /// # Errors
+    /// [`RequestError`].
+    pub async fn unblock(&self, user: &UserId) -> Result<BlockPage> {
+        blocks(self.request(Request::Unblock { user: user.clone() }).await?)
+    }
+
     /// What the user lets others see.
     ///
     /// # Errors
@@ -162,6 +186,13 @@ impl Client {
     /// [`RequestError`].
     pub async fn revoke_device(&self, device: &DeviceId) -> Result<DevicePage> {
         devices(self.request(Request::RevokeDevice { device: device.clone() }).await?)
+    }
+}
+
+fn blocks(frame: ServerFrame) -> Result<BlockPage> {
+    match frame {
+        ServerFrame::Blocks { page, .. } => Ok(page),
+        _ => Err(RequestError::UnexpectedAnswer),
     }
 }
 

@@ -33,7 +33,8 @@ fn find<'a>(devices: &'a [DeviceView], name: &str) -> Option<&'a DeviceView> {
 /// Waits until the client has given up, and says why.
 async fn gives_up(device: &Device) -> Fatal {
     loop {
-        match device.client().next_event().await {
+        let next = tokio::time::timeout(PATIENCE, device.client().next_event()).await;
+        match next.expect("the client gives up in time") {
             Some(Notification::Fatal(fatal)) => return fatal,
             Some(_) => {}
             None => return device.client().fatal().cloned().expect("a reason"),

@@ -22,6 +22,7 @@ macro_rules! on_every_database {
     };
 }
 
+mod blocks;
 mod canary;
 mod chaos;
 mod clocks;

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use natter_client::Notification;
-use natter_e2e::{Cluster, Device, user};
+use natter_e2e::{Cluster, Device, PATIENCE, user};
 use natter_ids::ConversationId;
+use natter_protocol::Change;
+use natter_testkit::wait_for;
 
 /// The next thing that a device is told of somebody who writes, or what is said to it, whichever is first.
 async fn next(device: &Device) -> Result<(ConversationId, String, Duration), String> {
@@ -14,7 +16,7 @@ async fn next(device: &Device) -> Result<(ConversationId, String, Duration), Str
                 Some(Ok((conversation, user.to_string(), expires_in)))
             }
             Notification::Event(event, _) => match event.entry.change {
-                natter_protocol::Change::Message { text } => Some(Err(text)),
+                Change::Message { text } => Some(Err(text)),
                 _ => None,
             },
             _ => None,
@@ -32,7 +34,7 @@ async fn members_see_who_is_writing() {
     let group = alice.group("friends", &["bob", "carol"]).await;
     let carol = cluster.device("carol", 1).await;
     alice.say(&group, "hello").await;
-    for device in [&bob, &tablet] {
+    for device in [&bob, &tablet, &carol] {
         assert_eq!(next(device).await, Err("hello".to_owned()));
     }
     alice.client().typing(&group, false);
@@ -57,8 +59,15 @@ async fn members_see_who_is_writing() {
     alice.say(&group, "the end").await;
     assert_eq!(next(&bob).await, Err("the end".to_owned()));
     assert_eq!(next(&tablet).await, Err("carol is gone".to_owned()), "nothing of their own");
-    let kept = bob.client().history(&group, None, None, None).await.unwrap().events;
-    assert_eq!(kept.len(), 4, "created, two messages, one removal and nothing else: {kept:?}");
+    // Created, three messages, one removal, and nothing else.
+    let kept = wait_for("the end of the history", PATIENCE, async || {
+        let kept = bob.client().history(&group, None, None, None).await.unwrap().events;
+        let ends =
+            kept.last().is_some_and(|last| matches!(&last.entry.change, Change::Message { text } if text == "the end"));
+        ends.then_some(kept)
+    })
+    .await;
+    assert_eq!(kept.len(), 5, "{kept:?}");
 }
 
 /// What is too much is dropped without a word, and large conversations are not bothered.

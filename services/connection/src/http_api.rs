@@ -11,11 +11,11 @@ use axum::{
     http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts},
     middleware::{self, Next},
     response::{IntoResponse, Response},
-    routing::{any, delete, get, post},
+    routing::{any, delete, get, post, put},
 };
 use natter_ids::{ConversationId, DeviceId, Position, Seq, UserId};
 use natter_protocol::{
-    AcceptedView, BacklogPage, ConversationPage, DevicePage, ErrorBody, ErrorCode, HistoryPage, MemberPage,
+    AcceptedView, BacklogPage, BlockPage, ConversationPage, DevicePage, ErrorBody, ErrorCode, HistoryPage, MemberPage,
     MessageDraft, PresencePage, PrivacyView, TicketGrant,
 };
 use serde::{Deserialize, de::DeserializeOwned};
@@ -93,6 +93,8 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/conversations/{conversation}/messages", post(send))
         .route("/v1/presence", get(presence))
         .route("/v1/devices", get(devices))
+        .route("/v1/blocks", get(blocks))
+        .route("/v1/blocks/{user}", put(block).delete(unblock))
         .route("/v1/privacy", get(privacy).put(set_privacy))
         .route("/v1/devices/{device}", delete(revoke_device))
         .fallback(|| async { Refused::from(ErrorCode::NotFound) })
@@ -304,4 +306,20 @@ async fn set_privacy(
     let refuse = |error: JsonRejection| ErrorBody::new(ErrorCode::Malformed).because(error.body_text());
     let Json(privacy) = privacy.map_err(refuse)?;
     Ok(Json(shared.set_privacy(&who.user, privacy).await?))
+}
+
+async fn blocks(State(shared): App, Caller(who): Caller) -> Answer<BlockPage> {
+    Ok(Json(shared.blocks(&who.user).await?))
+}
+
+async fn block(State(shared): App, Caller(who): Caller, Path(other): Path<String>) -> Answer<BlockPage> {
+    Ok(Json(shared.block(&who.user, user_in(other)?).await?))
+}
+
+async fn unblock(State(shared): App, Caller(who): Caller, Path(other): Path<String>) -> Answer<BlockPage> {
+    Ok(Json(shared.unblock(&who.user, user_in(other)?).await?))
+}
+
+fn user_in(path: String) -> Result<UserId, ErrorBody> {
+    UserId::new(path).map_err(|error| ErrorBody::new(ErrorCode::Malformed).because(format!("The path: {error}.")))
 }

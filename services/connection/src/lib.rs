@@ -5,6 +5,7 @@
 //! fence, every read through a membership check.
 
 mod admission;
+mod blocks;
 mod config;
 mod devices;
 mod doubt;
@@ -19,6 +20,7 @@ mod presence;
 mod privacy;
 mod queries;
 mod rates;
+mod screen;
 mod server;
 mod session;
 mod typing;

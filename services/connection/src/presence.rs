@@ -213,13 +213,14 @@ impl Task {
                 _ => {}
             }
         }
-        if !joined.is_empty() || !left.is_empty() {
-            self.number += 1;
-            self.report(ReportKind::Delta { joined, left }).await;
-        }
+        // First what is to be seen of them, then that they are here: whoever hides is never seen to come.
         if !changed.is_empty() {
             self.number += 1;
             self.report(ReportKind::Status { whole: false, users: changed }).await;
+        }
+        if !joined.is_empty() || !left.is_empty() {
+            self.number += 1;
+            self.report(ReportKind::Delta { joined, left }).await;
         }
         for reported in waiting {
             // A session that ended meanwhile does not wait any more.
@@ -228,23 +229,23 @@ impl Task {
     }
 
     async fn full(&mut self) {
+        let reported = self.users.iter().filter(|(_, here)| here.reported != Status::default());
+        let status: Vec<_> =
+            reported.map(|(user, here)| UserStatus { user: user.clone(), status: here.reported }).collect();
+        // The first one says that all before it are void.
+        let mut chunks = status.chunks(USERS_MAX);
+        let users = chunks.next().unwrap_or_default().to_vec();
+        self.report(ReportKind::Status { whole: true, users }).await;
+        for more in chunks {
+            self.number += 1;
+            self.report(ReportKind::Status { whole: false, users: more.to_vec() }).await;
+        }
         let users: Vec<_> = self.users.keys().cloned().collect();
         let parts = u32::try_from(users.len().div_ceil(USERS_MAX).max(1)).unwrap_or(u32::MAX);
         let mut chunks = users.chunks(USERS_MAX);
         for part in 0..parts {
             let users = chunks.next().unwrap_or_default().to_vec();
             self.report(ReportKind::Full { part, parts, users }).await;
-        }
-        let reported = self.users.iter().filter(|(_, here)| here.reported != Status::default());
-        let users: Vec<_> =
-            reported.map(|(user, here)| UserStatus { user: user.clone(), status: here.reported }).collect();
-        // The first one says that all before it are void.
-        let mut chunks = users.chunks(USERS_MAX);
-        let first = chunks.next().unwrap_or_default().to_vec();
-        self.report(ReportKind::Status { whole: true, users: first }).await;
-        for more in chunks {
-            self.number += 1;
-            self.report(ReportKind::Status { whole: false, users: more.to_vec() }).await;
         }
     }
 

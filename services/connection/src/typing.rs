@@ -12,6 +12,11 @@ impl Shared {
         if !self.live.get().rates.typing(user) || self.members.member(&conversation, user).await.is_err() {
             return;
         }
+        // Whoever has blocked the other one does not let them see it.
+        let blocked = self.devices.blocks(user).is_some_and(|blocks| blocks.here(&conversation).is_some());
+        if blocked {
+            return;
+        }
         let expires_in_ms = if stopped { 0 } else { self.config.typing_ms };
         let typing = Typing { conversation, user: user.clone(), expires_in_ms };
         if let Err(error) = self.bus.tell_typing(&typing).await {

@@ -1,7 +1,7 @@
 //! The registry, kept current and asked.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, PoisonError, RwLock},
     time::{Duration, Instant},
 };
@@ -69,7 +69,7 @@ impl Presence {
     }
 
     pub(crate) async fn follow(self, mut reports: GatewayReports, mut told: GatewaysTold, cancel: CancellationToken) {
-        let mut leaving = Leaving::new();
+        let (mut leaving, mut shown) = (Leaving::new(), HashSet::new());
         let mut link = self.bus.link_events();
         let mut tick = tokio::time::interval(TICK);
         let mut asked_at = Instant::now();
@@ -101,12 +101,12 @@ impl Presence {
                     self.write(|registry| registry.expire(Instant::now()))
                 }
             };
-            self.note(transitions, &mut leaving).await;
-            self.announce_left(&mut leaving).await;
+            self.note(transitions, &mut leaving, &mut shown).await;
+            self.announce_left(&mut leaving, &mut shown).await;
         }
     }
 
-    async fn note(&self, transitions: Vec<Transition>, leaving: &mut Leaving) {
+    async fn note(&self, transitions: Vec<Transition>, leaving: &mut Leaving, shown: &mut HashSet<UserId>) {
         for Transition { user, online, last_seen, status } in transitions {
             if !online {
                 let at = last_seen.unwrap_or_else(|| self.bus.now_ms());
@@ -118,17 +118,23 @@ impl Presence {
             }
             if status.hidden {
                 self.forget(&user).await;
+                // Who was not seen before is not announced: that would tell when they come.
+                if !shown.remove(&user) {
+                    continue;
+                }
+            } else {
+                shown.insert(user.clone());
             }
             self.announce(view(user, true, None, status)).await;
         }
     }
 
     /// Announces those who did not come back within the grace.
-    async fn announce_left(&self, leaving: &mut Leaving) {
+    async fn announce_left(&self, leaving: &mut Leaving, shown: &mut HashSet<UserId>) {
         let grace = Duration::from_millis(self.config.offline_grace_ms.into());
         let gone = leaving.extract_if(|_, gone| gone.since.elapsed() >= grace).collect::<Vec<_>>();
         for (user, Gone { at, status, .. }) in gone {
-            if status.hidden {
+            if !shown.remove(&user) && status.hidden {
                 // They were shown as offline all the time.
                 continue;
             }

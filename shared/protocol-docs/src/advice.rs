@@ -85,6 +85,7 @@ pub(crate) fn answer(frame: &ClientFrame) -> Option<&'static str> {
             Request::History { .. } => "history",
             Request::Presence { .. } | Request::WatchPresence { .. } => "presence",
             Request::SetAway { .. } => "done",
+            Request::Blocks | Request::Block { .. } | Request::Unblock { .. } => "blocks",
             Request::Privacy | Request::SetPrivacy { .. } => "privacy",
             Request::Devices | Request::RevokeDevice { .. } => "devices",
             Request::RefreshToken { .. } => "refreshed",
@@ -95,6 +96,7 @@ pub(crate) fn answer(frame: &ClientFrame) -> Option<&'static str> {
 /// What happens beyond one of the limits that `welcome` tells; `None`: nothing is said yet.
 pub(crate) fn beyond_limit(name: &str) -> Option<&'static str> {
     Some(match name {
+        "blocks_max" => "error `too_large`",
         "devices_max" => "error `too_many_devices`, close 4505",
         "device_name_bytes_max" => "error `too_large`, close 4501",
         "message_bytes_max" | "group_name_bytes_max" | "page_items_max" | "presence_users_max" => "error `too_large`",

@@ -4,9 +4,9 @@
 
 use natter_ids::{ClientId, ConversationId, DeviceId, Position, SessionId, UserId};
 use natter_protocol::{
-    Audience, Change, ClientFrame, ConversationPage, ConversationView, DevicePage, DeviceView, Entry, ErrorBody,
-    ErrorCode, Event, Hello, HistoryPage, Limits, MemberPage, MemberView, PresenceView, PrivacyView, Request, Role,
-    ServerFrame,
+    Audience, BlockPage, BlockView, Change, ClientFrame, ConversationPage, ConversationView, DevicePage, DeviceView,
+    Entry, ErrorBody, ErrorCode, Event, Hello, HistoryPage, Limits, MemberPage, MemberView, PresenceView, PrivacyView,
+    Request, Role, ServerFrame,
 };
 
 /// When the story happens, in milliseconds since 1970 UTC.
@@ -98,6 +98,11 @@ pub(crate) fn presence_views() -> Vec<PresenceView> {
     ]
 }
 
+pub(crate) fn block_page() -> BlockPage {
+    let conversation = ConversationId::direct(&user("alice"), &user("mallory"));
+    BlockPage { blocks: vec![BlockView { user: user("mallory"), conversation, after: 1103, since: TIME }] }
+}
+
 pub(crate) fn device_page() -> DevicePage {
     let phone = DeviceView {
         device: device("alice-phone"),
@@ -150,6 +155,9 @@ pub fn client_examples() -> Vec<ClientFrame> {
         request(11, Request::Presence { users: users() }),
         request(12, Request::WatchPresence { users: users() }),
         request(16, Request::SetAway { away: true }),
+        request(19, Request::Blocks),
+        request(20, Request::Block { user: user("mallory") }),
+        request(21, Request::Unblock { user: user("mallory") }),
         request(17, Request::Privacy),
         request(18, Request::SetPrivacy { privacy: PrivacyView { presence: Audience::Nobody } }),
         request(14, Request::Devices),
@@ -180,6 +188,12 @@ pub fn server_examples() -> Vec<ServerFrame> {
         ServerFrame::Presence { id: 11, users: presence_views() },
         ServerFrame::PresenceChanged {
             presence: PresenceView { user: user("bob"), online: false, away: false, last_seen: Some(TIME) },
+        },
+        ServerFrame::Blocks { id: 20, page: block_page() },
+        ServerFrame::Unblocked {
+            user: user("mallory"),
+            conversation: ConversationId::direct(&user("alice"), &user("mallory")),
+            after: 1103,
         },
         ServerFrame::Privacy { id: 17, privacy: PrivacyView { presence: Audience::Contacts } },
         ServerFrame::Done { id: 16 },

@@ -77,6 +77,7 @@ pub(crate) fn operations() -> anyhow::Result<Vec<Operation>> {
     let mut operations = vec![tickets()?, backlog()?];
     operations.extend(reads()?);
     operations.extend([send()?, presence()?]);
+    operations.extend(blocks()?);
     operations.extend(privacy()?);
     operations.extend(devices()?);
     Ok(operations)
@@ -277,4 +278,47 @@ fn privacy() -> anyhow::Result<[Operation; 2]> {
         status: 200,
     };
     Ok([read, change])
+}
+
+fn blocks() -> anyhow::Result<[Operation; 3]> {
+    let other = || Parameter { name: "user", place: "path", description: "Which user.", schema: reference("UserId") };
+    let page = || body("BlockPage", examples::block_page());
+    let list = Operation {
+        method: "get",
+        path: "/v1/blocks",
+        id: "listBlocks",
+        summary: "Lists whom the user has blocked.",
+        description: "The one blocked last stands at the end.",
+        parameters: Vec::new(),
+        body: None,
+        status: 200,
+        answer: page()?,
+        errors: &[],
+    };
+    let block = Operation {
+        method: "put",
+        path: "/v1/blocks/{user}",
+        id: "blockUser",
+        summary: "Blocks a user, who is not told.",
+        description: "Answered with all blocks.",
+        parameters: vec![other()],
+        body: None,
+        status: 200,
+        answer: page()?,
+        errors: &[ErrorCode::Malformed, ErrorCode::TooLarge],
+    };
+    let unblock = Operation {
+        method: "delete",
+        path: "/v1/blocks/{user}",
+        id: "unblockUser",
+        summary: "Lifts a block.",
+        description: "What was said meanwhile is in the history of the direct conversation. Answered with the blocks \
+            that are left.",
+        parameters: vec![other()],
+        body: None,
+        status: 200,
+        answer: page()?,
+        errors: &[ErrorCode::Malformed],
+    };
+    Ok([list, block, unblock])
 }

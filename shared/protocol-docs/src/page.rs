@@ -122,7 +122,7 @@ fn curl(operation: &Operation) -> String {
     if path.contains("{conversation}") {
         path = path.replace("{conversation}", "$CONVERSATION");
     }
-    path = path.replace("{device}", "old-laptop");
+    path = path.replace("{device}", "old-laptop").replace("{user}", "mallory");
     let query = match operation.id {
         "readBacklog" => "?position=$POSITION",
         "listConversations" | "listMembers" => "?limit=50",

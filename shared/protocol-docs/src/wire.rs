@@ -2,7 +2,7 @@
 
 use anyhow::{Context, bail, ensure};
 use natter_protocol::{
-    AcceptedView, BacklogPage, ClientFrame, CloseCode, ConversationPage, DevicePage, ErrorBody, HistoryPage,
+    AcceptedView, BacklogPage, BlockPage, ClientFrame, CloseCode, ConversationPage, DevicePage, ErrorBody, HistoryPage,
     MemberPage, MessageDraft, PresencePage, PrivacyView, ServerFrame, TicketGrant,
 };
 use schemars::{
@@ -57,6 +57,7 @@ impl Wire {
         for body in [
             SchemaGenerator::subschema_for::<AcceptedView>,
             SchemaGenerator::subschema_for::<BacklogPage>,
+            SchemaGenerator::subschema_for::<BlockPage>,
             SchemaGenerator::subschema_for::<ConversationPage>,
             SchemaGenerator::subschema_for::<DevicePage>,
             SchemaGenerator::subschema_for::<ErrorBody>,

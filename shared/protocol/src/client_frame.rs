@@ -163,6 +163,20 @@ pub enum Request {
         /// Whether they are not.
         away: bool,
     },
+    /// Lists whom the user has blocked. Answered by `blocks`.
+    Blocks,
+    /// Blocks a user: from now on nothing that they say in the direct conversation is shown on any device, nor that
+    /// they are writing, and they do not see whether the user is online. They are not told. Answered by `blocks`.
+    Block {
+        /// Whom.
+        user: UserId,
+    },
+    /// Lifts a block. What was said meanwhile is in the history; `unblocked` tells every device so. Answered by
+    /// `blocks`.
+    Unblock {
+        /// Whom.
+        user: UserId,
+    },
     /// Asks what the user lets others see. Answered by `privacy`.
     Privacy,
     /// Changes what the user lets others see, everywhere and for good. Answered by `privacy`.
@@ -202,6 +216,9 @@ impl Request {
             Self::Presence { .. } => "presence",
             Self::WatchPresence { .. } => "watch_presence",
             Self::SetAway { .. } => "set_away",
+            Self::Blocks => "blocks",
+            Self::Block { .. } => "block",
+            Self::Unblock { .. } => "unblock",
             Self::Privacy => "privacy",
             Self::SetPrivacy { .. } => "set_privacy",
             Self::Devices => "devices",

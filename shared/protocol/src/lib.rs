@@ -11,6 +11,7 @@
 //! server  accepted {id, seq}                 only once the log has stored it
 //! ```
 
+mod blocks;
 mod client_frame;
 mod close_code;
 mod decode;
@@ -22,6 +23,7 @@ mod privacy;
 mod server_frame;
 mod views;
 
+pub use blocks::{BlockPage, BlockView};
 pub use client_frame::{ClientFrame, Hello, Request, RequestId};
 pub use close_code::CloseCode;
 pub use decode::{Undecodable, decode_client_frame};

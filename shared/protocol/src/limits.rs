@@ -57,6 +57,8 @@ limits! {
     /// Most devices of one user. A new one takes the place of the one unseen for longest, unless all are
     /// connected; 0: no new ones.
     devices_max = 50;
+    /// Most users whom one user blocks.
+    blocks_max = 1000;
     /// Longest name of a device, in bytes.
     device_name_bytes_max = 128;
 }

@@ -5,8 +5,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ConversationPage, ConversationView, DevicePage, ErrorBody, Event, HistoryPage, Limits, MemberPage, PresenceView,
-    PrivacyView, RequestId,
+    BlockPage, ConversationPage, ConversationView, DevicePage, ErrorBody, Event, HistoryPage, Limits, MemberPage,
+    PresenceView, PrivacyView, RequestId,
 };
 
 /// A frame from gateway to client.
@@ -107,6 +107,24 @@ pub enum ServerFrame {
         /// The user as they are now.
         #[serde(flatten)]
         presence: PresenceView,
+    },
+    /// Answers `blocks`, `block` and `unblock`.
+    Blocks {
+        /// Of the request.
+        id: RequestId,
+        /// The blocks.
+        #[serde(flatten)]
+        page: BlockPage,
+    },
+    /// A block was lifted, here or on another device, perhaps while this one was away: read what was said meanwhile
+    /// from the history of the direct conversation.
+    Unblocked {
+        /// Who.
+        user: UserId,
+        /// The direct conversation with them.
+        conversation: ConversationId,
+        /// What was not shown has larger numbers.
+        after: Seq,
     },
     /// Answers `privacy` and `set_privacy`.
     Privacy {

@@ -74,6 +74,9 @@ impl Session<'_> {
                 let expires_in = Duration::from_millis(expires_in_ms.into());
                 self.state.outlet.tell(Notification::Typing { conversation, user, expires_in });
             }
+            ServerFrame::Unblocked { user, conversation, after } => {
+                self.state.outlet.tell(Notification::Unblocked { user, conversation, after });
+            }
             ServerFrame::TokenExpiring { .. } => self.begin_refresh(),
             ServerFrame::Refreshed { id, .. } => {
                 if let Some(token) = self.refresh.accepted(id) {
@@ -95,6 +98,7 @@ impl Session<'_> {
             | ServerFrame::History { id, .. }
             | ServerFrame::Devices { id, .. }
             | ServerFrame::Privacy { id, .. }
+            | ServerFrame::Blocks { id, .. }
             | ServerFrame::Done { id }
             | ServerFrame::Presence { id, .. } => self.answered(id, frame),
         }

@@ -110,6 +110,7 @@ impl Devices {
             tokio::select! {
                 told = told.next() => match told {
                     Some(Told::Revoked { user, device }) => self.close(&user, |other| *other == device),
+                    Some(Told::Changed { user }) => self.look_into_if_here(&user).await,
                     Some(Told::Privacy { user, privacy }) => self.set_privacy(&user, privacy),
                     None => return,
                 },
@@ -134,7 +135,15 @@ impl Devices {
         stream::iter(due).for_each_concurrent(LOOKS_AT_ONCE, |user| async move { self.look_into(&user).await }).await;
     }
 
-    async fn look_into(&self, user: &UserId) {
+    async fn look_into_if_here(&self, user: &UserId) {
+        let is_here = self.lock().contains_key(user);
+        if is_here {
+            self.look_into(user).await;
+        }
+    }
+
+    /// Reads a user's record, and has their sessions here act on it.
+    pub(crate) async fn look_into(&self, user: &UserId) {
         let read = match self.0.bus.user_record(user).await {
             Ok(read) => read,
             Err(error) => {
@@ -147,6 +156,7 @@ impl Devices {
         };
         self.close(user, |device| read.record.devices.is_revoked(device));
         self.set_privacy(user, read.record.privacy);
+        self.set_blocks(user, &read.record.blocks);
         let now = self.0.bus.now_ms();
         let here = self.lock();
         let entries = here.get(user).map(|here| here.entries.as_slice()).unwrap_or_default();

@@ -12,7 +12,7 @@ use std::{
 
 use natter_bus::{
     Bus,
-    users::{ReadRecord, Refusal, Told, UserRecord, WriteError},
+    users::{Blocks, Lifted, ReadRecord, Refusal, Told, UserRecord, WriteError},
 };
 use natter_ids::{DeviceId, SessionId, UserId};
 use natter_protocol::{Audience, DevicePage, ErrorBody, ErrorCode, PrivacyView};
@@ -52,6 +52,8 @@ struct Here {
     look_at: Instant,
     /// Absent until the record was read.
     privacy: Option<PrivacyView>,
+    /// Whom the user has blocked, and the other way round; sessions follow it.
+    blocks: watch::Sender<Arc<Blocks>>,
 }
 
 struct Inner {
@@ -74,6 +76,10 @@ pub(crate) struct SignedIn {
     session: SessionId,
     /// Cancelled when the device is revoked.
     pub(crate) revoked: CancellationToken,
+    /// The blocks in force.
+    pub(crate) blocks: watch::Receiver<Arc<Blocks>>,
+    /// Blocks that were lifted while the device was away.
+    pub(crate) lifted: Vec<Lifted>,
     admitted: bool,
 }
 
@@ -136,9 +142,14 @@ impl Devices {
         let read = self.0.bus.user_record(user).await.map_err(unavailable)?;
         read.record.devices.admits(&signed_in.device, self.0.bus.now_ms(), max).map_err(refused)?;
         signed_in.admitted = true;
-        // What was told meanwhile is newer.
         if let Some(here) = self.lock().get_mut(user) {
-            here.privacy.get_or_insert(read.record.privacy);
+            // What was told meanwhile is newer.
+            if here.privacy.is_none() {
+                here.privacy = Some(read.record.privacy);
+                here.blocks.send_replace(Arc::new(read.record.blocks.clone()));
+            }
+            signed_in.blocks = here.blocks.subscribe();
+            signed_in.lifted = lifted_since(&read.record, &signed_in.device);
         }
         let what = What::Begin { name, session: session.clone(), max, read: Some(read) };
         self.note(user.clone(), signed_in.device.clone(), what);
@@ -148,16 +159,41 @@ impl Devices {
     fn enter(&self, user: &UserId, device: DeviceId, name: Option<String>, session: &SessionId) -> SignedIn {
         let revoked = CancellationToken::new();
         let entry = Entry { device: device.clone(), name, session: session.clone(), revoked: revoked.clone() };
-        let fresh = || Here { entries: Vec::with_capacity(1), look_at: Instant::now() + jitter(LOOK), privacy: None };
+        let fresh = || Here {
+            entries: Vec::with_capacity(1),
+            look_at: Instant::now() + jitter(LOOK),
+            privacy: None,
+            blocks: watch::Sender::default(),
+        };
         self.lock().entry(user.clone()).or_insert_with(fresh).entries.push(entry);
         let (devices, user, session) = (self.clone(), user.clone(), session.clone());
-        SignedIn { devices, user, device, session, revoked, admitted: false }
+        let (_, blocks) = watch::channel(Arc::default());
+        SignedIn { devices, user, device, session, revoked, blocks, lifted: Vec::new(), admitted: false }
     }
 
     /// Whether the user, who is here, is not to be seen.
     pub(crate) fn is_hidden(&self, user: &UserId) -> bool {
         let privacy = self.lock().get(user).and_then(|here| here.privacy);
         privacy.is_some_and(|privacy| privacy.presence == Audience::Nobody)
+    }
+
+    /// The blocks of a user who is here.
+    pub(crate) fn blocks(&self, user: &UserId) -> Option<Arc<Blocks>> {
+        let here = self.lock();
+        let here = here.get(user).filter(|here| here.privacy.is_some())?;
+        Some(Arc::clone(&here.blocks.borrow()))
+    }
+
+    fn set_blocks(&self, user: &UserId, blocks: &Blocks) {
+        if let Some(here) = self.lock().get(user) {
+            here.blocks.send_if_modified(|known| {
+                let differs = **known != *blocks;
+                if differs {
+                    *known = Arc::new(blocks.clone());
+                }
+                differs
+            });
+        }
     }
 
     /// Takes over what a user lets others see.
@@ -192,6 +228,12 @@ impl Devices {
         }
         Ok(read)
     }
+}
+
+/// Blocks that were lifted since a device was here.
+fn lifted_since(record: &UserRecord, device: &DeviceId) -> Vec<Lifted> {
+    let Some(seen) = record.devices.last_seen(device) else { return Vec::new() };
+    record.blocks.lifted().iter().filter(|lifted| lifted.at >= seen).cloned().collect()
 }
 
 fn refused(refusal: Refusal) -> ErrorBody {

@@ -26,6 +26,8 @@ pub(crate) enum Effect {
     Refreshed(u64),
     /// The user is away from this device, or back.
     Away(bool),
+    /// This is how watched users are now.
+    Show(Vec<PresenceView>),
     /// Exactly these users are watched from now on.
     Watch(Vec<UserId>),
 }
@@ -87,6 +89,9 @@ impl Shared {
                 return Ok((ServerFrame::Presence { id, users }, Some(Effect::Watch(watched))));
             }
             Request::SetAway { away } => return Ok((ServerFrame::Done { id }, Some(Effect::Away(away)))),
+            Request::Blocks => ServerFrame::Blocks { id, page: self.blocks(user).await? },
+            Request::Block { user: other } => ServerFrame::Blocks { id, page: self.block(user, other).await? },
+            Request::Unblock { user: other } => ServerFrame::Blocks { id, page: self.unblock(user, other).await? },
             Request::Privacy => ServerFrame::Privacy { id, privacy: self.privacy(user).await? },
             Request::SetPrivacy { privacy } => {
                 ServerFrame::Privacy { id, privacy: self.set_privacy(user, privacy).await? }

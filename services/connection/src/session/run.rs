@@ -1,6 +1,7 @@
 //! The loop of a session.
 
 mod clockwork;
+mod hearing;
 
 use std::{future::poll_fn, sync::Arc};
 
@@ -10,6 +11,7 @@ use futures_util::{FutureExt, future::BoxFuture};
 use natter_bus::{
     AskError, Inbox, InboxMessage, LiveEvent, MarkerRequest,
     storage_api::{Backlog, BacklogReply, StorageFault},
+    users::Blocks,
 };
 use natter_ids::{Position, SessionId, UserId};
 use natter_protocol::{ClientFrame, CloseCode, ErrorBody, ErrorCode, ServerFrame, decode_client_frame, event_frame};
@@ -33,6 +35,7 @@ use crate::{
     members::stranded,
     observe::{Behind, OnItsWay, Transport, request_span},
     presence::Joined,
+    screen::{Screen, Shown},
     server::Shared,
     watches::Watch,
 };
@@ -70,6 +73,9 @@ pub(super) struct Session<'a> {
     /// The users of `watch`.
     watched: Vec<UserId>,
     whispers: Whispers,
+    screen: Screen,
+    /// The blocks that the session goes by.
+    blocks: Arc<Blocks>,
     refused_in_a_row: u32,
     doubts: watch::Receiver<Doubt>,
     when: When,
@@ -100,11 +106,14 @@ impl<'a> Session<'a> {
             watch: None,
             watched: Vec::new(),
             whispers: Whispers::default(),
+            screen: Screen::default(),
+            blocks: Arc::default(),
             refused_in_a_row: 0,
             doubts: shared.doubts.clone(),
             when: When::new(config, identity.expires_at, shared.bus.now_ms()),
         };
         this.doubts.mark_unchanged();
+        this.blocks = Arc::clone(&this.signed_in.blocks.borrow_and_update());
         this
     }
 
@@ -112,6 +121,7 @@ impl<'a> Session<'a> {
     pub(super) async fn run(&mut self, socket: &mut Socket) -> Option<CloseCode> {
         let draining = self.shared.drain.clone();
         let mut timer = Box::pin(tokio::time::sleep_until(Instant::now()));
+        self.tell_lifted(socket);
         loop {
             self.advance(socket).await;
             if socket.live_bytes() > self.shared.config.outbound_bytes_max as usize {
@@ -130,7 +140,11 @@ impl<'a> Session<'a> {
                 answer = lanes.next(), if roomy => self.on_answer(answer, socket),
                 reply = next_page(page) => self.on_page(reply, socket),
                 views = changes(watch.as_deref()), if roomy => {
-                    views.into_iter().for_each(|presence| socket.push(&ServerFrame::PresenceChanged { presence }));
+                    self.show_presence(views, socket);
+                    Ok(())
+                }
+                Ok(()) = signed_in.blocks.changed() => {
+                    self.on_blocks(socket);
                     Ok(())
                 }
                 () = signed_in.revoked.cancelled() => {
@@ -276,13 +290,15 @@ impl<'a> Session<'a> {
         for more in (0..INBOX_AT_ONCE).rev() {
             match next {
                 Some(InboxMessage::Event(arrival)) => {
-                    if let Some(event) = self.seam.on_event(arrival) {
-                        socket.push_live(self.event_text(&event)?, self.on_its_way(&event));
+                    if let Some(event) = self.seam.on_event(arrival)
+                        && let Some(text) = self.event_text(&event)?
+                    {
+                        socket.push_live(text, self.on_its_way(&event));
                     }
                 }
                 // The inbox is shared by all devices of the user.
                 Some(InboxMessage::Marker(marker)) if marker.session == self.session => self.seam.on_marker(&marker),
-                Some(InboxMessage::Typing(typing)) => self.whispers.add(typing),
+                Some(InboxMessage::Typing(typing)) => self.on_typing(typing),
                 Some(InboxMessage::Marker(_)) => {}
                 None => break,
             }
@@ -291,7 +307,8 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    fn event_text(&mut self, event: &Deliver) -> Result<String, Option<CloseCode>> {
+    /// The frame of an event; `None` when it is not shown.
+    fn event_text(&mut self, event: &Deliver) -> Result<Option<String>, Option<CloseCode>> {
         let Ok(json) = std::str::from_utf8(&event.json) else {
             tracing::error!("an event is not UTF-8");
             return Err(Some(CloseCode::Unavailable));
@@ -302,7 +319,11 @@ impl<'a> Session<'a> {
         {
             self.watch_again();
         }
-        Ok(event_frame(&event.position, json))
+        Ok(match self.screen.show(&self.blocks, json) {
+            Shown::AsItIs => Some(event_frame(&event.position, json)),
+            Shown::As(json) => Some(event_frame(&event.position, &json)),
+            Shown::Not => None,
+        })
     }
 
     fn on_its_way(&self, event: &Deliver) -> OnItsWay {
@@ -325,6 +346,7 @@ impl<'a> Session<'a> {
             Some(Effect::Refreshed(expires_at)) => {
                 self.when.token = Token::new(&self.shared.config, expires_at, self.shared.bus.now_ms());
             }
+            Some(Effect::Show(views)) => self.show_presence(views, socket),
             Some(Effect::Away(away)) => self.joined.set_away(away),
             Some(Effect::Watch(users)) => {
                 self.watch = (!users.is_empty()).then(|| self.shared.watches.watch(&users));
@@ -360,12 +382,16 @@ impl<'a> Session<'a> {
         for event in reply.events {
             let json = String::from(Box::<str>::from(event.event)).into_bytes().into();
             let event = LiveEvent { partition: event.partition, seq: event.seq, json, stored_at: None, trace: None };
-            if let Some(event) = self.seam.on_archived(event) {
-                socket.push_text(self.event_text(&event)?, OnItsWay::default());
+            if let Some(event) = self.seam.on_archived(event)
+                && let Some(text) = self.event_text(&event)?
+            {
+                socket.push_text(text, OnItsWay::default());
             }
         }
         for event in self.seam.on_archived_upto(&reply.position) {
-            socket.push_text(self.event_text(&event)?, self.on_its_way(&event));
+            if let Some(text) = self.event_text(&event)? {
+                socket.push_text(text, self.on_its_way(&event));
+            }
         }
         Ok(())
     }

@@ -237,7 +237,7 @@ impl Device {
                 self.note(self.failure(Stage::Lost, said));
             }
             Notification::Disconnected { reason, .. } => self.state = State::Away(Some(why(&reason))),
-            Notification::PresenceChanged(_) => {}
+            Notification::PresenceChanged(_) | Notification::Typing { .. } | Notification::Unblocked { .. } => {}
             Notification::Fatal(_) => return Err(self.gone()),
         }
         Ok(())

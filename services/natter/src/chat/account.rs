@@ -6,8 +6,8 @@ use std::{
 };
 
 use natter_client::{Client, Fatal, RequestError};
-use natter_ids::{ConversationId, DeviceId, UserId};
-use natter_protocol::{CloseCode, DeviceView, ErrorCode};
+use natter_ids::{ConversationId, DeviceId, Seq, UserId};
+use natter_protocol::{Audience, BlockView, CloseCode, DeviceView, ErrorCode, PresenceView, PrivacyView};
 
 use super::{answers::Answer, command::Line, session::Session, style::Style};
 
@@ -41,6 +41,34 @@ impl Session {
             Line::Revoke(device) => {
                 self.ask(|client| async move { Answer::Lines(devices(&client, &style, Some(device)).await) });
             }
+            Line::Block(user) => self.ask(|client| async move {
+                let said = style.notice(&format!("you hear nothing more from {}", style.name(&user)));
+                Answer::Lines(client.block(&user).await.map(|_| vec![said]))
+            }),
+            Line::Unblock(user) => self.ask(|client| async move {
+                let said = style.notice(&format!("{} is not blocked", style.name(&user)));
+                Answer::Lines(client.unblock(&user).await.map(|_| vec![said]))
+            }),
+            Line::Blocks => self.ask(|client| async move {
+                let line = |block: &BlockView| {
+                    format!("  {}: blocked since {}", style.name(&block.user), style.day_and_time(block.since))
+                };
+                Answer::Lines(client.blocks().await.map(|page| page.blocks.iter().map(line).collect()))
+            }),
+            Line::Away(away) => self.ask(|client| async move {
+                let said = style.notice(if away { "you are away" } else { "you are here" });
+                Answer::Lines(client.set_away(away).await.map(|()| vec![said]))
+            }),
+            Line::Hide(hide) => self.ask(|client| async move {
+                let presence = if hide { Audience::Nobody } else { Audience::Contacts };
+                let said = if hide {
+                    "nobody sees whether you are online"
+                } else {
+                    "whom you talk with sees whether you are online"
+                };
+                let said = style.notice(said);
+                Answer::Lines(client.set_privacy(PrivacyView { presence }).await.map(|_| vec![said]))
+            }),
             _ => {}
         }
     }
@@ -63,13 +91,59 @@ impl Writing {
 }
 
 impl Session {
+    /// Shows what somebody said while they were blocked.
+    pub(super) fn unblocked(&mut self, user: UserId, conversation: ConversationId, after: Seq) {
+        let name = self.style.name(&user);
+        self.notice(&format!("{name} is blocked no more"));
+        let style = self.style.clone();
+        self.ask(|client| async move {
+            let page = client.history(&conversation, None, Some(after), None).await;
+            Answer::Lines(page.map(|page| {
+                let theirs = page.events.iter().filter(|event| event.entry.sender == user);
+                let said: Vec<_> = theirs.map(|event| style.event(event)).collect();
+                let rule = (!said.is_empty()).then(|| style.rule(&format!("{name} said meanwhile")));
+                rule.into_iter().chain(said).collect()
+            }))
+        });
+    }
+
+    /// Watches the other one of a direct conversation.
+    pub(super) fn watch(&mut self, peer: &UserId) {
+        if *peer == self.style.me {
+            return;
+        }
+        let peer = peer.clone();
+        self.ask(|client| async move { Answer::Seen(client.watch_presence(&[peer]).await) });
+    }
+
+    /// Says how somebody is, when that is news.
+    pub(super) fn somebody_came_or_went(&mut self, view: &PresenceView) {
+        let state = presence(&self.style, view);
+        if self.seen.as_ref() == Some(&state) {
+            return;
+        }
+        self.seen = Some(state.clone());
+        let name = self.style.name(&view.user);
+        self.notice(&format!("{name}: {state}"));
+    }
+
     /// Says that somebody writes in the open conversation.
     pub(super) fn somebody_writes(&mut self, conversation: &ConversationId, user: &UserId) {
         let here = self.transcript.as_ref().is_some_and(|transcript| transcript.conversation == *conversation);
-        if here && self.input.is_terminal() && self.writing.is_news(conversation, user, Instant::now()) {
+        if here && self.writing.is_news(conversation, user, Instant::now()) {
             let line = self.style.name(user);
             self.notice(&format!("{line} is writing"));
         }
+    }
+}
+
+/// How somebody is, in words.
+pub fn presence(style: &Style, view: &PresenceView) -> String {
+    match view {
+        PresenceView { online: true, away: true, .. } => "away".to_owned(),
+        PresenceView { online: true, .. } => "online".to_owned(),
+        PresenceView { last_seen: Some(at), .. } => format!("last seen {}", style.day_and_time(*at)),
+        _ => "offline".to_owned(),
     }
 }
 

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Instant};
 
 use natter_client::{Accepted, Client, DisconnectReason, RequestError, SendError};
 use natter_ids::{ClientId, ConversationId};
-use natter_protocol::{ConversationView, HistoryPage};
+use natter_protocol::{ConversationView, HistoryPage, PresenceView};
 use tokio::sync::mpsc;
 
 use super::{
@@ -28,6 +28,8 @@ pub enum Answer {
     Conversations(Result<Vec<ConversationView>, RequestError>),
     Older(Result<HistoryPage, RequestError>),
     Lines(Result<Vec<String>, RequestError>),
+    /// Who is watched, as they are now.
+    Seen(Result<Vec<PresenceView>, RequestError>),
     /// The group was left.
     Left(Result<(), RequestError>),
     /// A change was made whose event tells about it.
@@ -73,6 +75,7 @@ impl Session {
                 lines.into_iter().flatten().for_each(|line| self.print(&line));
             }
             Some(Answer::Lines(Ok(lines))) => lines.iter().for_each(|line| self.print(line)),
+            Some(Answer::Seen(Ok(views))) => views.iter().for_each(|view| self.somebody_came_or_went(view)),
             Some(Answer::Left(Ok(()))) => return Ok(self.begin_to_end()),
             Some(Answer::Sent(id, Ok(accepted))) => self.outbox.accepted(id, accepted.time, Instant::now()),
             Some(Answer::Sent(id, Err(error))) => {
@@ -84,6 +87,7 @@ impl Session {
                 Answer::Conversations(Err(error))
                 | Answer::Older(Err(error))
                 | Answer::Lines(Err(error))
+                | Answer::Seen(Err(error))
                 | Answer::Left(Err(error))
                 | Answer::Changed(Err(error)),
             ) => self.fail(&error.to_string()),
@@ -124,7 +128,7 @@ impl Session {
                 self.fail(&sentence);
                 Step::GoOn
             }
-            line @ (Line::Devices | Line::Revoke(_)) => {
+            line if line.is_of_the_account() => {
                 self.account(line);
                 Step::GoOn
             }
@@ -162,7 +166,7 @@ impl Session {
                 let before = self.transcript.as_ref().and_then(super::transcript::Transcript::oldest);
                 self.ask(|client| async move { Answer::Older(requests::history(&client, &here, before).await) });
             }
-            Line::Empty | Line::Help | Line::Devices | Line::Revoke(_) | Line::Quit | Line::Wrong(_) => {}
+            _ => {}
         }
     }
 

@@ -10,6 +10,11 @@ pub const HELP: &str = "\
   /remove USER     remove a user from the group
   /leave           leave the group
   /history         show what was said before
+  /block USER      hear nothing more from a user, who is not told
+  /unblock USER    lift a block
+  /blocks          list whom you have blocked
+  /away, /back     say that you are away, or here again
+  /hide, /unhide   let nobody see whether you are online, or everybody you talk with
   /devices         list your devices
   /revoke DEVICE   sign one of your devices out, for good
   /quit            end the chat (or Ctrl-D)
@@ -29,6 +34,11 @@ pub enum Line {
     Remove(UserId),
     Leave,
     History,
+    Block(UserId),
+    Unblock(UserId),
+    Blocks,
+    Away(bool),
+    Hide(bool),
     Devices,
     Revoke(DeviceId),
     Quit,
@@ -37,6 +47,20 @@ pub enum Line {
 }
 
 impl Line {
+    /// Whether it concerns no conversation.
+    pub fn is_of_the_account(&self) -> bool {
+        matches!(
+            self,
+            Self::Block(_)
+                | Self::Unblock(_)
+                | Self::Blocks
+                | Self::Away(_)
+                | Self::Hide(_)
+                | Self::Devices
+                | Self::Revoke(_)
+        )
+    }
+
     /// Reads a line.
     pub fn parse(text: &str) -> Self {
         let Some(command) = text.strip_prefix('/') else {
@@ -58,6 +82,13 @@ impl Line {
             "remove" => user(Self::Remove),
             "leave" => Self::Leave,
             "history" => Self::History,
+            "block" => user(Self::Block),
+            "unblock" => user(Self::Unblock),
+            "blocks" => Self::Blocks,
+            "away" => Self::Away(true),
+            "back" => Self::Away(false),
+            "hide" => Self::Hide(true),
+            "unhide" => Self::Hide(false),
             "devices" => Self::Devices,
             "revoke" => match DeviceId::new(argument.trim()) {
                 Ok(device) => Self::Revoke(device),
@@ -85,6 +116,7 @@ mod tests {
             ("/help", Line::Help),
             ("/add two words ", Line::Add(user("two words"))),
             ("/remove bob", Line::Remove(user("bob"))),
+            ("/block bob", Line::Block(user("bob"))),
             ("/devices", Line::Devices),
             ("/revoke abc-1", Line::Revoke(DeviceId::new("abc-1").unwrap())),
             ("/revoke", Line::Wrong("/revoke needs the id of a device; /devices lists them".into())),

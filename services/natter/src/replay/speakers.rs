@@ -204,7 +204,11 @@ impl Listener {
             }
             // It began without one, and a hole would show what it lost.
             Notification::PositionRefused => self.reached.send_modify(|reached| reached.given_up = true),
-            Notification::Event(..) | Notification::PresenceChanged(_) | Notification::ResumeDelayed(_) => {}
+            Notification::Event(..)
+            | Notification::PresenceChanged(_)
+            | Notification::Typing { .. }
+            | Notification::Unblocked { .. }
+            | Notification::ResumeDelayed(_) => {}
         }
     }
 }

@@ -86,6 +86,11 @@ impl Devices {
         self.known.iter().any(|known| known.device == *device)
     }
 
+    /// When a device was here last.
+    pub fn last_seen(&self, device: &DeviceId) -> Option<u64> {
+        self.known.iter().find(|known| known.device == *device).map(|known| known.last_seen)
+    }
+
     /// A session of a device begins. Does not ask whether it is admitted.
     pub fn begin(&mut self, device: &DeviceId, name: Option<&str>, session: &SessionId, now: u64, max: u32) {
         if self.is_revoked(device) {

@@ -5,6 +5,7 @@
 //! gateways act on sessions that are open; core NATS may lose it, so they look into the record again
 //! whenever their connection has lost something.
 
+mod blocks;
 mod devices;
 
 use async_nats::jetstream::{
@@ -18,6 +19,7 @@ use natter_protocol::PrivacyView;
 use serde::{Deserialize, Serialize};
 
 use crate::{Bus, subjects};
+pub use blocks::{Blocks, Lifted};
 pub use devices::{Devices, Refusal};
 
 /// What is kept of a user. Fields of later versions are kept by none: all gateways are to know them
@@ -27,6 +29,9 @@ pub struct UserRecord {
     /// Their devices.
     #[serde(flatten)]
     pub devices: Devices,
+    /// Whom they have blocked, and who has blocked them.
+    #[serde(default, skip_serializing_if = "Blocks::is_empty")]
+    pub blocks: Blocks,
     /// What others may see.
     #[serde(default)]
     pub privacy: PrivacyView,
@@ -62,6 +67,11 @@ pub enum Told {
         user: UserId,
         /// Which.
         device: DeviceId,
+    },
+    /// Something else that is known of a user has changed.
+    Changed {
+        /// Of whom.
+        user: UserId,
     },
     /// What a user lets others see has changed.
     Privacy {

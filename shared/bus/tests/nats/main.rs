@@ -12,5 +12,6 @@ mod request;
 mod restore;
 mod tickets;
 mod upgrade;
+mod users;
 mod worker;
 mod world;

@@ -3,8 +3,8 @@
 use std::{collections::BTreeSet, fs};
 
 use natter_protocol::{
-    AcceptedView, BacklogPage, ClientFrame, CloseCode, ConversationPage, ErrorBody, ErrorCode, HistoryPage, MemberPage,
-    PresencePage, ServerFrame, TicketGrant, decode_client_frame,
+    AcceptedView, BacklogPage, BlockPage, ClientFrame, CloseCode, ConversationPage, DevicePage, ErrorBody, ErrorCode,
+    HistoryPage, MemberPage, PresencePage, PrivacyView, ServerFrame, TicketGrant, decode_client_frame,
 };
 use natter_protocol_docs::docs_dir;
 use serde::{Serialize, de::DeserializeOwned};
@@ -51,6 +51,9 @@ fn every_example_parses_as_what_it_is_said_to_be() {
             "HistoryPage" => assert_is::<HistoryPage>(text),
             "AcceptedView" => assert_is::<AcceptedView>(text),
             "PresencePage" => assert_is::<PresencePage>(text),
+            "DevicePage" => assert_is::<DevicePage>(text),
+            "PrivacyView" => assert_is::<PrivacyView>(text),
+            "BlockPage" => assert_is::<BlockPage>(text),
             other => panic!("a JSON block must say what it is; `{other}` is not known: {text}"),
         }
         let value: Value = serde_json::from_str(text).unwrap();

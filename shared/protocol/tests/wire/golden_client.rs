@@ -82,6 +82,9 @@ fn reads() -> Vec<Golden<ClientFrame>> {
             r#"{"id":7,"type":"watch_presence","users":["b.o*b 🦀"]}"#,
         ),
         (frame(Request::SetAway { away: true }), r#"{"id":7,"type":"set_away","away":true}"#),
+        (frame(Request::Blocks), r#"{"id":7,"type":"blocks"}"#),
+        (frame(Request::Block { user: bob() }), r#"{"id":7,"type":"block","user":"b.o*b 🦀"}"#),
+        (frame(Request::Unblock { user: bob() }), r#"{"id":7,"type":"unblock","user":"b.o*b 🦀"}"#),
         (frame(Request::Privacy), r#"{"id":7,"type":"privacy"}"#),
         (
             frame(Request::SetPrivacy { privacy: PrivacyView { presence: Audience::Nobody } }),

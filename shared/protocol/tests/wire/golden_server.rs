@@ -2,8 +2,8 @@
 
 use natter_ids::{DeviceId, SessionId};
 use natter_protocol::{
-    Audience, ConversationPage, ConversationView, DevicePage, DeviceView, ErrorBody, ErrorCode, HistoryPage, Limits,
-    MemberPage, MemberView, PresenceView, PrivacyView, Role, ServerFrame,
+    Audience, BlockPage, BlockView, ConversationPage, ConversationView, DevicePage, DeviceView, ErrorBody, ErrorCode,
+    HistoryPage, Limits, MemberPage, MemberView, PresenceView, PrivacyView, Role, ServerFrame,
 };
 
 use crate::golden::{Golden, alice, bob, check, client_id, direct, group, position, said, tags, types};
@@ -17,6 +17,7 @@ fn session() -> Vec<Golden<ServerFrame>> {
         page_items_max: 200,
         presence_users_max: 100,
         devices_max: 50,
+        blocks_max: 1000,
         device_name_bytes_max: 128,
     };
     let welcome = ServerFrame::Welcome {
@@ -30,7 +31,7 @@ fn session() -> Vec<Golden<ServerFrame>> {
     vec![
         (
             welcome,
-            r#"{"type":"welcome","session":"5f0c","user":"alice","server_time":1718000000123,"ping_interval_ms":25000,"token_expires_at":1718003600000,"limits":{"message_bytes_max":65536,"frame_bytes_max":409600,"group_members_max":1000,"group_name_bytes_max":256,"page_items_max":200,"presence_users_max":100,"devices_max":50,"device_name_bytes_max":128}}"#,
+            r#"{"type":"welcome","session":"5f0c","user":"alice","server_time":1718000000123,"ping_interval_ms":25000,"token_expires_at":1718003600000,"limits":{"message_bytes_max":65536,"frame_bytes_max":409600,"group_members_max":1000,"group_name_bytes_max":256,"page_items_max":200,"presence_users_max":100,"devices_max":50,"blocks_max":1000,"device_name_bytes_max":128}}"#,
         ),
         (ServerFrame::CaughtUp { position: position() }, r#"{"type":"caught_up","position":"1.AAGsAgc"}"#),
         (
@@ -121,6 +122,7 @@ fn pages() -> Vec<Golden<ServerFrame>> {
 
 fn devices() -> Vec<Golden<ServerFrame>> {
     let privacy = PrivacyView { presence: Audience::Contacts };
+    let block = BlockView { user: bob(), conversation: direct(), after: 300, since: 1_718_000_000_123 };
     let device = |name: &str| DeviceId::new(name).unwrap();
     let (first_seen, last_seen) = (1_718_000_000_123, 1_718_000_000_456);
     let name = Some("Alice's phone".to_owned());
@@ -128,6 +130,14 @@ fn devices() -> Vec<Golden<ServerFrame>> {
     let gone = DeviceView { device: device("d"), name: None, connected: false, current: false, ..here.clone() };
     vec![
         (ServerFrame::Privacy { id: 7, privacy }, r#"{"type":"privacy","id":7,"presence":"contacts"}"#),
+        (
+            ServerFrame::Blocks { id: 7, page: BlockPage { blocks: vec![block] } },
+            r#"{"type":"blocks","id":7,"blocks":[{"user":"b.o*b 🦀","conversation":"dmI9aXkWZ1WSl4RCA8TA-tQ","after":300,"since":1718000000123}]}"#,
+        ),
+        (
+            ServerFrame::Unblocked { user: bob(), conversation: direct(), after: 300 },
+            r#"{"type":"unblocked","user":"b.o*b 🦀","conversation":"dmI9aXkWZ1WSl4RCA8TA-tQ","after":300}"#,
+        ),
         (ServerFrame::Done { id: 7 }, r#"{"type":"done","id":7}"#),
         (
             ServerFrame::Devices { id: 7, page: DevicePage { devices: vec![here, gone] } },

@@ -2,9 +2,9 @@
 
 use natter_ids::{ClientId, ConversationId, DeviceId, Position, Seq, SessionId, UserId};
 use natter_protocol::{
-    Audience, Change, ClientFrame, ConversationPage, ConversationView, DevicePage, DeviceView, Entry, ErrorBody,
-    ErrorCode, Event, Hello, HistoryPage, Limits, MemberPage, MemberView, PresenceView, PrivacyView, Request, Role,
-    ServerFrame,
+    Audience, BlockPage, BlockView, Change, ClientFrame, ConversationPage, ConversationView, DevicePage, DeviceView,
+    Entry, ErrorBody, ErrorCode, Event, Hello, HistoryPage, Limits, MemberPage, MemberView, PresenceView, PrivacyView,
+    Request, Role, ServerFrame,
 };
 use proptest::{collection::vec, option, prelude::*, sample::select};
 
@@ -99,6 +99,9 @@ fn request() -> impl Strategy<Value = Request> {
         vec(user(), 0..4).prop_map(|users| Request::Presence { users }),
         vec(user(), 0..4).prop_map(|users| Request::WatchPresence { users }),
         any::<bool>().prop_map(|away| Request::SetAway { away }),
+        Just(Request::Blocks),
+        user().prop_map(|user| Request::Block { user }),
+        user().prop_map(|user| Request::Unblock { user }),
         Just(Request::Privacy),
         privacy().prop_map(|privacy| Request::SetPrivacy { privacy }),
         Just(Request::Devices),
@@ -120,7 +123,7 @@ pub fn client_frame() -> impl Strategy<Value = ClientFrame> {
 }
 
 fn limits() -> impl Strategy<Value = Limits> {
-    any::<[u32; 8]>().prop_map(|[message, frame, members, name, page, presence, devices, device_name]| Limits {
+    any::<[u32; 9]>().prop_map(|[message, frame, members, name, page, presence, devices, blocks, device_name]| Limits {
         message_bytes_max: message,
         frame_bytes_max: frame,
         group_members_max: members,
@@ -128,6 +131,7 @@ fn limits() -> impl Strategy<Value = Limits> {
         page_items_max: page,
         presence_users_max: presence,
         devices_max: devices,
+        blocks_max: blocks,
         device_name_bytes_max: device_name,
     })
 }
@@ -145,6 +149,16 @@ fn presence() -> impl Strategy<Value = PresenceView> {
         away: false,
         last_seen,
     })
+}
+
+fn blocks() -> impl Strategy<Value = BlockPage> {
+    let view = (user(), conversation(), seq(), any::<u64>()).prop_map(|(user, conversation, after, since)| BlockView {
+        user,
+        conversation,
+        after,
+        since,
+    });
+    vec(view, 0..3).prop_map(|blocks| BlockPage { blocks })
 }
 
 fn privacy() -> impl Strategy<Value = PrivacyView> {
@@ -211,6 +225,12 @@ pub fn server_frame() -> impl Strategy<Value = ServerFrame> {
         page(),
         (any::<u64>(), vec(presence(), 0..3)).prop_map(|(id, users)| ServerFrame::Presence { id, users }),
         presence().prop_map(|presence| ServerFrame::PresenceChanged { presence }),
+        (any::<u64>(), blocks()).prop_map(|(id, page)| ServerFrame::Blocks { id, page }),
+        (user(), conversation(), seq()).prop_map(|(user, conversation, after)| ServerFrame::Unblocked {
+            user,
+            conversation,
+            after
+        }),
         (any::<u64>(), privacy()).prop_map(|(id, privacy)| ServerFrame::Privacy { id, privacy }),
         any::<u64>().prop_map(|id| ServerFrame::Done { id }),
         (any::<u64>(), devices()).prop_map(|(id, page)| ServerFrame::Devices { id, page }),
