@@ -97,7 +97,7 @@ impl Devices {
             return;
         }
         if let Some(known) = self.known.iter_mut().find(|known| known.device == *device) {
-            known.name = name.map(str::to_owned).or(known.name.take());
+            known.name = name.map(str::to_owned).or_else(|| known.name.take());
             known.last_seen = now.max(known.last_seen);
             known.sessions.retain(|other| other != session);
             let forgotten = (known.sessions.len() + 1).saturating_sub(SESSIONS_MAX);
