@@ -12,6 +12,8 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use natter_ids::{ClientId, ConversationId, Position};
 use natter_protocol::{AcceptedView, BacklogPage, ErrorBody, HistoryPage, PresencePage, ServerFrame, TicketGrant};
+use natter_ids::{ClientId, ConversationId, DeviceId, Position};
+use natter_protocol::{AcceptedView, BacklogPage, DevicePage, ErrorBody, HistoryPage, PresencePage, TicketGrant};
 use serde::de::DeserializeOwned;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -214,6 +216,20 @@ impl Http {
     /// The refusal.
     pub async fn ask(&self, request: &str) -> Result<ServerFrame, ErrorBody> {
         self.post("/v1/requests", Some(request)).await.read()
+    /// The user's devices.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub async fn devices(&self) -> Result<DevicePage, ErrorBody> {
+        self.get("/v1/devices").await.read()
+    }
+
+    /// Signs a device out; returns those that are left.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub async fn revoke_device(&self, device: &DeviceId) -> Result<DevicePage, ErrorBody> {
+        self.request(Method::DELETE, &format!("/v1/devices/{device}"), None).await.read()
     }
 
     /// A ticket to connect with.

@@ -193,6 +193,10 @@ fn answers(frame: &ServerFrame, request: RequestId) -> bool {
         | ServerFrame::Settings { id, .. }
         | ServerFrame::Overview { id, .. }
         | ServerFrame::Arranged { id, .. }
+        | ServerFrame::Devices { id, .. }
+        | ServerFrame::Privacy { id, .. }
+        | ServerFrame::Blocks { id, .. }
+        | ServerFrame::Done { id }
         | ServerFrame::Refreshed { id, .. } => *id == request,
         _ => false,
     }

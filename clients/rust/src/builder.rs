@@ -22,6 +22,12 @@ impl ClientBuilder {
         self
     }
 
+    /// What people call the device, in their list of devices.
+    pub fn device_name(mut self, name: impl Into<String>) -> Self {
+        self.0.device_name = Some(name.into());
+        self
+    }
+
     /// Where the device stopped the last time: what [`Client::position`] said then. Without one
     /// the device is new and starts at the present.
     pub fn position(mut self, position: impl Into<Option<Position>>) -> Self {

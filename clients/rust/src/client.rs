@@ -6,7 +6,7 @@ use std::{
 };
 
 use natter_ids::{ClientId, ConversationId, Position, Seq, UserId};
-use natter_protocol::{Request, ServerFrame};
+use natter_protocol::{ClientFrame, Request, ServerFrame};
 use tokio::{
     sync::{Mutex, mpsc, oneshot},
     task::JoinHandle,
@@ -163,6 +163,12 @@ impl Client {
 
     fn gone(&self) -> RequestError {
         self.shared.fatal.get().cloned().map_or(RequestError::Closed, RequestError::Fatal)
+    }
+
+    /// Tells the other members that the user is writing, or has stopped. To be repeated every few seconds while they go
+    /// on; lost while there is no session.
+    pub fn typing(&self, conversation: &ConversationId, stopped: bool) {
+        self.shared.whisper(ClientFrame::Typing { conversation: conversation.clone(), stopped });
     }
 
     /// The next thing to tell; `None` once the client is closed or has given up, or when

@@ -176,7 +176,7 @@ impl FakeSession {
         loop {
             match self.frame().await {
                 ClientFrame::Request { id, request, .. } => return (id, request),
-                ClientFrame::Ping { .. } => {}
+                ClientFrame::Ping { .. } | ClientFrame::Typing { .. } => {}
                 ClientFrame::Hello(hello) => panic!("a second {hello:?}"),
             }
         }

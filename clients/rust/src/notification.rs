@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use natter_ids::{Position, SessionId, UserId};
 use natter_protocol::{ArrangementView, CloseCode, ErrorBody, Event, Limits, MarksView, PresenceView, SettingsView};
+use natter_ids::{ConversationId, Position, Seq, SessionId, UserId};
+use natter_protocol::{CloseCode, ErrorBody, Event, Limits, PresenceView};
 
 use crate::Fatal;
 
@@ -53,6 +55,24 @@ pub enum Notification {
     CaughtUp(Position),
     /// Something happened in a conversation. With the position to store once it is kept.
     Event(Box<Event>, Position),
+    /// Somebody is writing something.
+    Typing {
+        /// Where.
+        conversation: ConversationId,
+        /// Who.
+        user: UserId,
+        /// For how long to show it, unless it comes again or a message does; zero: they have stopped.
+        expires_in: Duration,
+    },
+    /// A block was lifted, here or on another device: read what was said meanwhile from the history.
+    Unblocked {
+        /// Who.
+        user: UserId,
+        /// The direct conversation with them.
+        conversation: ConversationId,
+        /// What was not shown has larger numbers.
+        after: Seq,
+    },
     /// A watched user came online or went offline.
     PresenceChanged(PresenceView),
     /// Members have come further in a conversation; the user on other devices too. Never less than

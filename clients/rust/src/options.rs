@@ -11,6 +11,7 @@ pub(crate) struct Options {
     pub urls: Vec<String>,
     pub token: TokenSource,
     pub device: DeviceId,
+    pub device_name: Option<String>,
     pub position: Option<Position>,
     /// Whether notifications reach the application at all.
     pub events: bool,
@@ -38,6 +39,7 @@ impl Options {
             urls,
             token,
             device: DeviceId::random(),
+            device_name: None,
             position: None,
             events: true,
             event_capacity: 256,

@@ -71,7 +71,7 @@ impl RawConnection {
     /// # Errors
     /// As [`RawConnection::send`] and [`RawConnection::frame`].
     pub async fn hello(&mut self, device: DeviceId, position: Option<Position>) -> Result<ServerFrame, RawError> {
-        self.send(&ClientFrame::Hello(Hello { device, position, token: None })).await?;
+        self.send(&ClientFrame::Hello(Hello { device, name: None, position, token: None })).await?;
         self.frame(self.timeout).await
     }
 

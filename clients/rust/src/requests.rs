@@ -1,8 +1,9 @@
 //! A method for every request.
 
-use natter_ids::{ClientId, ConversationId, Seq, UserId};
+use natter_ids::{ClientId, ConversationId, DeviceId, Seq, UserId};
 use natter_protocol::{
-    ConversationPage, ConversationView, HistoryPage, MemberPage, PresenceView, Request, ServerFrame,
+    BlockPage, ConversationPage, ConversationView, DevicePage, HistoryPage, MemberPage, PresenceView, PrivacyView,
+    Request, ServerFrame,
 };
 
 use crate::{Client, RequestError};
@@ -117,6 +118,95 @@ impl Client {
     /// [`RequestError`].
     pub async fn watch_presence(&self, users: &[UserId]) -> Result<Vec<PresenceView>> {
         presence(self.request(Request::WatchPresence { users: users.to_vec() }).await?)
+    }
+
+    /// Says whether the user is at this device; for this session only.
+    ///
+    /// # Errors
+    /// [`RequestError`].
+    pub async fn set_away(&self, away: bool) -> Result<()> {
+        match self.request(Request::SetAway { away }).await? {
+            ServerFrame::Done { .. } => Ok(()),
+            _ => Err(RequestError::UnexpectedAnswer),
+        }
+    }
+
+    /// Whom the user has blocked.
+    ///
+    /// # Errors
+    /// [`RequestError`].
+    pub async fn blocks(&self) -> Result<BlockPage> {
+        blocks(self.request(Request::Blocks).await?)
+    }
+
+    /// Blocks a user; they are not told.
+    ///
+    /// # Errors
+    /// [`RequestError`].
+    pub async fn block(&self, user: &UserId) -> Result<BlockPage> {
+        blocks(self.request(Request::Block { user: user.clone() }).await?)
+    }
+
+    /// Lifts a block. What was said meanwhile is in the history.
+    ///
+    /// # Errors
+    /// [`RequestError`].
+    pub async fn unblock(&self, user: &UserId) -> Result<BlockPage> {
+        blocks(self.request(Request::Unblock { user: user.clone() }).await?)
+    }
+
+    /// What the user lets others see.
+    ///
+    /// # Errors
+    /// [`RequestError`].
+    pub async fn privacy(&self) -> Result<PrivacyView> {
+        privacy(self.request(Request::Privacy).await?)
+    }
+
+    /// Changes what the user lets others see.
+    ///
+    /// # Errors
+    /// [`RequestError`].
+    pub async fn set_privacy(&self, wanted: PrivacyView) -> Result<PrivacyView> {
+        privacy(self.request(Request::SetPrivacy { privacy: wanted }).await?)
+    }
+
+    /// The user's devices, the one seen last first.
+    ///
+    /// # Errors
+    /// [`RequestError`].
+    pub async fn devices(&self) -> Result<DevicePage> {
+        devices(self.request(Request::Devices).await?)
+    }
+
+    /// Signs a device of the user out, for good; returns those that are left. A client that signs its
+    /// own device out ends with [`Fatal`](crate::Fatal).
+    ///
+    /// # Errors
+    /// [`RequestError`].
+    pub async fn revoke_device(&self, device: &DeviceId) -> Result<DevicePage> {
+        devices(self.request(Request::RevokeDevice { device: device.clone() }).await?)
+    }
+}
+
+fn blocks(frame: ServerFrame) -> Result<BlockPage> {
+    match frame {
+        ServerFrame::Blocks { page, .. } => Ok(page),
+        _ => Err(RequestError::UnexpectedAnswer),
+    }
+}
+
+fn privacy(frame: ServerFrame) -> Result<PrivacyView> {
+    match frame {
+        ServerFrame::Privacy { privacy, .. } => Ok(privacy),
+        _ => Err(RequestError::UnexpectedAnswer),
+    }
+}
+
+fn devices(frame: ServerFrame) -> Result<DevicePage> {
+    match frame {
+        ServerFrame::Devices { page, .. } => Ok(page),
+        _ => Err(RequestError::UnexpectedAnswer),
     }
 }
 

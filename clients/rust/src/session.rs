@@ -8,7 +8,7 @@ pub(crate) mod wire;
 use std::{future::poll_fn, pin::Pin, time::Duration};
 
 use natter_ids::UserId;
-use natter_protocol::{ErrorBody, ErrorCode, Limits, Request, RequestId};
+use natter_protocol::{ClientFrame, ErrorBody, ErrorCode, Limits, Request, RequestId};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::{
@@ -28,6 +28,7 @@ enum Step {
     Incoming(Incoming),
     Request(Outstanding),
     Token(Fetched),
+    Whisper(ClientFrame),
     Time,
     /// The application has read.
     Drained,
@@ -93,6 +94,7 @@ impl<'a> Session<'a> {
         tokio::select! {
             incoming = poll_fn(|cx| wire.poll(cx, !paused)) => Step::Incoming(incoming),
             item = state.intake.next(), if state.outbound.has_room() => Step::Request(item),
+            frame = state.shared.to_whisper() => Step::Whisper(frame),
             token = refresh.fetched() => Step::Token(token),
             () = state.outlet.drain(), if paused => Step::Drained,
             () = timer.as_mut() => Step::Time,
@@ -111,6 +113,7 @@ impl<'a> Session<'a> {
                 }
             }
             Step::Token(token) => self.on_token(token),
+            Step::Whisper(frame) => self.wire.push(encode::frame(&frame)),
             Step::Time => self.on_time()?,
             // What the gateway said meanwhile is still to be read.
             Step::Drained => self.heard = Instant::now(),

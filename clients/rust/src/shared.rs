@@ -9,6 +9,7 @@ use std::{
 };
 
 use natter_ids::{ClientId, Position, UserId};
+use natter_protocol::ClientFrame;
 use tokio::sync::Notify;
 
 use crate::{Fatal, Notification};
@@ -59,6 +60,9 @@ pub(crate) struct Shared {
     clock_offset: AtomicI64,
     pub counters: Counters,
     pub close: Notify,
+    /// What is said without waiting for an answer: the newest alone.
+    whisper: Mutex<Option<ClientFrame>>,
+    whispered: Notify,
 }
 
 fn now_ms() -> u64 {
@@ -83,6 +87,22 @@ impl Shared {
                 *self.position.lock().unwrap_or_else(PoisonError::into_inner) = None;
             }
             _ => {}
+        }
+    }
+
+    /// Says something that is worth nothing later, in the place of what was not yet said.
+    pub fn whisper(&self, frame: ClientFrame) {
+        *self.whisper.lock().unwrap_or_else(PoisonError::into_inner) = Some(frame);
+        self.whispered.notify_one();
+    }
+
+    /// Waits for what is to be said. Safe to drop while it waits.
+    pub async fn to_whisper(&self) -> ClientFrame {
+        loop {
+            if let Some(frame) = self.whisper.lock().unwrap_or_else(PoisonError::into_inner).take() {
+                return frame;
+            }
+            self.whispered.notified().await;
         }
     }
 

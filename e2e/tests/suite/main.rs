@@ -22,12 +22,14 @@ macro_rules! on_every_database {
     };
 }
 
+mod blocks;
 mod canary;
 mod changes;
 mod chaos;
 mod clocks;
 mod conversation;
 mod disappearing;
+mod devices;
 mod drain;
 mod frames;
 mod groups;
@@ -41,6 +43,7 @@ mod outages;
 mod overview;
 mod presence;
 mod receipts;
+mod privacy;
 mod reconciler;
 mod references;
 mod restore;
@@ -49,4 +52,5 @@ mod secured;
 mod slow_reader;
 mod tokens;
 mod traces;
+mod typing;
 mod upgrade;

@@ -69,6 +69,11 @@ pub struct Config {
     pub user_requests_per_sec: u32,
     /// Requests that one user may make at once.
     pub user_requests_burst: u32,
+    /// How often per second one user may tell that they are writing, over all sessions at this gateway; what is more is
+    /// dropped. 0: nobody is told.
+    pub user_typing_per_sec: u32,
+    /// For how long somebody counts as writing who does not tell it again, in milliseconds.
+    pub typing_ms: u32,
     /// New connections per second from one address.
     pub address_connects_per_sec: u32,
     /// New connections from one address at once.
@@ -108,6 +113,8 @@ impl Default for Config {
             marks_waiting_max: 50_000,
             user_requests_per_sec: 100,
             user_requests_burst: 500,
+            user_typing_per_sec: 2,
+            typing_ms: 6_000,
             address_connects_per_sec: 200,
             address_connects_burst: 2_000,
             drain_delay_ms: 0,
@@ -162,6 +169,7 @@ impl Config {
             Self { ping_interval_ms, .. } if *ping_interval_ms < 1_000 => {
                 fail("ping_interval_ms", "must be at least 1000")
             }
+            Self { typing_ms, .. } if *typing_ms < 1_000 => fail("typing_ms", "must be at least 1000"),
             Self { audit_interval_ms, .. } if *audit_interval_ms < 1_000 => {
                 fail("audit_interval_ms", "must be at least 1000")
             }

@@ -11,12 +11,14 @@ use axum::{
     http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts},
     middleware::{self, Next},
     response::{IntoResponse, Response},
-    routing::{any, get, post},
+    routing::{any, delete, get, post, put},
 };
-use natter_ids::{ConversationId, Position, Seq, UserId};
+use natter_ids::{ConversationId, DeviceId, Position, Seq, UserId};
 use natter_protocol::{
     AcceptedView, BacklogPage, Change, ConversationPage, ErrorBody, ErrorCode, HistoryPage, MemberPage, MessageDraft,
     PresencePage, TicketGrant,
+    AcceptedView, BacklogPage, BlockPage, ConversationPage, DevicePage, ErrorBody, ErrorCode, HistoryPage, MemberPage,
+    MessageDraft, PresencePage, PrivacyView, TicketGrant,
 };
 use serde::{Deserialize, de::DeserializeOwned};
 use tower_http::cors::{AllowOrigin, CorsLayer};
@@ -97,6 +99,11 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/requests", post(requests))
         .merge(http_changes::routes())
         .merge(http_marks::routes())
+        .route("/v1/devices", get(devices))
+        .route("/v1/blocks", get(blocks))
+        .route("/v1/blocks/{user}", put(block).delete(unblock))
+        .route("/v1/privacy", get(privacy).put(set_privacy))
+        .route("/v1/devices/{device}", delete(revoke_device))
         .fallback(|| async { Refused::from(ErrorCode::NotFound) })
         .method_not_allowed_fallback(|| async { Refused::from(ErrorCode::NotFound) })
         .layer(DefaultBodyLimit::max(body_max))
@@ -111,7 +118,7 @@ fn cors(origins: &[String]) -> CorsLayer {
     let allowed = origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok());
     CorsLayer::new()
         .allow_origin(if any { AllowOrigin::any() } else { AllowOrigin::list(allowed) })
-        .allow_methods([Method::GET, Method::POST])
+        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE])
         .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE])
         .expose_headers([header::RETRY_AFTER])
         .max_age(PREFLIGHT_AGE)
@@ -285,4 +292,44 @@ async fn presence(
     let users = asked.into_iter().filter(|(name, _)| name == "user").map(|(_, user)| UserId::new(user));
     let users = users.collect::<Result<Vec<_>, _>>().map_err(refuse)?;
     Ok(Json(PresencePage { users: shared.presence(&who.user, users).await? }))
+}
+
+async fn devices(State(shared): App, Caller(who): Caller) -> Answer<DevicePage> {
+    Ok(Json(shared.devices_of(&who.user, None).await?))
+}
+
+async fn revoke_device(State(shared): App, Caller(who): Caller, Path(device): Path<String>) -> Answer<DevicePage> {
+    let refuse = |error| ErrorBody::new(ErrorCode::Malformed).because(format!("The path: {error}."));
+    let device = DeviceId::new(device).map_err(refuse)?;
+    Ok(Json(shared.revoke_device(&who.user, device, None).await?))
+}
+
+async fn privacy(State(shared): App, Caller(who): Caller) -> Answer<PrivacyView> {
+    Ok(Json(shared.privacy(&who.user).await?))
+}
+
+async fn set_privacy(
+    State(shared): App,
+    Caller(who): Caller,
+    privacy: Result<Json<PrivacyView>, JsonRejection>,
+) -> Answer<PrivacyView> {
+    let refuse = |error: JsonRejection| ErrorBody::new(ErrorCode::Malformed).because(error.body_text());
+    let Json(privacy) = privacy.map_err(refuse)?;
+    Ok(Json(shared.set_privacy(&who.user, privacy).await?))
+}
+
+async fn blocks(State(shared): App, Caller(who): Caller) -> Answer<BlockPage> {
+    Ok(Json(shared.blocks(&who.user).await?))
+}
+
+async fn block(State(shared): App, Caller(who): Caller, Path(other): Path<String>) -> Answer<BlockPage> {
+    Ok(Json(shared.block(&who.user, user_in(other)?).await?))
+}
+
+async fn unblock(State(shared): App, Caller(who): Caller, Path(other): Path<String>) -> Answer<BlockPage> {
+    Ok(Json(shared.unblock(&who.user, user_in(other)?).await?))
+}
+
+fn user_in(path: String) -> Result<UserId, ErrorBody> {
+    UserId::new(path).map_err(|error| ErrorBody::new(ErrorCode::Malformed).because(format!("The path: {error}.")))
 }

@@ -6,7 +6,9 @@
 
 mod admission;
 mod changes;
+mod blocks;
 mod config;
+mod devices;
 mod doubt;
 mod gate;
 mod group_settings;
@@ -25,11 +27,14 @@ mod overview;
 mod pace;
 mod posting;
 mod presence;
+mod privacy;
 mod queries;
 mod rates;
 mod rights;
+mod screen;
 mod server;
 mod session;
+mod typing;
 mod upgrade;
 mod watches;
 
@@ -84,10 +89,14 @@ pub async fn start(config: Config, auth: natter_auth::Config, bus: Bus, scope: S
     let reporter = presence::Reporter::start(bus.clone(), &scope).await.map_err(StartError::Unavailable)?;
     let watches = watches::Watches::start(&bus, &scope).await.map_err(StartError::Unavailable)?;
     let doubts = doubt::start(&bus, &scope);
+    let devices = devices::Devices::start(&bus, reporter.clone(), doubts.clone(), &scope)
+        .await
+        .map_err(StartError::Unavailable)?;
     let (follow, cancel) = (bus.clone(), scope.cancel_token());
     scope.spawn("connection-archived", OnEnd::StopProcess, async move { follow.follow_archived(cancel).await });
     let marks = marks::Marks::start(&config, &bus, &scope);
     let parts = server::Parts { bus, verifier, reporter, watches, doubts, marks };
+    let parts = server::Parts { bus, verifier, reporter, watches, devices, doubts };
     let shared = Arc::new(server::Shared::new(config, parts, &scope));
     let settings = Settings(Arc::downgrade(&shared));
     server::start(listener, tls, shared, &scope);

@@ -13,16 +13,17 @@ pub(crate) struct Live {
     pub(crate) rates: Arc<Rates>,
     pub(crate) verifier: Arc<Verifier>,
     /// What the rates were made from.
-    quotas: [u32; 4],
+    quotas: [u32; 5],
 }
 
 /// The one in force.
 pub(crate) struct Current(RwLock<Arc<Live>>);
 
-fn quotas(config: &Config) -> [u32; 4] {
+fn quotas(config: &Config) -> [u32; 5] {
     [
         config.user_requests_per_sec,
         config.user_requests_burst,
+        config.user_typing_per_sec,
         config.address_connects_per_sec,
         config.address_connects_burst,
     ]

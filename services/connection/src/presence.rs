@@ -8,7 +8,7 @@ use std::{
 
 use natter_bus::{
     Bus,
-    presence::{GatewayReport, Left, RefreshRequests, ReportKind},
+    presence::{GatewayReport, Left, RefreshRequests, ReportKind, Status, UserStatus},
 };
 use natter_ids::UserId;
 use natter_runtime::{OnEnd, Scope};
@@ -23,19 +23,35 @@ const JOINS_MAX: usize = 1_024;
 
 struct Join {
     user: UserId,
+    hidden: bool,
     reported: oneshot::Sender<u64>,
 }
 
-/// Sessions that ended; at most one entry for each that there was.
+/// What a session that joined has to say.
+enum News {
+    /// It ended; whether it had said that the user is away.
+    Left { away: bool },
+    /// The user is away from it, or back.
+    Away(bool),
+    /// The user is not to be seen, or is again; wherever it was said.
+    Hidden(bool),
+}
+
+/// What sessions say, in order; of each at most one that it left, and what it waits for to be taken.
 #[derive(Default)]
 struct Leaves {
-    users: Mutex<Vec<UserId>>,
+    news: Mutex<Vec<(UserId, News)>>,
     added: Notify,
 }
 
 impl Leaves {
-    fn lock(&self) -> MutexGuard<'_, Vec<UserId>> {
-        self.users.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Vec<(UserId, News)>> {
+        self.news.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add(&self, user: &UserId, news: News) {
+        self.lock().push((user.clone(), news));
+        self.added.notify_one();
     }
 }
 
@@ -50,10 +66,18 @@ pub(crate) struct Reporter {
 pub(crate) struct Joined {
     user: UserId,
     number: u64,
+    away: bool,
     leaves: Arc<Leaves>,
 }
 
 impl Joined {
+    /// Says whether the user is away from this device.
+    pub(crate) fn set_away(&mut self, away: bool) {
+        if std::mem::replace(&mut self.away, away) != away {
+            self.leaves.add(&self.user, News::Away(away));
+        }
+    }
+
     /// The number of the report that holds the user.
     pub(crate) fn number(&self) -> u64 {
         self.number
@@ -62,8 +86,7 @@ impl Joined {
 
 impl Drop for Joined {
     fn drop(&mut self) {
-        self.leaves.lock().push(self.user.clone());
-        self.leaves.added.notify_one();
+        self.leaves.add(&self.user, News::Left { away: self.away });
     }
 }
 
@@ -79,13 +102,35 @@ impl Reporter {
         Ok(Self { joins, leaves })
     }
 
+    /// Says whether the user, if they are here, is to be seen.
+    pub(crate) fn hide(&self, user: &UserId, hidden: bool) {
+        self.leaves.add(user, News::Hidden(hidden));
+    }
+
     /// Reports a session of the user; returns once the report is on its way. `None` when the
     /// gateway is stopping.
-    pub(crate) async fn join(&self, user: &UserId) -> Option<Joined> {
+    pub(crate) async fn join(&self, user: &UserId, hidden: bool) -> Option<Joined> {
         let (reported, number) = oneshot::channel();
-        self.joins.send(Join { user: user.clone(), reported }).await.ok()?;
+        self.joins.send(Join { user: user.clone(), hidden, reported }).await.ok()?;
         let number = number.await.ok()?;
-        Some(Joined { user: user.clone(), number, leaves: Arc::clone(&self.leaves) })
+        Some(Joined { user: user.clone(), number, away: false, leaves: Arc::clone(&self.leaves) })
+    }
+}
+
+/// A user who is here.
+#[derive(Default)]
+struct Here {
+    sessions: u32,
+    /// How many of them are left.
+    away: u32,
+    hidden: bool,
+    /// What was reported.
+    reported: Status,
+}
+
+impl Here {
+    fn status(&self) -> Status {
+        Status { away: self.away > 0 && self.away >= self.sessions, hidden: self.hidden }
     }
 }
 
@@ -93,8 +138,7 @@ struct Task {
     bus: Bus,
     epoch: u64,
     number: u64,
-    /// How many sessions each user has here.
-    users: HashMap<UserId, u32>,
+    users: HashMap<UserId, Here>,
     leaves: Arc<Leaves>,
 }
 
@@ -128,9 +172,10 @@ impl Task {
     async fn change(&mut self, joins: &mut Vec<Join>) {
         let mut before: HashMap<UserId, bool> = HashMap::new();
         let mut waiting = Vec::with_capacity(joins.len());
-        for Join { user, reported } in joins.drain(..) {
+        for Join { user, hidden, reported } in joins.drain(..) {
             before.entry(user.clone()).or_insert_with(|| self.users.contains_key(&user));
-            *self.users.entry(user).or_insert(0) += 1;
+            let here = self.users.entry(user).or_default();
+            (here.sessions, here.hidden) = (here.sessions + 1, hidden);
             waiting.push(reported);
         }
         let leaving: Vec<_> = {
@@ -141,22 +186,37 @@ impl Task {
         if leaving.len() == USERS_MAX {
             self.leaves.added.notify_one();
         }
-        for user in leaving {
+        for (user, news) in leaving {
+            let Some(here) = self.users.get_mut(&user) else { continue };
             before.entry(user.clone()).or_insert(true);
-            if let Some(count) = self.users.get_mut(&user) {
-                *count -= 1;
-                if *count == 0 {
-                    self.users.remove(&user);
-                }
+            match news {
+                News::Left { away } => (here.sessions, here.away) = (here.sessions - 1, here.away - u32::from(away)),
+                News::Away(true) => here.away += 1,
+                News::Away(false) => here.away -= 1,
+                News::Hidden(hidden) => here.hidden = hidden,
+            }
+            if here.sessions == 0 {
+                self.users.remove(&user);
             }
         }
-        let (mut joined, mut left) = (Vec::new(), Vec::new());
+        let (mut joined, mut left, mut changed) = (Vec::new(), Vec::new(), Vec::new());
         for (user, was) in before {
+            if let Some(here) = self.users.get_mut(&user) {
+                let status = here.status();
+                if std::mem::replace(&mut here.reported, status) != status {
+                    changed.push(UserStatus { user: user.clone(), status });
+                }
+            }
             match (was, self.users.contains_key(&user)) {
                 (false, true) => joined.push(user),
                 (true, false) => left.push(Left { user, at: self.bus.now_ms() }),
                 _ => {}
             }
+        }
+        // First what is to be seen of them, then that they are here: whoever hides is never seen to come.
+        if !changed.is_empty() {
+            self.number += 1;
+            self.report(ReportKind::Status { whole: false, users: changed }).await;
         }
         if !joined.is_empty() || !left.is_empty() {
             self.number += 1;
@@ -168,7 +228,18 @@ impl Task {
         }
     }
 
-    async fn full(&self) {
+    async fn full(&mut self) {
+        let reported = self.users.iter().filter(|(_, here)| here.reported != Status::default());
+        let status: Vec<_> =
+            reported.map(|(user, here)| UserStatus { user: user.clone(), status: here.reported }).collect();
+        // The first one says that all before it are void.
+        let mut chunks = status.chunks(USERS_MAX);
+        let users = chunks.next().unwrap_or_default().to_vec();
+        self.report(ReportKind::Status { whole: true, users }).await;
+        for more in chunks {
+            self.number += 1;
+            self.report(ReportKind::Status { whole: false, users: more.to_vec() }).await;
+        }
         let users: Vec<_> = self.users.keys().cloned().collect();
         let parts = u32::try_from(users.len().div_ceil(USERS_MAX).max(1)).unwrap_or(u32::MAX);
         let mut chunks = users.chunks(USERS_MAX);

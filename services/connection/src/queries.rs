@@ -12,8 +12,10 @@ use natter_protocol::{
 };
 
 use crate::{
+    blocks::unseen,
     members::{not_a_member, refusal, unavailable},
     posting::too_large,
+    screen::Screen,
     server::Shared,
 };
 
@@ -34,7 +36,11 @@ impl Shared {
         limit: Option<u32>,
     ) -> Result<ConversationPage, ErrorBody> {
         let asked = Conversations { user: user.clone(), after, limit: self.page_limit(limit)? };
-        self.bus.ask(&asked).await.map_err(refusal)
+        let mut page = self.bus.ask(&asked).await.map_err(refusal)?;
+        let blocks = self.blocks_of(user).await?;
+        // One that somebody blocked has begun, and nobody has seen.
+        page.conversations.retain(|view| blocks.here(&view.conversation).is_none_or(|block| block.after > 0));
+        Ok(page)
     }
 
     pub(crate) async fn members_of(
@@ -60,6 +66,19 @@ impl Shared {
         let limit = self.page_limit(limit)?;
         let asked = History { user: user.clone(), conversation: conversation.clone(), before, after, limit, edits };
         self.ask_as_member(user, &conversation, &asked).await
+        let blocks = self.blocks_of(user).await?;
+        let mut asked = History { user: user.clone(), conversation: conversation.clone(), before, after, limit };
+        loop {
+            let mut page = self.ask_as_member(user, &conversation, &asked).await?;
+            let bounds = page.events.first().zip(page.events.last()).map(|(first, last)| (first.seq, last.seq));
+            Screen::page(&blocks, &mut page.events);
+            // Whoever asks for more names an entry of the page: there has to be one.
+            let Some((first, last)) = bounds.filter(|_| page.more && page.events.is_empty()) else { return Ok(page) };
+            match asked.after {
+                Some(_) => asked.after = Some(last),
+                None => asked.before = Some(first),
+            }
+        }
     }
 
     /// Asks storage about a conversation. Who became a member a moment ago is one in the log, and
@@ -102,10 +121,11 @@ impl Shared {
         let reply = self.bus.ask(&asked).await.map_err(refusal)?;
         let read = |event: &natter_bus::storage_api::ArchivedEvent| serde_json::from_str(event.event.get());
         let events: Result<Vec<Event>, _> = reply.events.iter().map(read).collect();
-        let events = events.map_err(|error| {
+        let mut events = events.map_err(|error| {
             tracing::error!(%error, "an archived event could not be read");
             ErrorBody::new(ErrorCode::Internal)
         })?;
+        Screen::page(self.blocks_of(user).await?.as_ref(), &mut events);
         Ok(BacklogPage { events, position: reply.position, more: reply.more })
     }
 
@@ -145,6 +165,9 @@ impl Shared {
         if known.is_empty() {
             return Ok(Vec::new());
         }
-        self.bus.ask_presence(&known).await.map_err(unavailable)
+        let blocks = self.blocks_of(user).await?;
+        let mut views = self.bus.ask_presence(&known).await.map_err(unavailable)?;
+        views.iter_mut().filter(|view| blocks.is_by(&view.user)).for_each(|view| *view = unseen(view.user.clone()));
+        Ok(views)
     }
 }

@@ -14,6 +14,8 @@ pub(crate) const TIDY: Duration = Duration::from_secs(30);
 
 pub(crate) struct Rates {
     users: DefaultKeyedRateLimiter<UserId>,
+    /// Absent: nobody is told who is writing.
+    typing: Option<DefaultKeyedRateLimiter<UserId>>,
     addresses: DefaultKeyedRateLimiter<IpAddr>,
 }
 
@@ -21,12 +23,21 @@ impl Rates {
     pub(crate) fn new(config: &Config) -> Self {
         Self {
             users: RateLimiter::keyed(quota(config.user_requests_per_sec, config.user_requests_burst)),
+            typing: (config.user_typing_per_sec > 0).then(|| {
+                let per_second = config.user_typing_per_sec;
+                RateLimiter::keyed(quota(per_second, per_second.saturating_mul(2)))
+            }),
             addresses: RateLimiter::keyed(quota(config.address_connects_per_sec, config.address_connects_burst)),
         }
     }
 
     pub(crate) fn request(&self, user: &UserId) -> Result<(), ErrorBody> {
         check(&self.users, user, "user_requests_per_sec")
+    }
+
+    /// Whether the user may tell now that they are writing.
+    pub(crate) fn typing(&self, user: &UserId) -> bool {
+        self.typing.as_ref().is_some_and(|typing| typing.check_key(user).is_ok())
     }
 
     pub(crate) fn connect(&self, address: IpAddr) -> Result<(), ErrorBody> {
@@ -37,6 +48,10 @@ impl Rates {
     pub(crate) fn tidy(&self) {
         self.users.retain_recent();
         self.users.shrink_to_fit();
+        if let Some(typing) = &self.typing {
+            typing.retain_recent();
+            typing.shrink_to_fit();
+        }
         self.addresses.retain_recent();
         self.addresses.shrink_to_fit();
     }

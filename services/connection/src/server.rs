@@ -29,6 +29,7 @@ use tower_service::Service;
 use crate::{
     Config,
     admission::{Admission, Admitted},
+    devices::Devices,
     doubt::Doubt,
     group_settings::GroupSettingsKnown,
     http_api,
@@ -58,6 +59,7 @@ pub(crate) struct Shared {
     pub(crate) group_settings: GroupSettingsKnown,
     pub(crate) watches: Watches,
     pub(crate) marks: Marks,
+    pub(crate) devices: Devices,
     pub(crate) doubts: watch::Receiver<Doubt>,
     /// Turns to read missed events.
     pub(crate) resumes: Semaphore,
@@ -76,6 +78,7 @@ pub(crate) struct Parts {
     pub(crate) verifier: Verifier,
     pub(crate) reporter: Reporter,
     pub(crate) watches: Watches,
+    pub(crate) devices: Devices,
     pub(crate) doubts: watch::Receiver<Doubt>,
     pub(crate) marks: Marks,
 }
@@ -83,6 +86,7 @@ pub(crate) struct Parts {
 impl Shared {
     pub(crate) fn new(config: Config, parts: Parts, scope: &Scope) -> Self {
         let Parts { bus, verifier, reporter, watches, doubts, marks } = parts;
+        let Parts { bus, verifier, reporter, watches, devices, doubts } = parts;
         Self {
             members: Members::new(bus.clone()),
             group_settings: GroupSettingsKnown::new(bus.clone()),
@@ -98,6 +102,7 @@ impl Shared {
             bus,
             reporter,
             watches,
+            devices,
             doubts,
             marks,
         }

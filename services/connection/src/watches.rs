@@ -4,13 +4,17 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    time::Duration,
 };
 
 use natter_bus::{Bus, presence::PresenceChanges};
 use natter_ids::UserId;
 use natter_protocol::PresenceView;
 use natter_runtime::{OnEnd, Scope};
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::Instant};
+
+/// How often a session is told of changes: a crowd that comes online together is told together.
+const PACE: Duration = Duration::from_secs(1);
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -21,15 +25,23 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub(crate) struct Watch {
     pending: Mutex<HashMap<UserId, PresenceView>>,
     changed: Notify,
+    /// When the next changes may be told.
+    next: Mutex<Option<Instant>>,
 }
 
 impl Watch {
-    /// Waits until something changed; returns the newest view of every user who changed.
+    /// Waits until something changed; returns the newest view of every user who changed. What comes and goes within
+    /// [`PACE`] is told once. Cancel safe.
     pub(crate) async fn changes(&self) -> Vec<PresenceView> {
+        let next = *lock(&self.next);
+        if let Some(next) = next {
+            tokio::time::sleep_until(next).await;
+        }
         loop {
             let changed = self.changed.notified();
             let views: Vec<_> = lock(&self.pending).drain().map(|(_, view)| view).collect();
             if !views.is_empty() {
+                *lock(&self.next) = Some(Instant::now() + PACE);
                 return views;
             }
             changed.await;
@@ -100,14 +112,42 @@ mod tests {
         let watch = watches.watch(std::slice::from_ref(&alice));
         for number in 0..1_000_u64 {
             let online = number % 2 == 0;
-            watches.tell(&PresenceView { user: alice.clone(), online, last_seen: Some(number) });
-            watches.tell(&PresenceView { user: bob.clone(), online, last_seen: None });
+            watches.tell(&PresenceView { user: alice.clone(), online, away: false, last_seen: Some(number) });
+            watches.tell(&PresenceView { user: bob.clone(), online, away: false, last_seen: None });
         }
         let views = watch.changes().await;
-        assert_eq!(views, [PresenceView { user: alice.clone(), online: false, last_seen: Some(999) }]);
+        assert_eq!(views, [PresenceView { user: alice.clone(), online: false, away: false, last_seen: Some(999) }]);
         assert!(watch.changes().now_or_never().is_none());
         drop(watch);
-        watches.tell(&PresenceView { user: alice, online: true, last_seen: None });
+        watches.tell(&PresenceView { user: alice, online: true, away: false, last_seen: None });
         assert!(lock(&watches.0).is_empty(), "a watch that ended leaves nothing behind");
+    }
+    /// Ten thousand come online at once and everybody watches as many as they may: a session is told of those it
+    /// watches and of nobody else, once, and together.
+    #[tokio::test(start_paused = true)]
+    async fn a_crowd_floods_nobody() {
+        let (watches, began) = (Watches::default(), Instant::now());
+        let crowd: Vec<_> = (0..10_000).map(|number| UserId::new(format!("user-{number}")).unwrap()).collect();
+        let sessions: Vec<_> =
+            (0..50).map(|session| watches.watch(&crowd[session * 100..session * 100 + 200])).collect();
+        let (mut told, mut batches) = (0, 0);
+        for round in 0..20_u64 {
+            for user in &crowd {
+                let (online, last_seen) = (round % 2 == 1, Some(round));
+                watches.tell(&PresenceView { user: user.clone(), online, away: false, last_seen });
+            }
+            for session in &sessions {
+                if let Some(views) = session.changes().now_or_never() {
+                    (told, batches) = (told + views.len(), batches + 1);
+                    assert_eq!(views.len(), 200);
+                }
+            }
+            tokio::time::advance(Duration::from_millis(100)).await;
+        }
+        let seconds = usize::try_from(began.elapsed().as_secs()).unwrap();
+        // Of 200,000 changes to each of the 50, those of two seconds come in two batches.
+        assert_eq!((seconds, batches, told), (2, 2 * 50, 2 * 50 * 200));
+        let views = sessions[0].changes().await;
+        assert!(views.iter().all(|view| view.online && view.last_seen == Some(19)), "the last word counts");
     }
 }

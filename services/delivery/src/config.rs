@@ -12,10 +12,12 @@ pub struct Config {
     pub conversations_cached: u32,
     /// How many conversations are read from storage at once.
     pub lookups_at_once: u16,
+    /// Most members of a conversation in which they are told who is writing.
+    pub typing_members_max: u32,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { conversations_cached: 200_000, lookups_at_once: 64 }
+        Self { conversations_cached: 200_000, lookups_at_once: 64, typing_members_max: 100 }
     }
 }

@@ -54,6 +54,11 @@ impl Conversation {
         Step { prev, recipients }
     }
 
+    /// The members, sorted.
+    pub(crate) fn members(&self) -> &[UserId] {
+        &self.members
+    }
+
     fn is_member(&self, user: &UserId) -> bool {
         self.members.binary_search(user).is_ok()
     }

@@ -12,6 +12,7 @@ mod markers;
 mod notices;
 mod online;
 mod progress;
+mod typing;
 mod worker;
 
 use std::sync::Arc;
@@ -42,6 +43,12 @@ pub async fn start(config: Config, bus: Bus, scope: Scope) -> Result<(), StartEr
         (bus.notices().await.map_err(StartError)?, online.clone(), bus.clone(), scope.cancel_token());
     scope.spawn("delivery-notices", OnEnd::StopProcess, async move { notices::run(by, told, notices, cancel).await });
     let worker = Arc::new(worker::FanOut::new(config, bus.clone(), online, progress, links));
+    let members_max = config.typing_members_max;
+    let worker = Arc::new(worker::FanOut::new(config, bus.clone(), online.clone(), progress, links));
+    let signals = bus.typing_signals().await.map_err(StartError)?;
+    let whispers = typing::Whispers::new(bus.clone(), online, Arc::clone(&worker), members_max);
+    let cancel = scope.cancel_token();
+    scope.spawn("delivery-typing", OnEnd::StopProcess, async move { whispers.run(signals, cancel).await });
     let cancel = scope.cancel_token();
     scope.spawn("delivery-partitions", OnEnd::StopProcess, async move {
         bus.run_partitions(Service::Delivery, worker, cancel).await;

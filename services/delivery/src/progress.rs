@@ -38,6 +38,12 @@ impl Progress {
         }
     }
 
+    /// The number of a partition, if this replica owns it.
+    pub(crate) fn of(&self, partition: Partition) -> Option<Seq> {
+        let seq = self.0.get(partition.index())?.load(Ordering::SeqCst);
+        (seq != NOT_OWNED).then_some(seq)
+    }
+
     /// Every owned partition and its number.
     pub(crate) fn reached(&self) -> Vec<(Partition, Seq)> {
         let numbers = (0_u16..).zip(self.0.iter().map(|slot| slot.load(Ordering::SeqCst)));

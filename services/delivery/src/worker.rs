@@ -87,6 +87,32 @@ impl FanOut {
         Ok(())
     }
 
+    /// The members of a conversation as of the entries worked off, sorted; `None` when another replica
+    /// owns it, or it cannot be told now.
+    pub(crate) async fn members(&self, conversation: &ConversationId) -> Option<Vec<UserId>> {
+        let partition = Partition::of(conversation, self.bus.partitions());
+        let reached = {
+            let mut state = self.partitions.get(partition.index())?.lock().await;
+            let reached = self.progress.of(partition)?;
+            if let Some(known) = state.conversations.get(conversation) {
+                return Some(known.members().to_vec());
+            }
+            reached
+        };
+        let asked = Roster { conversation: conversation.clone(), before: reached + 1 };
+        let roster = Conversation::from(self.bus.ask(&asked).await.ok()?);
+        let mut state = self.partitions[partition.index()].lock().await;
+        if let Some(known) = state.conversations.get(conversation) {
+            return Some(known.members().to_vec());
+        }
+        // Nothing was worked off meanwhile, so the batch to come finds what it would have read.
+        (self.progress.of(partition) == Some(reached)).then(|| {
+            let members = roster.members().to_vec();
+            state.conversations.put(conversation.clone(), roster);
+            members
+        })
+    }
+
     /// Whether the message was accepted before under the same client id: then this entry is void.
     async fn is_repeat(
         &self,

@@ -23,9 +23,10 @@ pub struct StartError(String);
 /// [`StartError`] when the connection to NATS is closed.
 pub async fn start(config: Config, bus: Bus, scope: Scope) -> Result<(), StartError> {
     let reports = bus.gateway_reports().await.map_err(StartError)?;
+    let told = bus.gateways_told().await.map_err(StartError)?;
     let service = service::Presence::new(config, bus.clone());
     let (follower, cancel) = (service.clone(), scope.cancel_token());
-    scope.spawn("presence-reports", OnEnd::StopProcess, async move { follower.follow(reports, cancel).await });
+    scope.spawn("presence-reports", OnEnd::StopProcess, async move { follower.follow(reports, told, cancel).await });
     let cancel = scope.cancel_token();
     scope.spawn("presence-answers", OnEnd::StopProcess, async move {
         let answered = bus.respond_presence(64, cancel, |users| service.clone().answer(users)).await;

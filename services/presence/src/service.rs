@@ -1,17 +1,18 @@
 //! The registry, kept current and asked.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, PoisonError, RwLock},
     time::{Duration, Instant},
 };
 
 use natter_bus::{
     Bus,
-    presence::{GatewayReports, Registry, Transition},
+    presence::{GatewayReports, Registry, Status, Transition},
+    users::{GatewaysTold, Told},
 };
 use natter_ids::UserId;
-use natter_protocol::PresenceView;
+use natter_protocol::{Audience, PresenceView};
 use natter_telemetry::metrics;
 use tokio_util::sync::CancellationToken;
 
@@ -29,7 +30,22 @@ pub(crate) struct Presence {
 }
 
 /// Users who went offline and may be back before it is announced.
-type Leaving = HashMap<UserId, (Instant, u64)>;
+type Leaving = HashMap<UserId, Gone>;
+
+struct Gone {
+    since: Instant,
+    /// In milliseconds since 1970 UTC.
+    at: u64,
+    status: Status,
+}
+
+/// What others see.
+fn view(user: UserId, online: bool, last_seen: Option<u64>, status: Status) -> PresenceView {
+    if status.hidden {
+        return PresenceView { user, online: false, away: false, last_seen: None };
+    }
+    PresenceView { user, online, away: online && status.away, last_seen }
+}
 
 impl Presence {
     pub(crate) fn new(config: Config, bus: Bus) -> Self {
@@ -39,18 +55,21 @@ impl Presence {
 
     /// Answers with one view per user, in the order asked.
     pub(crate) async fn answer(self, users: Vec<UserId>) -> Vec<PresenceView> {
-        let online = |user: &UserId| self.registry.read().unwrap_or_else(PoisonError::into_inner).is_online(user);
+        let seen = |user: &UserId| {
+            let registry = self.registry.read().unwrap_or_else(PoisonError::into_inner);
+            (registry.is_online(user), registry.status(user))
+        };
         let mut views = Vec::with_capacity(users.len());
         for user in users {
-            let online = online(&user);
+            let (online, status) = seen(&user);
             let last_seen = if online { None } else { self.bus.last_seen(&user).await.unwrap_or_default() };
-            views.push(PresenceView { user, online, last_seen });
+            views.push(view(user, online, last_seen, status));
         }
         views
     }
 
-    pub(crate) async fn follow(self, mut reports: GatewayReports, cancel: CancellationToken) {
-        let mut leaving = Leaving::new();
+    pub(crate) async fn follow(self, mut reports: GatewayReports, mut told: GatewaysTold, cancel: CancellationToken) {
+        let (mut leaving, mut shown) = (Leaving::new(), HashSet::new());
         let mut link = self.bus.link_events();
         let mut tick = tokio::time::interval(TICK);
         let mut asked_at = Instant::now();
@@ -62,6 +81,14 @@ impl Presence {
                     Some(report) => self.write(|registry| registry.apply(report, Instant::now(), self.bus.now_ms())),
                     None => return,
                 },
+                told = told.next() => {
+                    if let Some(Told::Privacy { user, privacy }) = told
+                        && privacy.presence == Audience::Nobody
+                    {
+                        self.forget(&user).await;
+                    }
+                    Vec::new()
+                }
                 _ = link.recv() => {
                     self.write(Registry::distrust);
                     Vec::new()
@@ -74,33 +101,57 @@ impl Presence {
                     self.write(|registry| registry.expire(Instant::now()))
                 }
             };
-            self.note(transitions, &mut leaving).await;
-            self.announce_left(&mut leaving).await;
+            self.note(transitions, &mut leaving, &mut shown).await;
+            self.announce_left(&mut leaving, &mut shown).await;
         }
     }
 
-    async fn note(&self, transitions: Vec<Transition>, leaving: &mut Leaving) {
-        for Transition { user, online, last_seen } in transitions {
+    async fn note(&self, transitions: Vec<Transition>, leaving: &mut Leaving, shown: &mut HashSet<UserId>) {
+        for Transition { user, online, last_seen, status } in transitions {
             if !online {
-                leaving.insert(user, (Instant::now(), last_seen.unwrap_or_else(|| self.bus.now_ms())));
-            } else if leaving.remove(&user).is_none() {
-                self.announce(PresenceView { user, online: true, last_seen: None }).await;
+                let at = last_seen.unwrap_or_else(|| self.bus.now_ms());
+                leaving.insert(user, Gone { since: Instant::now(), at, status });
+                continue;
             }
+            if leaving.remove(&user).is_some_and(|gone| gone.status == status) {
+                continue;
+            }
+            if status.hidden {
+                self.forget(&user).await;
+                // Who was not seen before is not announced: that would tell when they come.
+                if !shown.remove(&user) {
+                    continue;
+                }
+            } else {
+                shown.insert(user.clone());
+            }
+            self.announce(view(user, true, None, status)).await;
         }
     }
 
     /// Announces those who did not come back within the grace.
-    async fn announce_left(&self, leaving: &mut Leaving) {
+    async fn announce_left(&self, leaving: &mut Leaving, shown: &mut HashSet<UserId>) {
         let grace = Duration::from_millis(self.config.offline_grace_ms.into());
-        let gone = leaving.extract_if(|_, (since, _)| since.elapsed() >= grace).collect::<Vec<_>>();
-        for (user, (_, at)) in gone {
+        let gone = leaving.extract_if(|_, gone| gone.since.elapsed() >= grace).collect::<Vec<_>>();
+        for (user, Gone { at, status, .. }) in gone {
+            if !shown.remove(&user) && status.hidden {
+                // They were shown as offline all the time.
+                continue;
+            }
             if let Err(error) = self.bus.keep_last_seen(&user, at).await {
                 tracing::warn!(error, "when a user was seen last could not be kept");
             }
-            self.announce(PresenceView { user, online: false, last_seen: Some(at) }).await;
+            self.announce(PresenceView { user, online: false, away: false, last_seen: Some(at) }).await;
         }
         let online = self.write(|registry| registry.len());
         metrics::PRESENCE_USERS_ONLINE.set(i64::try_from(online).unwrap_or(i64::MAX));
+    }
+
+    /// Whoever hides leaves no trace of when they were here.
+    async fn forget(&self, user: &UserId) {
+        if let Err(error) = self.bus.forget_last_seen(user).await {
+            tracing::warn!(error, "when a user was seen last could not be forgotten");
+        }
     }
 
     async fn announce(&self, view: PresenceView) {

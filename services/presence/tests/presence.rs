@@ -20,11 +20,11 @@ fn user(name: &str) -> UserId {
 }
 
 fn online(name: &str) -> PresenceView {
-    PresenceView { user: user(name), online: true, last_seen: None }
+    PresenceView { user: user(name), online: true, away: false, last_seen: None }
 }
 
 fn offline(name: &str, at: u64) -> PresenceView {
-    PresenceView { user: user(name), online: false, last_seen: Some(at) }
+    PresenceView { user: user(name), online: false, away: false, last_seen: Some(at) }
 }
 
 struct World {
@@ -181,4 +181,34 @@ async fn a_replica_that_starts_asks_every_gateway_and_then_knows() {
 
 fn now_ms() -> u64 {
     u64::try_from(std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_millis()).unwrap()
+}
+
+/// What it costs when very many come online at once: one small message for each to every gateway, once, however
+/// many watch. Prints the numbers that `docs/decisions/0017-presence.md` tells.
+#[tokio::test]
+#[ignore = "a measurement: run it alone, with --release --nocapture"]
+async fn ten_thousand_come_online_at_once() {
+    const CROWD: u64 = 10_000;
+    const TOGETHER: u64 = 1_000;
+    let mut world = World::start().await;
+    let _presence = world.presence("p", Config::default()).await;
+    world.full("g", 0, &[]).await;
+    let began = std::time::Instant::now();
+    for report in 0..CROWD / TOGETHER {
+        let joined =
+            (report * TOGETHER..(report + 1) * TOGETHER).map(|number| user(&format!("user-{number}"))).collect();
+        world.report("g", report + 1, ReportKind::Delta { joined, left: Vec::new() }).await;
+    }
+    let (mut bytes, mut announced) = (0, std::collections::HashSet::new());
+    while announced.len() < usize::try_from(CROWD).unwrap() {
+        let view = world.change().await;
+        bytes += serde_json::to_vec(&view).unwrap().len();
+        assert!(announced.insert(view.user), "everybody once");
+    }
+    let took = began.elapsed();
+    assert!(took < SOON, "{took:?}");
+    #[allow(clippy::print_stdout, reason = "a measurement")]
+    {
+        println!("{CROWD} came online: {CROWD} messages, {bytes} bytes to each gateway, in {took:?}");
+    }
 }

@@ -34,6 +34,8 @@ pub mod storage_api;
 mod subjects;
 mod survey;
 mod tickets;
+mod typing;
+pub mod users;
 
 pub use append::{Append, AppendError, Fence, Stored, Target};
 pub use config::{Config, InvalidConfig};
@@ -53,3 +55,4 @@ pub use snapshot::{SnapshotError, StreamCopy};
 pub use spans::push as push_span;
 pub use subjects::Service;
 pub use survey::{AccountReport, ConsumerReport, OwnerReport, ServerReport, StreamReport};
+pub use typing::{Typing, TypingSignals};

@@ -12,6 +12,7 @@ use natter_telemetry::Trace;
 use serde::{Deserialize, Serialize};
 
 use crate::{Bus, Note, spans, subjects};
+use crate::{Bus, Typing, spans, subjects};
 
 /// An event on its way to a user's devices.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,6 +88,8 @@ pub enum InboxMessage {
     Marker(Marker),
     /// Something that is no event: marks, settings.
     Note(Note),
+    /// Somebody is writing.
+    Typing(Typing),
 }
 
 pub(crate) fn encode_event(event: &LiveEvent, link: Seq) -> Bytes {
@@ -117,6 +120,7 @@ fn decode(payload: &Bytes, headers: Option<&HeaderMap>) -> Option<InboxMessage> 
         }
         "M" => serde_json::from_slice(&rest).ok().map(InboxMessage::Marker),
         "N" => serde_json::from_slice(&rest).ok().map(InboxMessage::Note),
+        "T" => serde_json::from_slice(&rest).ok().map(InboxMessage::Typing),
         _ => None,
     }
 }

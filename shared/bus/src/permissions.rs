@@ -196,11 +196,12 @@ mod tests {
             assert!(SOURCE.contains(&format!("$JS.API.CONSUMER.RESET.{{log}}.{}", service.name())));
             assert!(SOURCE.contains(&format!("[user.{}]", service.name())));
         }
-        let buckets = [LEASES_BUCKET, TICKETS_BUCKET, LAST_SEEN_BUCKET];
-        for name in buckets.map(|bucket| format!("$JS.API.STREAM.INFO.KV_{bucket}")) {
+        for name in BUCKETS.map(|bucket| format!("$JS.API.STREAM.INFO.KV_{bucket}")) {
             assert!(SOURCE.contains(&name), "{name}");
         }
-        for subject in [ARCHIVED, MARKER_REQUEST, GATEWAY_REPORTS, GATEWAY_REFRESH, PRESENCE_QUERY, PRESENCE_CHANGES] {
+        for subject in
+            [ARCHIVED, TOLD, TYPING, MARKER_REQUEST, GATEWAY_REPORTS, GATEWAY_REFRESH, PRESENCE_QUERY, PRESENCE_CHANGES]
+        {
             assert!(SOURCE.contains(&format!("\"{subject}\"")), "{subject}");
         }
     }

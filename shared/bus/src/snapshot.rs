@@ -47,11 +47,12 @@ struct Refusal {
 }
 
 impl Bus {
-    /// The streams that a backup keeps: the log, and when people were last seen. The others hold
+    /// The streams that a backup keeps: the log, when people were last seen, and what
+    /// gateways know of them, so that a device which was revoked stays so. The others hold
     /// what is learnt again or ends within a minute.
     pub fn kept_streams(&self) -> Vec<String> {
         let log = Partition::all(self.partitions()).map(subjects::stream);
-        log.chain([format!("KV_{}", subjects::LAST_SEEN_BUCKET)]).collect()
+        log.chain([subjects::LAST_SEEN_BUCKET, subjects::USERS_BUCKET].map(|bucket| format!("KV_{bucket}"))).collect()
     }
 
     /// Whether there is such a stream.

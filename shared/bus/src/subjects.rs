@@ -31,10 +31,26 @@ pub(crate) const TICKETS_BUCKET: &str = "TICKETS";
 /// Bucket of when each user's last device went.
 pub(crate) const LAST_SEEN_BUCKET: &str = "LAST_SEEN";
 
+/// Bucket of what gateways know of each user.
+pub(crate) const USERS_BUCKET: &str = "USERS";
+
+/// Every bucket.
+pub(crate) const BUCKETS: [&str; 4] = [LEASES_BUCKET, TICKETS_BUCKET, LAST_SEEN_BUCKET, USERS_BUCKET];
+
+/// Broadcast by gateways: something about a user, for the sessions that they hold.
+pub(crate) const TOLD: &str = "connection.told";
 /// Broadcast by storage: how far each partition is archived.
 pub(crate) const ARCHIVED: &str = "storage.archived";
 /// Broadcast by gateways: every delivery replica answers with a marker.
 pub(crate) const MARKER_REQUEST: &str = "delivery.marker";
+
+/// Where what is known of a user is kept.
+pub(crate) fn user(user: &UserId) -> String {
+    format!("$KV.{USERS_BUCKET}.{}", user.token())
+}
+
+/// Broadcast by gateways: who is writing; the owner of the partition passes it on.
+pub(crate) const TYPING: &str = "delivery.typing";
 
 pub(crate) fn stream(partition: Partition) -> String {
     format!("CHAT-{partition}")

@@ -130,7 +130,7 @@ impl Bus {
     /// # Errors
     /// [`LookupError`] when NATS does not tell.
     pub async fn streams(&self) -> Result<Vec<StreamReport>, LookupError> {
-        let buckets = [subjects::LEASES_BUCKET, subjects::TICKETS_BUCKET, subjects::LAST_SEEN_BUCKET];
+        let buckets = subjects::BUCKETS;
         let logs = Partition::all(self.partitions()).map(subjects::stream);
         let mut reports = Vec::new();
         for name in logs.chain(buckets.map(|bucket| format!("KV_{bucket}"))) {

@@ -37,6 +37,12 @@ pub(crate) fn on_error(code: ErrorCode) -> &'static str {
         }
         ErrorCode::NoSuchInvite => "Ask for another invite.",
         ErrorCode::GroupFull => "Tell the user; `limit` names what was met.",
+        ErrorCode::DeviceRevoked => {
+            "Forget position and device, delete what the device has kept, and have the user sign in again: as a new device."
+        }
+        ErrorCode::TooManyDevices => {
+            "Tell the user, who signs another device out, here over HTTP or on another device."
+        }
         ErrorCode::RateLimited => "Wait and repeat the same request, with the same client id.",
         ErrorCode::Overloaded => "Wait and repeat, possibly at another gateway.",
         ErrorCode::Unavailable | ErrorCode::Internal => {
@@ -60,12 +66,17 @@ pub(crate) fn on_close(code: CloseCode) -> &'static str {
         CloseCode::InvalidPosition => {
             "Forget the position, connect as a new device, and read each conversation's history."
         }
+        CloseCode::DeviceRevoked => {
+            "Do not come back with this device: forget what it has kept, and have the user sign in again, as a new device."
+        }
+        CloseCode::TooManyDevices => "Tell the user, who signs another device out first.",
     }
 }
 
-/// The `type` of the frame that answers, unless an `error` does.
-pub(crate) fn answer(frame: &ClientFrame) -> &'static str {
-    match frame {
+/// The `type` of the frame that answers, unless an `error` does; `None`: nothing ever does.
+pub(crate) fn answer(frame: &ClientFrame) -> Option<&'static str> {
+    Some(match frame {
+        ClientFrame::Typing { .. } => return None,
         ClientFrame::Hello(_) => "welcome",
         ClientFrame::Ping { .. } => "pong",
         ClientFrame::Request { request, .. } => match request {
@@ -92,6 +103,10 @@ pub(crate) fn answer(frame: &ClientFrame) -> &'static str {
             Request::Members { .. } => "members",
             Request::History { .. } | Request::Pinned { .. } => "history",
             Request::Presence { .. } | Request::WatchPresence { .. } => "presence",
+            Request::SetAway { .. } => "done",
+            Request::Blocks | Request::Block { .. } | Request::Unblock { .. } => "blocks",
+            Request::Privacy | Request::SetPrivacy { .. } => "privacy",
+            Request::Devices | Request::RevokeDevice { .. } => "devices",
             Request::RefreshToken { .. } => "refreshed",
             Request::Mark { .. } => "marked",
             Request::Marks { .. } => "marks",
@@ -100,7 +115,7 @@ pub(crate) fn answer(frame: &ClientFrame) -> &'static str {
             Request::Arrange { .. } => "arranged",
             Request::ChangeSettings { .. } => "settings",
         },
-    }
+    })
 }
 
 /// What happens beyond one of the limits that `welcome` tells; `None`: nothing is said yet.
@@ -112,6 +127,10 @@ pub(crate) fn beyond_limit(name: &str) -> Option<&'static str> {
         | "page_items_max"
         | "overview_items_max"
         | "presence_users_max" => "error `too_large`",
+        "blocks_max" => "error `too_large`",
+        "devices_max" => "error `too_many_devices`, close 4505",
+        "device_name_bytes_max" => "error `too_large`, close 4501",
+        "message_bytes_max" | "group_name_bytes_max" | "page_items_max" | "presence_users_max" => "error `too_large`",
         "frame_bytes_max" => "close 4502 `frame_too_large`; over HTTP, error `too_large`",
         "group_members_max" => "error `group_full`",
         _ => return None,

@@ -98,18 +98,18 @@ fn operations(wire: &Wire) -> anyhow::Result<Map<String, Value>> {
     let mut operations = Map::new();
     for frame in &wire.client {
         let answer = answers.get(&frame.kind).with_context(|| format!("no example of `{}`", frame.kind))?;
-        operations.insert(
-            format!("receive{}", frame.name),
-            json!({
-                "action": "receive",
-                "channel": channel,
-                "summary": frame.description(),
-                "messages": [reference("session", frame)],
-                "reply": { "channel": channel, "messages": [server(answer)?, server("error")?] },
-            }),
-        );
+        let mut operation = json!({
+            "action": "receive",
+            "channel": channel,
+            "summary": frame.description(),
+            "messages": [reference("session", frame)],
+        });
+        if let Some(answer) = answer {
+            operation["reply"] = json!({ "channel": channel, "messages": [server(answer)?, server("error")?] });
+        }
+        operations.insert(format!("receive{}", frame.name), operation);
     }
-    for frame in wire.server.iter().filter(|frame| !answers.values().any(|answer| *answer == frame.kind)) {
+    for frame in wire.server.iter().filter(|frame| !answers.values().flatten().any(|answer| *answer == frame.kind)) {
         operations.insert(
             format!("send{}", frame.name),
             json!({
@@ -124,7 +124,7 @@ fn operations(wire: &Wire) -> anyhow::Result<Map<String, Value>> {
 }
 
 /// What answers each frame that clients send, by `type`.
-fn answers() -> anyhow::Result<BTreeMap<String, &'static str>> {
+fn answers() -> anyhow::Result<BTreeMap<String, Option<&'static str>>> {
     let pair = |example: &ClientFrame| {
         let kind = serde_json::to_value(example)?["type"].as_str().context("a frame without a type")?.to_owned();
         Ok((kind, advice::answer(example)))

@@ -9,6 +9,9 @@ use natter_protocol::{
     MarkPage, MarkView, MarkedView, MarksView, MemberPage, MemberView, MessageState, OverviewCursor, OverviewItem,
     OverviewPage, OverviewPosition, Past, PresenceView, ReactionView, ReceiptPage, Request, Role, ServerFrame,
     SettingsView, Who,
+    Audience, BlockPage, BlockView, Change, ClientFrame, ConversationPage, ConversationView, DevicePage, DeviceView,
+    Entry, ErrorBody, ErrorCode, Event, Hello, HistoryPage, Limits, MemberPage, MemberView, PresenceView, PrivacyView,
+    Request, Role, ServerFrame,
 };
 
 /// When the story happens, in milliseconds since 1970 UTC.
@@ -25,8 +28,8 @@ pub(crate) fn client_id() -> ClientId {
 }
 
 #[allow(clippy::expect_used, reason = "constants; a test makes every example")]
-fn device() -> DeviceId {
-    DeviceId::new("alice-phone").expect("a legal device id")
+pub(crate) fn device(name: &str) -> DeviceId {
+    DeviceId::new(name).expect("a legal device id")
 }
 
 #[allow(clippy::expect_used, reason = "constants; a test makes every example")]
@@ -180,8 +183,8 @@ pub(crate) fn history_page() -> HistoryPage {
 
 pub(crate) fn presence_views() -> Vec<PresenceView> {
     vec![
-        PresenceView { user: user("bob"), online: true, last_seen: None },
-        PresenceView { user: user("carol"), online: false, last_seen: Some(TIME - 90_000) },
+        PresenceView { user: user("bob"), online: true, away: false, last_seen: None },
+        PresenceView { user: user("carol"), online: false, away: false, last_seen: Some(TIME - 90_000) },
     ]
 }
 
@@ -234,6 +237,29 @@ pub(crate) fn arranged() -> ArrangementView {
 
 pub(crate) fn settings() -> SettingsView {
     SettingsView { read_receipts: false }
+pub(crate) fn block_page() -> BlockPage {
+    let conversation = ConversationId::direct(&user("alice"), &user("mallory"));
+    BlockPage { blocks: vec![BlockView { user: user("mallory"), conversation, after: 1103, since: TIME }] }
+}
+
+pub(crate) fn device_page() -> DevicePage {
+    let phone = DeviceView {
+        device: device("alice-phone"),
+        name: Some("Alice's phone".to_owned()),
+        first_seen: TIME - 86_400_000,
+        last_seen: TIME,
+        connected: true,
+        current: true,
+    };
+    let laptop = DeviceView {
+        device: device("laptop"),
+        name: None,
+        last_seen: TIME - 3_600_000,
+        connected: false,
+        current: false,
+        ..phone.clone()
+    };
+    DevicePage { devices: vec![phone, laptop] }
 }
 
 pub(crate) fn refusal() -> ErrorBody {
@@ -256,6 +282,16 @@ pub fn client_examples() -> Vec<ClientFrame> {
         ClientFrame::Hello(Hello { device: device(), position: Some(position()), token: None }),
         ClientFrame::Ping { id: 1 },
         request(2, Request::send(direct(), client_id(), "Shall we?")),
+    vec![
+        ClientFrame::Hello(Hello {
+            device: device("alice-phone"),
+            name: Some("Alice's phone".to_owned()),
+            position: Some(position()),
+            token: None,
+        }),
+        ClientFrame::Ping { id: 1 },
+        ClientFrame::Typing { conversation: direct(), stopped: false },
+        request(2, Request::Send { conversation: direct(), client_id: client_id(), text: "Shall we?".to_owned() }),
         request(3, Request::OpenDirect { user: user("bob") }),
         request(
             4,
@@ -284,6 +320,14 @@ pub fn client_examples() -> Vec<ClientFrame> {
             },
         ),
         request(17, Request::ChangeSettings { read_receipts: Some(false) }),
+        request(16, Request::SetAway { away: true }),
+        request(19, Request::Blocks),
+        request(20, Request::Block { user: user("mallory") }),
+        request(21, Request::Unblock { user: user("mallory") }),
+        request(17, Request::Privacy),
+        request(18, Request::SetPrivacy { privacy: PrivacyView { presence: Audience::Nobody } }),
+        request(14, Request::Devices),
+        request(15, Request::RevokeDevice { device: device("old-laptop") }),
         request(13, Request::RefreshToken { token: "eyJhbGciOi…".to_owned() }),
         request(14, Request::ChangeGroup { conversation: group(), patch: patch() }),
         request(15, Request::ChangeRole { conversation: group(), user: user("dave"), role: Role::Admin }),
@@ -324,8 +368,18 @@ pub fn server_examples() -> Vec<ServerFrame> {
         ServerFrame::Invite { id: 18, invite: invite_view(true) },
         ServerFrame::Invites { id: 20, page: InvitePage { invites: vec![invite_view(false)] } },
         ServerFrame::PresenceChanged {
-            presence: PresenceView { user: user("bob"), online: false, last_seen: Some(TIME) },
+            presence: PresenceView { user: user("bob"), online: false, away: false, last_seen: Some(TIME) },
         },
+        ServerFrame::Blocks { id: 20, page: block_page() },
+        ServerFrame::Unblocked {
+            user: user("mallory"),
+            conversation: ConversationId::direct(&user("alice"), &user("mallory")),
+            after: 1103,
+        },
+        ServerFrame::Privacy { id: 17, privacy: PrivacyView { presence: Audience::Contacts } },
+        ServerFrame::Done { id: 16 },
+        ServerFrame::Devices { id: 14, page: device_page() },
+        ServerFrame::Typing { conversation: direct(), user: user("bob"), expires_in_ms: 6_000 },
         ServerFrame::TokenExpiring { expires_at: TIME + 60_000 },
         ServerFrame::Refreshed { id: 13, expires_at: TIME + 3_600_000 },
         ServerFrame::Marked { id: 14, marked: marked() },

@@ -82,6 +82,9 @@ pub(crate) fn operations() -> anyhow::Result<Vec<Operation>> {
     operations.push(presence()?);
     operations.extend([send()?, presence()?]);
     operations.extend(crate::http_marks::operations()?);
+    operations.extend(blocks()?);
+    operations.extend(privacy()?);
+    operations.extend(devices()?);
     Ok(operations)
 }
 
@@ -250,4 +253,112 @@ fn requests() -> anyhow::Result<Operation> {
             ErrorCode::ClientIdInFuture,
         ],
     })
+fn devices() -> anyhow::Result<[Operation; 2]> {
+    let list = Operation {
+        method: "get",
+        path: "/v1/devices",
+        id: "listDevices",
+        summary: "Lists the user's devices, the one seen last first.",
+        description: "Devices that were signed out are not listed.",
+        parameters: Vec::new(),
+        body: None,
+        status: 200,
+        answer: body("DevicePage", page())?,
+        errors: &[],
+    };
+    let device =
+        Parameter { name: "device", place: "path", description: "Which device.", schema: reference("DeviceId") };
+    let revoke = Operation {
+        method: "delete",
+        path: "/v1/devices/{device}",
+        id: "revokeDevice",
+        summary: "Signs a device of the user out, for good.",
+        description: "Its sessions are closed now, everywhere, and it may not come back. Answered with the devices \
+            that are left. Natter gives out no tokens: the application has to stop giving the device any.",
+        parameters: vec![device],
+        body: None,
+        status: 200,
+        answer: body("DevicePage", page())?,
+        errors: &[ErrorCode::Malformed, ErrorCode::NotFound],
+    };
+    Ok([list, revoke])
+}
+
+/// As seen over HTTP, which is no device.
+fn page() -> natter_protocol::DevicePage {
+    let mut page = examples::device_page();
+    page.devices.iter_mut().for_each(|device| device.current = false);
+    page
+}
+
+fn privacy() -> anyhow::Result<[Operation; 2]> {
+    let wanted = || natter_protocol::PrivacyView { presence: natter_protocol::Audience::Nobody };
+    let read = Operation {
+        method: "get",
+        path: "/v1/privacy",
+        id: "readPrivacy",
+        summary: "Tells what the user lets others see.",
+        description: "It holds for all devices.",
+        parameters: Vec::new(),
+        body: None,
+        status: 200,
+        answer: body("PrivacyView", wanted())?,
+        errors: &[],
+    };
+    let change = Operation {
+        method: "put",
+        id: "changePrivacy",
+        summary: "Changes what the user lets others see.",
+        description: "It holds everywhere from now on.",
+        body: Some(body("PrivacyView", wanted())?),
+        answer: body("PrivacyView", wanted())?,
+        parameters: Vec::new(),
+        errors: &[ErrorCode::Malformed],
+        path: "/v1/privacy",
+        status: 200,
+    };
+    Ok([read, change])
+}
+
+fn blocks() -> anyhow::Result<[Operation; 3]> {
+    let other = || Parameter { name: "user", place: "path", description: "Which user.", schema: reference("UserId") };
+    let page = || body("BlockPage", examples::block_page());
+    let list = Operation {
+        method: "get",
+        path: "/v1/blocks",
+        id: "listBlocks",
+        summary: "Lists whom the user has blocked.",
+        description: "The one blocked last stands at the end.",
+        parameters: Vec::new(),
+        body: None,
+        status: 200,
+        answer: page()?,
+        errors: &[],
+    };
+    let block = Operation {
+        method: "put",
+        path: "/v1/blocks/{user}",
+        id: "blockUser",
+        summary: "Blocks a user, who is not told.",
+        description: "Answered with all blocks.",
+        parameters: vec![other()],
+        body: None,
+        status: 200,
+        answer: page()?,
+        errors: &[ErrorCode::Malformed, ErrorCode::TooLarge],
+    };
+    let unblock = Operation {
+        method: "delete",
+        path: "/v1/blocks/{user}",
+        id: "unblockUser",
+        summary: "Lifts a block.",
+        description: "What was said meanwhile is in the history of the direct conversation. Answered with the blocks \
+            that are left.",
+        parameters: vec![other()],
+        body: None,
+        status: 200,
+        answer: page()?,
+        errors: &[ErrorCode::Malformed],
+    };
+    Ok([list, block, unblock])
 }

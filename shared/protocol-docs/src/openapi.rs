@@ -47,7 +47,7 @@ pub(crate) fn document(wire: &Wire) -> anyhow::Result<Value> {
 
 /// Close codes and sessions exist on WebSockets only.
 fn is_in_http(name: &str) -> bool {
-    !matches!(name, "CloseCode" | "SessionId" | "DeviceId" | "Limits")
+    !matches!(name, "CloseCode" | "SessionId" | "Limits")
 }
 
 fn describe(operation: &Operation) -> anyhow::Result<Value> {

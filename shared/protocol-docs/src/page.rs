@@ -122,6 +122,7 @@ fn curl(operation: &Operation) -> String {
     if path.contains("{conversation}") {
         path = path.replace("{conversation}", "$CONVERSATION").replace("{seq}", "1205");
     }
+    path = path.replace("{device}", "old-laptop").replace("{user}", "mallory");
     let query = match operation.id {
         "readBacklog" => "?position=$POSITION",
         "listConversations" | "listMembers" => "?limit=50",
@@ -130,8 +131,8 @@ fn curl(operation: &Operation) -> String {
         _ => "",
     };
     let mut command = "curl -H \"Authorization: Bearer $TOKEN\"".to_owned();
-    if operation.method == "post" {
-        command.push_str(" -X POST");
+    if operation.method != "get" {
+        let _ = write!(command, " -X {}", operation.method.to_uppercase());
     }
     if let Some(body) = &operation.body {
         let _ = write!(command, " -H 'Content-Type: application/json' \\\n  -d '{}' \\\n ", body.example);

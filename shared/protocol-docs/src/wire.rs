@@ -6,6 +6,8 @@ use natter_protocol::{
     ConversationPage, EditDraft, ErrorBody, ForwardDraft, HistoryPage, MarkDraft, MarkPage, MarkedView, MemberPage,
     MessageDraft, OverviewPage, PresencePage, ReactionDraft, ReceiptPage, ServerFrame, SettingsDraft, SettingsView,
     TicketGrant, TimerDraft,
+    AcceptedView, BacklogPage, BlockPage, ClientFrame, CloseCode, ConversationPage, DevicePage, ErrorBody, HistoryPage,
+    MemberPage, MessageDraft, PresencePage, PrivacyView, ServerFrame, TicketGrant,
 };
 use schemars::{
     Schema, SchemaGenerator,
@@ -67,7 +69,9 @@ impl Wire {
         for body in [
             SchemaGenerator::subschema_for::<AcceptedView>,
             SchemaGenerator::subschema_for::<BacklogPage>,
+            SchemaGenerator::subschema_for::<BlockPage>,
             SchemaGenerator::subschema_for::<ConversationPage>,
+            SchemaGenerator::subschema_for::<DevicePage>,
             SchemaGenerator::subschema_for::<ErrorBody>,
             SchemaGenerator::subschema_for::<HistoryPage>,
             SchemaGenerator::subschema_for::<MarkPage>,
@@ -78,6 +82,7 @@ impl Wire {
             SchemaGenerator::subschema_for::<PresencePage>,
             SchemaGenerator::subschema_for::<ReceiptPage>,
             SchemaGenerator::subschema_for::<SettingsView>,
+            SchemaGenerator::subschema_for::<PrivacyView>,
             SchemaGenerator::subschema_for::<TicketGrant>,
         ] {
             body(&mut written);

@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{ArrangementDraft, GroupPatch, OverviewCursor, OverviewPosition, Role};
+use crate::PrivacyView;
 
 /// A number that the client gives a request; the answer carries it back. Any number will do;
 /// using each once per session makes answers unambiguous.
@@ -21,6 +22,15 @@ pub enum ClientFrame {
         /// Comes back in the answer.
         #[serde(default)]
         id: RequestId,
+    },
+    /// The user is writing something; said again every few seconds while they go on. It is never answered: what is
+    /// too much, or comes from no member, is dropped.
+    Typing {
+        /// Where.
+        conversation: ConversationId,
+        /// Whether they have stopped, without sending anything.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        stopped: bool,
     },
     /// Everything that is answered by a reply or an error with the same id.
     #[serde(untagged)]
@@ -42,6 +52,10 @@ pub enum ClientFrame {
 pub struct Hello {
     /// Which installation this is.
     pub device: DeviceId,
+    /// What people call the device, such as `Alice's phone`, up to `device_name_bytes_max` bytes; absent:
+    /// the one that it had.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// Where the device stopped; absent for a new device, which starts at the present.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub position: Option<Position>,
@@ -305,6 +319,42 @@ pub enum Request {
         /// Whom, up to `presence_users_max`.
         users: Vec<UserId>,
     },
+    /// Says whether the user is at this device. While all connected devices are left, others see the user as
+    /// `away`. Lasts as long as the session. Answered by `done`.
+    SetAway {
+        /// Whether they are not.
+        away: bool,
+    },
+    /// Lists whom the user has blocked. Answered by `blocks`.
+    Blocks,
+    /// Blocks a user: from now on nothing that they say in the direct conversation is shown on any device, nor that
+    /// they are writing, and they do not see whether the user is online. They are not told. Answered by `blocks`.
+    Block {
+        /// Whom.
+        user: UserId,
+    },
+    /// Lifts a block. What was said meanwhile is in the history; `unblocked` tells every device so. Answered by
+    /// `blocks`.
+    Unblock {
+        /// Whom.
+        user: UserId,
+    },
+    /// Asks what the user lets others see. Answered by `privacy`.
+    Privacy,
+    /// Changes what the user lets others see, everywhere and for good. Answered by `privacy`.
+    SetPrivacy {
+        /// All of it.
+        #[serde(flatten)]
+        privacy: PrivacyView,
+    },
+    /// Lists the user's devices. Answered by `devices`.
+    Devices,
+    /// Signs a device of the user out, for good: its sessions are closed now, everywhere, and it may
+    /// not come back. Answered by `devices`, with those that are left.
+    RevokeDevice {
+        /// Which.
+        device: DeviceId,
+    },
     /// Replaces the session's token before it expires. Answered by `refreshed`.
     RefreshToken {
         /// A token of the same user.
@@ -412,6 +462,14 @@ impl Request {
             Self::Pinned { .. } => "pinned",
             Self::Presence { .. } => "presence",
             Self::WatchPresence { .. } => "watch_presence",
+            Self::SetAway { .. } => "set_away",
+            Self::Blocks => "blocks",
+            Self::Block { .. } => "block",
+            Self::Unblock { .. } => "unblock",
+            Self::Privacy => "privacy",
+            Self::SetPrivacy { .. } => "set_privacy",
+            Self::Devices => "devices",
+            Self::RevokeDevice { .. } => "revoke_device",
             Self::RefreshToken { .. } => "refresh_token",
             Self::Mark { .. } => "mark",
             Self::Marks { .. } => "marks",

@@ -57,6 +57,10 @@ close_codes! {
     FrameTooLarge = 4502, "frame_too_large";
     /// The position presented in `hello` is not valid.
     InvalidPosition = 4503, "invalid_position";
+    /// The device was signed out by its user: do not come back as this device.
+    DeviceRevoked = 4504, "device_revoked";
+    /// As many devices of the user are connected as may be: one has to go first.
+    TooManyDevices = 4505, "too_many_devices";
 }
 
 impl CloseCode {

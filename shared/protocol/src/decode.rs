@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use natter_ids::Position;
+use natter_ids::{ConversationId, Position};
 use serde::Deserialize;
 
 use crate::{ClientFrame, ErrorBody, ErrorCode, RequestId};
@@ -20,6 +20,7 @@ pub struct Undecodable {
 pub(crate) const CLIENT_FRAME_TYPES: &[&str] = &[
     "hello",
     "ping",
+    "typing",
     "send",
     "forward",
     "open_direct",
@@ -47,6 +48,14 @@ pub(crate) const CLIENT_FRAME_TYPES: &[&str] = &[
     "pinned",
     "presence",
     "watch_presence",
+    "set_away",
+    "blocks",
+    "block",
+    "unblock",
+    "privacy",
+    "set_privacy",
+    "devices",
+    "revoke_device",
     "refresh_token",
     "mark",
     "marks",
@@ -68,6 +77,19 @@ struct Envelope<'a> {
 struct Ping {
     #[serde(default)]
     id: RequestId,
+}
+
+#[derive(Deserialize)]
+struct Typing {
+    conversation: ConversationId,
+    #[serde(default)]
+    stopped: bool,
+}
+
+impl Typing {
+    fn frame(self) -> ClientFrame {
+        ClientFrame::Typing { conversation: self.conversation, stopped: self.stopped }
+    }
 }
 
 /// Reads a client frame. Unknown fields are ignored.
@@ -97,6 +119,7 @@ pub fn decode_client_frame(text: &str) -> Result<ClientFrame, Undecodable> {
             }
         }),
         ("ping", _) => serde_json::from_str(text).map(|Ping { id }| ClientFrame::Ping { id }).map_err(malformed),
+        ("typing", _) => serde_json::from_str(text).map(Typing::frame).map_err(malformed),
         (kind, _) if !CLIENT_FRAME_TYPES.contains(&kind) => {
             Err(Undecodable { id, error: ErrorBody::new(ErrorCode::UnknownType) })
         }

@@ -94,6 +94,10 @@ error_codes! {
     NoSuchInvite = "no_such_invite", 404, Changed, "This invite does not hold (any more).";
     /// A group would have more members than allowed.
     GroupFull = "group_full", 409, Changed, "The group has as many members as it may have.";
+    /// The device was signed out by its user.
+    DeviceRevoked = "device_revoked", 403, Changed, "This device was signed out: sign in again, as a new device.";
+    /// A new device beyond `devices_max`, while all others are connected.
+    TooManyDevices = "too_many_devices", 409, Changed, "As many devices are connected as may be: disconnect one, or sign it out.";
     /// Too much in a short time; `limit` names which rate.
     RateLimited = "rate_limited", 429, After { ms: 1000 }, "Too many requests in a short time.";
     /// The gateway has as much to do as it may take on.

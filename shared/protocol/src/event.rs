@@ -294,8 +294,8 @@ pub struct Event {
     pub conversation: ConversationId,
     /// Its number: larger is later within the conversation, for everybody.
     pub seq: Seq,
-    /// The number of the entry before it in this conversation, 0 for the first. A client that
-    /// was a member then and has not seen that entry knows that it misses something.
+    /// The number of the entry before it in this conversation, 0 for the first, and where what came before it is not
+    /// shown. A client that was a member then and has not seen that entry knows that it misses something.
     pub prev: Seq,
     /// The entry itself.
     #[serde(flatten)]

@@ -11,9 +11,11 @@
 //! server  accepted {id, seq}                 only once the log has stored it
 //! ```
 
+mod blocks;
 mod client_frame;
 mod close_code;
 mod decode;
+mod devices;
 mod error_code;
 mod event;
 mod group;
@@ -22,12 +24,15 @@ mod marks;
 mod message_views;
 mod other;
 mod overview;
+mod privacy;
 mod server_frame;
 mod views;
 
+pub use blocks::{BlockPage, BlockView};
 pub use client_frame::{ClientFrame, Hello, Request, RequestId};
 pub use close_code::CloseCode;
 pub use decode::{Undecodable, decode_client_frame};
+pub use devices::{DevicePage, DeviceView};
 pub use error_code::{ErrorBody, ErrorCode, RetryAdvice};
 pub use event::{Change, Entry, Event, Forwarded};
 pub use group::{GroupPatch, GroupSettings, InvitePage, InviteView, Past, Role, Who};
@@ -42,6 +47,7 @@ pub use overview::{
     Arrangement, ArrangementDraft, ArrangementView, InvalidOverviewToken, OverviewCursor, OverviewItem, OverviewPage,
     OverviewPosition,
 };
+pub use privacy::{Audience, PrivacyView};
 pub use server_frame::{EVENT_FRAME_PREFIX, ServerFrame, event_frame};
 pub use views::{
     AcceptedView, BacklogPage, ConversationPage, ConversationView, HistoryPage, MemberPage, MemberView, MessageDraft,

@@ -62,6 +62,13 @@ limits! {
     overview_items_max = 500;
     /// Most users whose presence one session watches or asks for at once.
     presence_users_max = 200;
+    /// Most devices of one user. A new one takes the place of the one unseen for longest, unless all are
+    /// connected; 0: no new ones.
+    devices_max = 50;
+    /// Most users whom one user blocks.
+    blocks_max = 1000;
+    /// Longest name of a device, in bytes.
+    device_name_bytes_max = 128;
 }
 
 /// Reads limits from a configuration, where an unknown name is a mistake; for

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::{
     ArrangementView, ConversationPage, ConversationView, ErrorBody, Event, HistoryPage, InvitePage, InviteView, Limits,
     MarkPage, MarkedView, MarksView, MemberPage, OverviewPage, PresenceView, ReceiptPage, RequestId, SettingsView,
+    BlockPage, ConversationPage, ConversationView, DevicePage, ErrorBody, Event, HistoryPage, Limits, MemberPage,
+    PresenceView, PrivacyView, RequestId,
 };
 
 /// A frame from gateway to client.
@@ -123,6 +125,55 @@ pub enum ServerFrame {
         /// The user as they are now.
         #[serde(flatten)]
         presence: PresenceView,
+    },
+    /// Answers `blocks`, `block` and `unblock`.
+    Blocks {
+        /// Of the request.
+        id: RequestId,
+        /// The blocks.
+        #[serde(flatten)]
+        page: BlockPage,
+    },
+    /// A block was lifted, here or on another device, perhaps while this one was away: read what was said meanwhile
+    /// from the history of the direct conversation.
+    Unblocked {
+        /// Who.
+        user: UserId,
+        /// The direct conversation with them.
+        conversation: ConversationId,
+        /// What was not shown has larger numbers.
+        after: Seq,
+    },
+    /// Answers `privacy` and `set_privacy`.
+    Privacy {
+        /// Of the request.
+        id: RequestId,
+        /// What others may see.
+        #[serde(flatten)]
+        privacy: PrivacyView,
+    },
+    /// It is done, and there is nothing to tell. Answers `set_away`.
+    Done {
+        /// Of the request.
+        id: RequestId,
+    },
+    /// Answers `devices` and `revoke_device`.
+    Devices {
+        /// Of the request.
+        id: RequestId,
+        /// The devices.
+        #[serde(flatten)]
+        page: DevicePage,
+    },
+    /// Somebody else is writing something in a conversation that is not too large for it. It may be lost, and never
+    /// comes later.
+    Typing {
+        /// Where.
+        conversation: ConversationId,
+        /// Who.
+        user: UserId,
+        /// For how long to show it, unless it comes again or a message does, in milliseconds; 0: they have stopped.
+        expires_in_ms: u32,
     },
     /// The token expires soon: send `refresh_token`.
     TokenExpiring {

@@ -79,13 +79,16 @@ pub struct BacklogPage {
     pub more: bool,
 }
 
-/// Whether a user is online.
+/// Whether a user is online, as far as they let the one who asks see it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PresenceView {
     /// Who.
     pub user: UserId,
     /// Whether any device of theirs is connected.
     pub online: bool,
+    /// Whether they are not at any of these devices, by what those have said.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub away: bool,
     /// When the last device went, in milliseconds since 1970 UTC; absent while online or unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_seen: Option<u64>,

@@ -10,6 +10,7 @@ use crate::{
     ConnectError, Refusal,
     connect::Dial,
     decode_server_frame,
+    options::Options,
     session::{
         encode,
         wire::{Incoming, Wire},
@@ -38,7 +39,9 @@ pub(super) async fn begin(state: &State, url: &str) -> Result<(Wire, Welcome), E
     };
     let (socket, _) = dial.open().await.map_err(unopened)?;
     let mut wire = Wire::new(socket);
-    let hello = Hello { device: state.options.device.clone(), position: state.position.clone(), token: None };
+    let Options { device, device_name, .. } = state.options.as_ref();
+    let (device, name) = (device.clone(), device_name.clone());
+    let hello = Hello { device, name, position: state.position.clone(), token: None };
     wire.push(encode::hello(hello));
     loop {
         let text = match wire.next().await {

@@ -34,7 +34,8 @@ pub(crate) fn ping(id: RequestId) -> Utf8Bytes {
     frame(&ClientFrame::Ping { id })
 }
 
-fn frame(frame: &ClientFrame) -> Utf8Bytes {
+/// The text of any frame that is no request.
+pub(crate) fn frame(frame: &ClientFrame) -> Utf8Bytes {
     let json = serde_json::to_string(frame);
     debug_assert!(json.is_ok(), "texts, numbers and lists of them are always JSON");
     json.unwrap_or_default().into()
@@ -69,7 +70,7 @@ mod tests {
     #[test]
     fn hello_and_ping_are_read_too() {
         let position = Some(Position::from_seqs([3_u64]));
-        let sent = Hello { device: DeviceId::random(), position, token: None };
+        let sent = Hello { device: DeviceId::random(), name: None, position, token: None };
         assert_eq!(decode_client_frame(&hello(sent.clone())).unwrap(), ClientFrame::Hello(sent));
         assert_eq!(decode_client_frame(&ping(5)).unwrap(), ClientFrame::Ping { id: 5 });
     }

@@ -77,6 +77,12 @@ impl Session<'_> {
             }
             ServerFrame::SettingsChanged { settings } => {
                 self.state.outlet.tell(Notification::SettingsChanged(settings));
+            ServerFrame::Typing { conversation, user, expires_in_ms } => {
+                let expires_in = Duration::from_millis(expires_in_ms.into());
+                self.state.outlet.tell(Notification::Typing { conversation, user, expires_in });
+            }
+            ServerFrame::Unblocked { user, conversation, after } => {
+                self.state.outlet.tell(Notification::Unblocked { user, conversation, after });
             }
             ServerFrame::TokenExpiring { .. } => self.begin_refresh(),
             ServerFrame::Refreshed { id, .. } => {
@@ -105,6 +111,10 @@ impl Session<'_> {
             | ServerFrame::Settings { id, .. }
             | ServerFrame::Overview { id, .. }
             | ServerFrame::Arranged { id, .. }
+            | ServerFrame::Devices { id, .. }
+            | ServerFrame::Privacy { id, .. }
+            | ServerFrame::Blocks { id, .. }
+            | ServerFrame::Done { id }
             | ServerFrame::Presence { id, .. } => self.answered(id, frame),
         }
         Ok(())

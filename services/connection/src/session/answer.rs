@@ -4,6 +4,8 @@ use std::{sync::Arc, time::Instant};
 
 use natter_ids::{ConversationId, UserId};
 use natter_protocol::{ErrorBody, ErrorCode, MarkDraft, PresenceView, Request, RequestId, ServerFrame};
+use natter_ids::{ConversationId, DeviceId, UserId};
+use natter_protocol::{ErrorBody, ErrorCode, PresenceView, Request, RequestId, ServerFrame};
 
 use crate::{changes::change_of, observe, posting::Accepted, server::Shared};
 
@@ -14,10 +16,20 @@ pub(crate) struct Answer {
     pub(crate) effect: Option<Effect>,
 }
 
+/// Who asks.
+pub(crate) struct Asking {
+    pub(crate) user: UserId,
+    pub(crate) device: DeviceId,
+}
+
 /// What a successful request changes in its session.
 pub(crate) enum Effect {
     /// The token was replaced by one that ends then, in milliseconds since 1970 UTC.
     Refreshed(u64),
+    /// The user is away from this device, or back.
+    Away(bool),
+    /// This is how watched users are now.
+    Show(Vec<PresenceView>),
     /// Exactly these users are watched from now on.
     Watch(Vec<UserId>),
 }
@@ -47,10 +59,10 @@ pub(crate) fn lane(request: &Request) -> Option<ConversationId> {
     }
 }
 
-pub(crate) async fn answer(shared: Arc<Shared>, user: UserId, id: RequestId, request: Request) -> Answer {
+pub(crate) async fn answer(shared: Arc<Shared>, asking: Asking, id: RequestId, request: Request) -> Answer {
     let (name, began) = (request.name(), Instant::now());
-    let answered = match shared.live.get().rates.request(&user) {
-        Ok(()) => shared.answer(&user, id, request).await,
+    let answered = match shared.live.get().rates.request(&asking.user) {
+        Ok(()) => shared.answer(&asking, id, request).await,
         Err(refused) => Err(refused),
     };
     observe::answered(name, began, answered.as_ref().err().map(|error| error.code));
@@ -63,6 +75,8 @@ pub(crate) async fn answer(shared: Arc<Shared>, user: UserId, id: RequestId, req
 impl Shared {
     /// Carries a request out; what it changes in a session goes with the answer.
     pub(crate) async fn answer(&self, user: &UserId, id: RequestId, request: Request) -> Answered {
+    async fn answer(&self, asking: &Asking, id: RequestId, request: Request) -> Answered {
+        let Asking { user, device } = asking;
         let frame = match request {
             request if lane(&request).is_some() => self.write(user, id, request).await?,
             Request::CreateInvite { conversation, expires_at, uses_max } => {
@@ -118,6 +132,18 @@ impl Shared {
                 let users = self.presence(user, users).await?;
                 let watched = users.iter().map(|view: &PresenceView| view.user.clone()).collect();
                 return Ok((ServerFrame::Presence { id, users }, Some(Effect::Watch(watched))));
+            }
+            Request::SetAway { away } => return Ok((ServerFrame::Done { id }, Some(Effect::Away(away)))),
+            Request::Blocks => ServerFrame::Blocks { id, page: self.blocks(user).await? },
+            Request::Block { user: other } => ServerFrame::Blocks { id, page: self.block(user, other).await? },
+            Request::Unblock { user: other } => ServerFrame::Blocks { id, page: self.unblock(user, other).await? },
+            Request::Privacy => ServerFrame::Privacy { id, privacy: self.privacy(user).await? },
+            Request::SetPrivacy { privacy } => {
+                ServerFrame::Privacy { id, privacy: self.set_privacy(user, privacy).await? }
+            }
+            Request::Devices => ServerFrame::Devices { id, page: self.devices_of(user, Some(device)).await? },
+            Request::RevokeDevice { device: gone } => {
+                ServerFrame::Devices { id, page: self.revoke_device(user, gone, Some(device)).await? }
             }
             Request::RefreshToken { token } => {
                 let identity = self.identify_token(&token).await?;

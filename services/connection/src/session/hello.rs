@@ -2,17 +2,18 @@
 
 use std::{sync::Arc, task::Poll, time::Duration};
 
-use natter_ids::{DeviceId, Position};
+use natter_ids::{DeviceId, Position, SessionId};
 use natter_protocol::{ClientFrame, CloseCode, ErrorBody, ErrorCode, Hello, ServerFrame, decode_client_frame};
 use tokio::time::timeout;
 
 use super::socket::{Incoming, Socket};
-use crate::{gate::Identity, server::Shared};
+use crate::{devices::SignedIn, gate::Identity, posting::too_large, server::Shared};
 
 /// A client that may have a session.
 pub(crate) struct Greeted {
     pub(crate) identity: Identity,
     pub(crate) device: DeviceId,
+    pub(crate) name: Option<String>,
     pub(crate) position: Option<Position>,
 }
 
@@ -24,7 +25,7 @@ pub(crate) async fn greet(
     limit: Duration,
 ) -> Result<Greeted, Option<CloseCode>> {
     let hello = timeout(limit, read_hello(socket)).await.map_err(|_| Some(CloseCode::HelloTimeout))??;
-    let Hello { device, position, token } = hello;
+    let Hello { device, name, position, token } = hello;
     let identity = match (identity, token) {
         (Some(identity), _) => identity,
         (None, Some(token)) => match shared.identify_token(&token).await {
@@ -38,7 +39,33 @@ pub(crate) async fn greet(
     {
         return Err(Some(refuse(socket, error)));
     }
-    Ok(Greeted { identity, device, position })
+    Ok(Greeted { identity, device, name, position })
+}
+
+/// Admits the device; otherwise tells why not and how to close.
+pub(crate) async fn sign_in(
+    shared: &Arc<Shared>,
+    socket: &mut Socket,
+    greeted: &Greeted,
+    session: &SessionId,
+) -> Result<SignedIn, Option<CloseCode>> {
+    let Greeted { identity, device, name, .. } = greeted;
+    let limits = Arc::clone(&shared.live.get().limits);
+    let admitted = match name.as_deref().map(|name| check_name(name, limits.device_name_bytes_max)) {
+        Some(Err(error)) => Err(error),
+        _ => shared.devices.admit(&identity.user, device.clone(), name.clone(), session, limits.devices_max).await,
+    };
+    admitted.map_err(|error| Some(refuse(socket, error)))
+}
+
+fn check_name(name: &str, max: u32) -> Result<(), ErrorBody> {
+    if name.len() > max as usize {
+        return Err(too_large("device_name_bytes_max", max, "The name of a device", "bytes"));
+    }
+    if name.chars().any(char::is_control) {
+        return Err(ErrorBody::new(ErrorCode::Malformed).because("The name of a device holds no control characters."));
+    }
+    Ok(())
 }
 
 async fn read_hello(socket: &mut Socket) -> Result<Hello, Option<CloseCode>> {
@@ -57,6 +84,8 @@ async fn read_hello(socket: &mut Socket) -> Result<Hello, Option<CloseCode>> {
                 socket.push(&ServerFrame::Pong { id });
                 continue;
             }
+            // Nobody waits for an answer to that.
+            Ok(ClientFrame::Typing { .. }) => continue,
             Ok(ClientFrame::Request { id, .. }) => {
                 let said = "The first frame of a session is `hello`.";
                 (Some(id), ErrorBody::new(ErrorCode::OutOfState).because(said))
@@ -80,6 +109,9 @@ fn refuse(socket: &mut Socket, error: ErrorBody) -> CloseCode {
         ErrorCode::TokenExpired => CloseCode::TokenExpired,
         ErrorCode::Unauthenticated => CloseCode::Unauthenticated,
         ErrorCode::InvalidPosition => CloseCode::InvalidPosition,
+        ErrorCode::DeviceRevoked => CloseCode::DeviceRevoked,
+        ErrorCode::TooManyDevices => CloseCode::TooManyDevices,
+        ErrorCode::Malformed | ErrorCode::TooLarge => CloseCode::ProtocolError,
         _ => CloseCode::Unavailable,
     };
     socket.push(&ServerFrame::Error { id: None, error });

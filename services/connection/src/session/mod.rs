@@ -11,6 +11,7 @@ mod run;
 mod seam;
 mod socket;
 mod timers;
+mod whispers;
 
 use std::{sync::Arc, time::Duration};
 
@@ -22,6 +23,7 @@ use natter_telemetry::metrics;
 
 use crate::{admission::Admitted, gate::Identity, server::Shared};
 use socket::Socket;
+pub(crate) use timers::jitter;
 
 /// After this many frames in a row that are none, the session ends.
 const REFUSED_IN_A_ROW_MAX: u32 = 10;
@@ -69,8 +71,9 @@ async fn begin<'a>(
 ) -> Result<Box<run::Session<'a>>, Option<CloseCode>> {
     let greeted = hello::greet(shared, socket, identity, shared.config.handshake_timeout()).await?;
     admitted.authenticated();
-    let hello::Greeted { identity, device, position } = greeted;
     let session = SessionId::random();
+    let signed_in = hello::sign_in(shared, socket, &greeted, &session).await?;
+    let hello::Greeted { identity, device, position, .. } = greeted;
     tracing::debug!(%session, %device, resumes = position.is_some(), "a session begins");
     // First the route, then the report that makes delivery use it: a marker proves both.
     let inbox = match shared.bus.open_inbox(&identity.user).await {
@@ -80,7 +83,9 @@ async fn begin<'a>(
             return Err(Some(CloseCode::Unavailable));
         }
     };
-    let Some(joined) = shared.reporter.join(&identity.user).await else { return Err(Some(CloseCode::GoingAway)) };
+    let Some(joined) = shared.reporter.join(&identity.user, shared.devices.is_hidden(&identity.user)).await else {
+        return Err(Some(CloseCode::GoingAway));
+    };
     socket.push(&ServerFrame::Welcome {
         session: session.clone(),
         user: identity.user.clone(),
@@ -90,7 +95,8 @@ async fn begin<'a>(
         limits: shared.live.get().limits.as_ref().clone(),
     });
     hello::write_out(socket).await;
-    Ok(Box::new(run::Session::new(shared, identity, session, position, inbox, joined)))
+    let here = run::Here { inbox, joined, signed_in };
+    Ok(Box::new(run::Session::new(shared, identity, session, position, here)))
 }
 
 /// How long a session waits before it makes sure that it missed nothing: spread, because all

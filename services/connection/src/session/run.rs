@@ -1,6 +1,7 @@
 //! The loop of a session.
 
 mod clockwork;
+mod hearing;
 
 use std::{future::poll_fn, sync::Arc};
 
@@ -10,6 +11,7 @@ use futures_util::{FutureExt, future::BoxFuture};
 use natter_bus::{
     AskError, Inbox, InboxMessage, LiveEvent, MarkerRequest,
     storage_api::{Backlog, BacklogReply, StorageFault},
+    users::Blocks,
 };
 use natter_ids::{Position, SessionId, UserId};
 use natter_protocol::{ClientFrame, CloseCode, ErrorBody, ErrorCode, ServerFrame, decode_client_frame, event_frame};
@@ -19,19 +21,22 @@ use tracing::Instrument;
 
 use super::{
     REFUSED_IN_A_ROW_MAX,
-    answer::{self, Answer, Effect},
+    answer::{self, Answer, Asking, Effect},
     doubt_wait,
     lanes::Lanes,
     notes::Notes,
     seam::{Deliver, Seam},
     socket::{Incoming, Socket},
+    whispers::Whispers,
 };
 use crate::{
+    devices::SignedIn,
     doubt::Doubt,
     gate::Identity,
     members::stranded,
     observe::{Behind, OnItsWay, Transport, request_span},
     presence::Joined,
+    screen::{Screen, Shown},
     server::Shared,
     watches::Watch,
 };
@@ -43,12 +48,20 @@ const MARKER_TRIES_SILENT: u32 = 5;
 
 type Page = BoxFuture<'static, Result<BacklogReply, AskError>>;
 
+/// What makes the session one that others see; it ends with it.
+pub(super) struct Here {
+    pub(super) inbox: Inbox,
+    pub(super) joined: Joined,
+    pub(super) signed_in: SignedIn,
+}
+
 pub(super) struct Session<'a> {
     shared: &'a Arc<Shared>,
     user: UserId,
     session: SessionId,
     inbox: Inbox,
     joined: Joined,
+    signed_in: SignedIn,
     seam: Seam,
     /// The round that markers were last asked for.
     asked_round: u32,
@@ -61,6 +74,10 @@ pub(super) struct Session<'a> {
     watch: Option<Arc<Watch>>,
     /// The users of `watch`.
     watched: Vec<UserId>,
+    whispers: Whispers,
+    screen: Screen,
+    /// The blocks that the session goes by.
+    blocks: Arc<Blocks>,
     refused_in_a_row: u32,
     doubts: watch::Receiver<Doubt>,
     when: When,
@@ -72,8 +89,7 @@ impl<'a> Session<'a> {
         identity: Identity,
         session: SessionId,
         position: Option<Position>,
-        inbox: Inbox,
-        joined: Joined,
+        Here { inbox, joined, signed_in }: Here,
     ) -> Self {
         let config = &shared.config;
         let mut this = Self {
@@ -82,6 +98,7 @@ impl<'a> Session<'a> {
             session,
             inbox,
             joined,
+            signed_in,
             seam: Seam::new(position, shared.bus.partitions(), config.held_bytes_max as usize),
             asked_round: 0,
             lanes: Lanes::new(),
@@ -91,11 +108,15 @@ impl<'a> Session<'a> {
             delayed: None,
             watch: None,
             watched: Vec::new(),
+            whispers: Whispers::default(),
+            screen: Screen::default(),
+            blocks: Arc::default(),
             refused_in_a_row: 0,
             doubts: shared.doubts.clone(),
             when: When::new(config, identity.expires_at, shared.bus.now_ms()),
         };
         this.doubts.mark_unchanged();
+        this.blocks = Arc::clone(&this.signed_in.blocks.borrow_and_update());
         this
     }
 
@@ -103,6 +124,7 @@ impl<'a> Session<'a> {
     pub(super) async fn run(&mut self, socket: &mut Socket) -> Option<CloseCode> {
         let draining = self.shared.drain.clone();
         let mut timer = Box::pin(tokio::time::sleep_until(Instant::now()));
+        self.tell_lifted(socket);
         loop {
             self.advance(socket).await;
             if socket.live_bytes() > self.shared.config.outbound_bytes_max as usize {
@@ -111,7 +133,7 @@ impl<'a> Session<'a> {
             self.arm(&mut timer, socket);
             let roomy = self.has_room(socket);
             let read = roomy && self.lanes.len() < self.shared.config.requests_at_once as usize;
-            let Self { inbox, lanes, page, watch, doubts, when, .. } = self;
+            let Self { inbox, lanes, page, watch, doubts, when, signed_in, .. } = self;
             let ended = tokio::select! {
                 incoming = poll_fn(|cx| socket.poll_incoming(cx, read)) => self.on_incoming(incoming, socket),
                 message = inbox.next() => match message {
@@ -120,9 +142,18 @@ impl<'a> Session<'a> {
                 },
                 answer = lanes.next(), if roomy => self.on_answer(answer, socket),
                 reply = next_page(page) => self.on_page(reply, socket),
-                views = changes(watch.as_deref()) => {
-                    views.into_iter().for_each(|presence| socket.push(&ServerFrame::PresenceChanged { presence }));
+                views = changes(watch.as_deref()), if roomy => {
+                    self.show_presence(views, socket);
                     Ok(())
+                }
+                Ok(()) = signed_in.blocks.changed() => {
+                    self.on_blocks(socket);
+                    Ok(())
+                }
+                () = signed_in.revoked.cancelled() => {
+                    // What waits for it is not its business any more.
+                    socket.forget();
+                    Err(Some(CloseCode::DeviceRevoked))
                 }
                 Ok(()) = doubts.changed() => self.on_doubt(socket),
                 () = draining.cancelled(), if when.leave.is_none() => {
@@ -164,6 +195,8 @@ impl<'a> Session<'a> {
         }
         if self.has_room(socket) {
             self.notes.take().iter().for_each(|frame| socket.push(frame));
+        if !self.whispers.is_empty() && self.has_room(socket) {
+            self.whispers.take().iter().for_each(|frame| socket.push(frame));
         }
         if self.behind.is_none() && self.seam.is_behind() {
             self.behind = Some(Behind::new());
@@ -229,7 +262,15 @@ impl<'a> Session<'a> {
                 let lane = answer::lane(&request);
                 let span = request_span(Transport::WebSocket, request.name(), traceparent.as_deref());
                 let shared = Arc::clone(self.shared);
-                self.lanes.add(lane, answer::answer(shared, self.user.clone(), id, request).instrument(span));
+                let asking = Asking { user: self.user.clone(), device: self.signed_in.device.clone() };
+                self.lanes.add(lane, answer::answer(shared, asking, id, request).instrument(span));
+            }
+            Ok(ClientFrame::Typing { conversation, stopped }) => {
+                let (shared, user) = (Arc::clone(self.shared), self.user.clone());
+                self.lanes.add(None, async move {
+                    shared.typing(&user, conversation, stopped).await;
+                    Answer { frame: None, effect: None }
+                });
             }
             Ok(ClientFrame::Ping { id }) => socket.push(&ServerFrame::Pong { id }),
             Ok(ClientFrame::Hello(_)) => {
@@ -254,12 +295,15 @@ impl<'a> Session<'a> {
         for more in (0..INBOX_AT_ONCE).rev() {
             match next {
                 Some(InboxMessage::Event(arrival)) => {
-                    if let Some(event) = self.seam.on_event(arrival) {
-                        socket.push_live(self.event_text(&event)?, self.on_its_way(&event));
+                    if let Some(event) = self.seam.on_event(arrival)
+                        && let Some(text) = self.event_text(&event)?
+                    {
+                        socket.push_live(text, self.on_its_way(&event));
                     }
                 }
                 // The inbox is shared by all devices of the user.
                 Some(InboxMessage::Marker(marker)) if marker.session == self.session => self.seam.on_marker(&marker),
+                Some(InboxMessage::Typing(typing)) => self.on_typing(typing),
                 Some(InboxMessage::Marker(_)) => {}
                 Some(InboxMessage::Note(note)) => {
                     if !self.notes.add(note) {
@@ -273,7 +317,8 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    fn event_text(&mut self, event: &Deliver) -> Result<String, Option<CloseCode>> {
+    /// The frame of an event; `None` when it is not shown.
+    fn event_text(&mut self, event: &Deliver) -> Result<Option<String>, Option<CloseCode>> {
         let Ok(json) = std::str::from_utf8(&event.json) else {
             tracing::error!("an event is not UTF-8");
             return Err(Some(CloseCode::Unavailable));
@@ -284,7 +329,11 @@ impl<'a> Session<'a> {
         if self.watch.is_some() && leaves.iter().any(|kind| json.contains(&format!("\"kind\":\"{kind}\""))) {
             self.watch_again();
         }
-        Ok(event_frame(&event.position, json))
+        Ok(match self.screen.show(&self.blocks, json) {
+            Shown::AsItIs => Some(event_frame(&event.position, json)),
+            Shown::As(json) => Some(event_frame(&event.position, &json)),
+            Shown::Not => None,
+        })
     }
 
     fn on_its_way(&self, event: &Deliver) -> OnItsWay {
@@ -307,6 +356,8 @@ impl<'a> Session<'a> {
             Some(Effect::Refreshed(expires_at)) => {
                 self.when.token = Token::new(&self.shared.config, expires_at, self.shared.bus.now_ms());
             }
+            Some(Effect::Show(views)) => self.show_presence(views, socket),
+            Some(Effect::Away(away)) => self.joined.set_away(away),
             Some(Effect::Watch(users)) => {
                 self.watch = (!users.is_empty()).then(|| self.shared.watches.watch(&users));
                 self.watched = users;
@@ -341,12 +392,16 @@ impl<'a> Session<'a> {
         for event in reply.events {
             let json = String::from(Box::<str>::from(event.event)).into_bytes().into();
             let event = LiveEvent { partition: event.partition, seq: event.seq, json, stored_at: None, trace: None };
-            if let Some(event) = self.seam.on_archived(event) {
-                socket.push_text(self.event_text(&event)?, OnItsWay::default());
+            if let Some(event) = self.seam.on_archived(event)
+                && let Some(text) = self.event_text(&event)?
+            {
+                socket.push_text(text, OnItsWay::default());
             }
         }
         for event in self.seam.on_archived_upto(&reply.position) {
-            socket.push_text(self.event_text(&event)?, self.on_its_way(&event));
+            if let Some(text) = self.event_text(&event)? {
+                socket.push_text(text, self.on_its_way(&event));
+            }
         }
         Ok(())
     }

@@ -178,6 +178,13 @@ impl Socket {
         Ok(())
     }
 
+    /// Drops what waits for the client.
+    pub(crate) fn forget(&mut self) {
+        self.queue.clear();
+        metrics::CONNECTION_QUEUE.add(-signed(self.queued_bytes));
+        (self.queued_bytes, self.live_bytes) = (0, 0);
+    }
+
     /// Says goodbye, waits a little for the client's own, and cuts the connection. What is queued
     /// goes first, unless the client has stopped reading.
     pub(crate) async fn close(mut self, code: CloseCode) {

@@ -104,6 +104,7 @@ impl World {
                     InboxMessage::Event(arrival) => arrivals.push(arrival),
                     InboxMessage::Marker(marker) if marker.round == round => markers.push(marker),
                     InboxMessage::Marker(_) | InboxMessage::Note(_) => {}
+                    InboxMessage::Marker(_) | InboxMessage::Typing(_) => {}
                 }
             }
             Some((arrivals, markers))

@@ -242,6 +242,7 @@ impl Device {
             | Notification::MarksChanged(_)
             | Notification::SettingsChanged(_)
             | Notification::ArrangementChanged(_) => {}
+            Notification::PresenceChanged(_) | Notification::Typing { .. } | Notification::Unblocked { .. } => {}
             Notification::Fatal(_) => return Err(self.gone()),
         }
         Ok(())

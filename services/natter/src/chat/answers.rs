@@ -5,6 +5,8 @@ use std::{sync::Arc, time::Instant};
 use natter_client::{Accepted, Client, DisconnectReason, RequestError, SendError};
 use natter_ids::{ClientId, ConversationId, Seq};
 use natter_protocol::{ConversationView, HistoryPage};
+use natter_ids::{ClientId, ConversationId};
+use natter_protocol::{ConversationView, HistoryPage, PresenceView};
 use tokio::sync::mpsc;
 
 use super::{
@@ -31,6 +33,8 @@ pub enum Answer {
     Conversations(Result<Vec<ConversationView>, RequestError>),
     Older(Result<HistoryPage, RequestError>),
     Lines(Result<Vec<String>, RequestError>),
+    /// Who is watched, as they are now.
+    Seen(Result<Vec<PresenceView>, RequestError>),
     /// The group was left.
     Left(Result<(), RequestError>),
     /// A change was made whose event tells about it.
@@ -76,6 +80,7 @@ impl Session {
                 lines.into_iter().flatten().for_each(|line| self.print(&line));
             }
             Some(Answer::Lines(Ok(lines))) => lines.iter().for_each(|line| self.print(line)),
+            Some(Answer::Seen(Ok(views))) => views.iter().for_each(|view| self.somebody_came_or_went(view)),
             Some(Answer::Left(Ok(()))) => return Ok(self.begin_to_end()),
             Some(Answer::Sent(id, Ok(accepted))) => self.outbox.accepted(id, accepted.time, Instant::now()),
             Some(Answer::Sent(id, Err(error))) => {
@@ -87,6 +92,7 @@ impl Session {
                 Answer::Conversations(Err(error))
                 | Answer::Older(Err(error))
                 | Answer::Lines(Err(error))
+                | Answer::Seen(Err(error))
                 | Answer::Left(Err(error))
                 | Answer::Changed(Err(error)),
             ) => self.fail(&error.to_string()),
@@ -129,6 +135,10 @@ impl Session {
                 Step::GoOn
             }
             line if self.act_anywhere(&line) => Step::GoOn,
+            line if line.is_of_the_account() => {
+                self.account(line);
+                Step::GoOn
+            }
             line => {
                 match self.transcript.as_ref().map(|transcript| transcript.conversation.clone()) {
                     Some(conversation) => self.act(line, conversation),
@@ -196,6 +206,7 @@ impl Session {
                 self.ask(|client| async move { Answer::Changed(deed.ask(&client, &here, target).await) });
             }
             None => self.fail("there is no such message on the screen"),
+            _ => {}
         }
     }
 

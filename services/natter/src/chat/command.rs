@@ -3,6 +3,7 @@
 use natter_ids::{Seq, UserId};
 
 use super::{changes::Deed, groups::GroupLine};
+use natter_ids::{DeviceId, UserId};
 
 /// What `/help` shows.
 pub const HELP: &str = "\
@@ -27,6 +28,13 @@ pub const HELP: &str = "\
   /mute on|off     let nothing ring
   /archive on|off  put the conversation away
   /receipts on|off whether others see what you read, and you what they read
+  /block USER      hear nothing more from a user, who is not told
+  /unblock USER    lift a block
+  /blocks          list whom you have blocked
+  /away, /back     say that you are away, or here again
+  /hide, /unhide   let nobody see whether you are online, or everybody you talk with
+  /devices         list your devices
+  /revoke DEVICE   sign one of your devices out, for good
   /quit            end the chat (or Ctrl-D)
   //text           say a line that begins with /";
 
@@ -57,12 +65,33 @@ pub enum Line {
     Mute(bool),
     Archive(bool),
     Receipts(bool),
+    Block(UserId),
+    Unblock(UserId),
+    Blocks,
+    Away(bool),
+    Hide(bool),
+    Devices,
+    Revoke(DeviceId),
     Quit,
     /// Not understood; with the sentence to show.
     Wrong(String),
 }
 
 impl Line {
+    /// Whether it concerns no conversation.
+    pub fn is_of_the_account(&self) -> bool {
+        matches!(
+            self,
+            Self::Block(_)
+                | Self::Unblock(_)
+                | Self::Blocks
+                | Self::Away(_)
+                | Self::Hide(_)
+                | Self::Devices
+                | Self::Revoke(_)
+        )
+    }
+
     /// Reads a line.
     pub fn parse(text: &str) -> Self {
         let Some(command) = text.strip_prefix('/') else {
@@ -103,6 +132,18 @@ impl Line {
             "mute" => switch(Self::Mute),
             "archive" => switch(Self::Archive),
             "receipts" => switch(Self::Receipts),
+            "block" => user(Self::Block),
+            "unblock" => user(Self::Unblock),
+            "blocks" => Self::Blocks,
+            "away" => Self::Away(true),
+            "back" => Self::Away(false),
+            "hide" => Self::Hide(true),
+            "unhide" => Self::Hide(false),
+            "devices" => Self::Devices,
+            "revoke" => match DeviceId::new(argument.trim()) {
+                Ok(device) => Self::Revoke(device),
+                Err(_) => Self::Wrong("/revoke needs the id of a device; /devices lists them".to_owned()),
+            },
             "quit" | "exit" | "q" => Self::Quit,
             name => Self::of_group_or_message(name, argument),
         }
@@ -139,6 +180,10 @@ mod tests {
             ("/timer 60", Line::Timer(60)),
             ("/timer off", Line::Timer(0)),
             ("/remove bob", Line::Remove(user("bob"))),
+            ("/block bob", Line::Block(user("bob"))),
+            ("/devices", Line::Devices),
+            ("/revoke abc-1", Line::Revoke(DeviceId::new("abc-1").unwrap())),
+            ("/revoke", Line::Wrong("/revoke needs the id of a device; /devices lists them".into())),
             ("/add", Line::Wrong("/add needs the name of a user".into())),
             ("/mute on", Line::Mute(true)),
             ("/top", Line::Wrong("/top needs `on` or `off`".into())),

@@ -3,6 +3,7 @@
 //! One task owns the screen and everything that is shown; requests run beside it and their
 //! answers come back to it, because the client's notifications have to be read all the time.
 
+mod account;
 mod answers;
 mod args;
 mod changes;
@@ -48,7 +49,10 @@ pub async fn run(args: Args, config: &Config) -> anyhow::Result<ExitCode> {
     let place = Place::open(&config.data_dir, &args.user)?;
     let token = token_source(&args, config)?;
     let gateways = if args.gateway.is_empty() { vec![tokens::default_gateway(config)] } else { args.gateway };
-    let builder = Client::builder(gateways.clone(), token).device(place.device()).position(place.position());
+    let builder = Client::builder(gateways.clone(), token)
+        .device(place.device())
+        .device_name(account::device_name())
+        .position(place.position());
     let client = tokens::trusting(builder, args.ca_file.as_deref())?.connect()?;
     let style = Style { colour: output::in_colour(), me: args.user.clone(), zone: TimeZone::system() };
     let target = match (args.to, args.room) {

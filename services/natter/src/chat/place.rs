@@ -63,6 +63,18 @@ impl Place {
         self.lock.is_some()
     }
 
+    /// Forgets the device: it was signed out, and the next visit is one of a new device.
+    ///
+    /// # Errors
+    /// A sentence with the path, when it cannot be removed.
+    pub fn forget(&mut self) -> anyhow::Result<()> {
+        if !self.is_kept() || !self.path.exists() {
+            return Ok(());
+        }
+        self.saved.position = None;
+        std::fs::remove_file(&self.path).with_context(|| format!("{} cannot be removed", self.path.display()))
+    }
+
     /// Keeps the position. Everything up to it has been shown.
     ///
     /// # Errors
@@ -97,7 +109,12 @@ mod tests {
         beside.keep(Some(Position::from_seqs([1]))).unwrap();
         let device = first.device();
         drop(first);
-        let again = Place::open(folder.path(), &user).unwrap();
-        assert_eq!((again.device(), again.position()), (device, Some(position)));
+        let mut again = Place::open(folder.path(), &user).unwrap();
+        assert_eq!((again.device(), again.position()), (device.clone(), Some(position)));
+        again.forget().unwrap();
+        drop(again);
+        let signed_out = Place::open(folder.path(), &user).unwrap();
+        assert_ne!(signed_out.device(), device);
+        assert_eq!(signed_out.position(), None);
     }
 }

@@ -148,12 +148,14 @@ pub async fn members(
             };
             let state =
                 if online { "online".to_owned() } else { last_seen(style, known.and_then(|view| view.last_seen)) };
+            let role = if member.role == Role::Owner { ", owner" } else { "" };
+            let state = match known {
+                Some(view) if member.user != style.me => super::account::presence(style, view),
+                _ if online => "online".to_owned(),
+                _ => "offline".to_owned(),
+            };
             lines.push(format!("  {}{role}: {state}", style.name(&member.user)));
         }
     }
     Ok(lines)
-}
-
-fn last_seen(style: &Style, time: Option<u64>) -> String {
-    time.map_or_else(|| "offline".to_owned(), |time| format!("last seen {}", style.day_and_time(time)))
 }

@@ -65,6 +65,9 @@ pub struct Session {
     ending: Option<Instant>,
     /// Whether the last line on the screen is this message, still being sent.
     pub(super) last_line: Option<ClientId>,
+    pub(super) writing: super::account::Writing,
+    /// How the other one of a direct conversation was seen last.
+    pub(super) seen: Option<String>,
 }
 
 impl Session {
@@ -102,6 +105,8 @@ impl Session {
             link: Link::Connecting,
             ending: None,
             last_line: None,
+            writing: super::account::Writing::default(),
+            seen: None,
         };
         if !session.place.is_kept() {
             session.notice("another chat of yours runs on this machine; this one is a second device");
@@ -146,7 +151,13 @@ impl Session {
 
     /// Keeps the place for the next visit; returns how many messages are not known to be stored.
     pub fn end(&mut self) -> usize {
-        self.keep_place();
+        if self.client.fatal().is_some_and(super::account::is_signed_out) {
+            if let Err(error) = self.place.forget() {
+                self.fail(&format!("{error:#}"));
+            }
+        } else {
+            self.keep_place();
+        }
         self.outbox.unconfirmed()
     }
 
@@ -220,6 +231,13 @@ impl Session {
                 | Notification::ArrangementChanged(_)
                 | Notification::SettingsChanged(_),
             ) => {}
+            Some(Notification::Typing { conversation, user, expires_in }) => {
+                if !expires_in.is_zero() {
+                    self.somebody_writes(&conversation, &user);
+                }
+            }
+            Some(Notification::Unblocked { user, conversation, after }) => self.unblocked(user, conversation, after),
+            Some(Notification::PresenceChanged(view)) => self.somebody_came_or_went(&view),
             Some(Notification::Fatal(fatal)) => bail!("{fatal}"),
             None => match self.client.fatal() {
                 Some(fatal) => bail!("{fatal}"),
@@ -249,6 +267,7 @@ impl Session {
         let Some(opened) = self.opened.take() else { return };
         let mut lines = Vec::new();
         let mut missed = std::mem::take(&mut self.missed);
+        let peer = opened.as_ref().and_then(|opened| opened.view.peer.clone());
         if let Some(Opened { view, history }) = opened {
             let title = format!("{}, /help for help", label(&view));
             self.labels.insert(view.conversation.clone(), label(&view));
@@ -256,6 +275,9 @@ impl Session {
             let (transcript, shown) = Transcript::enter(self.style.clone(), view.conversation, history, &mut missed);
             self.transcript = Some(transcript);
             lines.extend(shown);
+        }
+        if let Some(peer) = peer {
+            self.watch(&peer);
         }
         self.learn_labels(&missed);
         let here = self.transcript.as_ref().map(|transcript| &transcript.conversation);

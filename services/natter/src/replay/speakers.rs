@@ -209,6 +209,8 @@ impl Listener {
             | Notification::MarksChanged(_)
             | Notification::SettingsChanged(_)
             | Notification::ArrangementChanged(_)
+            | Notification::Typing { .. }
+            | Notification::Unblocked { .. }
             | Notification::ResumeDelayed(_) => {}
         }
     }

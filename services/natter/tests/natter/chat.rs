@@ -234,5 +234,52 @@ async fn one_sees_who_has_read_and_what_is_unread() {
     assert_eq!(alice.lines().iter().filter(|line| line.contains("read by")).count(), 1);
     assert_eq!(bob.ends().await.code, Some(0));
     assert_eq!(alice.ends().await.code, Some(0));
+async fn presence_blocks_and_devices_are_at_hand() {
+    let folder = tempfile::tempdir().unwrap();
+    let natter = Natter::serve(folder.path()).await;
+    let mut alice = chat(folder.path(), "alice", &["--to", "bob"]);
+    alice.says("@bob").await;
+    alice.says("bob: offline").await;
+    let mut bob = chat(folder.path(), "bob", &["--to", "alice"]);
+    bob.says("alice: online").await;
+    alice.says("bob: online").await;
+    bob.types("/away").await;
+    alice.says("bob: away").await;
+    bob.types("/back").await;
+    bob.types("/hide").await;
+    alice.says("bob: offline").await;
+
+    alice.types("/block bob").await;
+    alice.says("you hear nothing more from bob").await;
+    bob.types("can you hear me?").await;
+    bob.says("\u{2713} bob: can you hear me?").await;
+    alice.types("/blocks").await;
+    alice.says("bob: blocked since").await;
+    alice.types("/unblock bob").await;
+    alice.says("bob is blocked no more").await;
+    alice.says("bob said meanwhile").await;
+    alice.says("bob: can you hear me?").await;
+    let lines = alice.lines();
+    let at = |text: &str| lines.iter().position(|line| line.contains(text));
+    assert!(at("bob: can you hear me?") > at("bob said meanwhile"), "not before: {lines:?}");
+
+    alice.types("/devices").await;
+    alice.says(": this device").await;
+    let lines = alice.lines();
+    let own = lines.iter().find(|line| line.ends_with(": this device")).unwrap();
+    assert!(own.contains("(natter chat"), "{own}");
+    let device = own.split_whitespace().next().unwrap().to_owned();
+    alice.types(&format!("/revoke {device}")).await;
+    let places = || std::fs::read_dir(folder.path().join("chat")).unwrap().map(|file| file.unwrap().path());
+    let kept = || places().filter(|path| path.extension().is_some_and(|kind| kind == "json")).count();
+    wait_for("the place to be forgotten", LIMIT, async || (kept() == 1).then_some(())).await;
+    alice.ends().await;
+    // The next visit is one of a new device.
+    let mut again = chat(folder.path(), "alice", &["--to", "bob"]);
+    again.says("@bob").await;
+    again.types("/devices").await;
+    again.says(": this device").await;
+    assert!(!again.lines().iter().any(|line| line.contains(&device)), "{:?}", again.lines());
+    assert_eq!(again.ends().await.code, Some(0));
     natter.stop().await;
 }

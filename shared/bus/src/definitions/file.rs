@@ -163,6 +163,6 @@ mod tests {
         let consumers: Vec<_> = definitions.consumer.iter().map(|consumer| consumer.name.as_str()).collect();
         assert_eq!(consumers, crate::Service::ALL.map(subjects::consumer));
         let buckets: Vec<_> = definitions.bucket.iter().map(|bucket| bucket.name.as_str()).collect();
-        assert_eq!(buckets, [subjects::LEASES_BUCKET, subjects::TICKETS_BUCKET, subjects::LAST_SEEN_BUCKET]);
+        assert_eq!(buckets, subjects::BUCKETS);
     }
 }

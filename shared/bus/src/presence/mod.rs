@@ -9,4 +9,4 @@ mod wire;
 
 pub use registry::{Registry, Transition};
 pub use verbs::{GatewayReports, PresenceChanges, RefreshRequests};
-pub use wire::{GatewayReport, Left, ReportKind};
+pub use wire::{GatewayReport, Left, ReportKind, Status, UserStatus};

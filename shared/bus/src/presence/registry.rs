@@ -7,7 +7,7 @@ use std::{
 
 use natter_ids::{GatewayId, UserId};
 
-use super::{GatewayReport, Left, ReportKind};
+use super::{GatewayReport, Left, ReportKind, Status, UserStatus};
 
 /// A user came online or went offline.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub struct Transition {
     pub online: bool,
     /// When the last device went, in milliseconds since 1970 UTC; only when offline.
     pub last_seen: Option<u64>,
+    /// What others are to see; of somebody offline, the last that was known.
+    pub status: Status,
 }
 
 #[derive(Debug)]
@@ -31,6 +33,8 @@ struct Gateway {
     /// A change was missed, or no full report has come yet.
     incomplete: bool,
     users: HashSet<UserId>,
+    /// Of users who want something.
+    status: HashMap<UserId, Status>,
     /// Parts of a full report that is on its way, with its number.
     parts: Option<(u64, u32, HashSet<UserId>)>,
 }
@@ -42,17 +46,24 @@ pub struct Registry {
     gateways: HashMap<GatewayId, Gateway>,
     /// At how many gateways each online user is.
     online: HashMap<UserId, u16>,
+    /// What others are to see of those online, where it is not the usual.
+    status: HashMap<UserId, Status>,
 }
 
 impl Registry {
     /// Knows nobody. A gateway that is silent for `lease` is dead.
     pub fn new(lease: Duration) -> Self {
-        Self { lease, gateways: HashMap::new(), online: HashMap::new() }
+        Self { lease, gateways: HashMap::new(), online: HashMap::new(), status: HashMap::new() }
     }
 
     /// Whether any gateway has the user, as far as is known.
     pub fn is_online(&self, user: &UserId) -> bool {
         self.online.contains_key(user)
+    }
+
+    /// What others are to see of the user.
+    pub fn status(&self, user: &UserId) -> Status {
+        self.status.get(user).copied().unwrap_or_default()
     }
 
     /// Whether the reports of every gateway heard of are complete.
@@ -82,17 +93,18 @@ impl Registry {
 
     /// Takes a report in. `wall` is the receiver's clock, in milliseconds since 1970 UTC.
     pub fn apply(&mut self, report: GatewayReport, now: Instant, wall: u64) -> Vec<Transition> {
-        let mut transitions = Vec::new();
+        let (mut transitions, mut touched) = (Vec::new(), Vec::new());
         let known = self.gateways.get(&report.gateway).map(|gateway| gateway.epoch);
         if known.is_some_and(|epoch| epoch > report.epoch) {
             return transitions;
         }
         if let ReportKind::Gone { at } = report.kind {
-            self.forget(&report.gateway, at, &mut transitions);
+            self.forget(&report.gateway, at, &mut transitions, &mut touched);
+            self.settle(touched, &mut transitions);
             return transitions;
         }
         if known.is_some_and(|epoch| epoch < report.epoch) {
-            self.forget(&report.gateway, wall, &mut transitions);
+            self.forget(&report.gateway, wall, &mut transitions, &mut touched);
         }
         let gateway = self.gateways.entry(report.gateway).or_insert_with(|| Gateway {
             epoch: report.epoch,
@@ -101,6 +113,7 @@ impl Registry {
             heard_at: wall,
             incomplete: true,
             users: HashSet::new(),
+            status: HashMap::new(),
             parts: None,
         });
         (gateway.heard, gateway.heard_at) = (now, wall);
@@ -109,40 +122,92 @@ impl Registry {
             ReportKind::Delta { joined, left } => {
                 gateway.incomplete |= report.number != gateway.number + 1;
                 gateway.number = gateway.number.max(report.number);
+                touched.extend(joined.iter().cloned());
                 joined.into_iter().for_each(|user| join(&mut self.online, gateway, user, &mut transitions));
                 for Left { user, at } in left {
+                    touched.push(user.clone());
                     leave(&mut self.online, gateway, &user, at, &mut transitions);
                 }
             }
             ReportKind::Full { part, parts, users } => {
                 if let Some(users) = collect(gateway, report.number, part, parts, users) {
                     let gone: Vec<_> = gateway.users.difference(&users).cloned().collect();
+                    touched.extend(gone.iter().chain(&users).filter(|user| self.status.contains_key(*user)).cloned());
                     gone.iter().for_each(|user| leave(&mut self.online, gateway, user, wall, &mut transitions));
                     users.into_iter().for_each(|user| join(&mut self.online, gateway, user, &mut transitions));
                     gateway.number = report.number;
                     gateway.incomplete = false;
                 }
             }
+            ReportKind::Status { whole, users } => {
+                gateway.incomplete |= report.number != gateway.number + u64::from(!whole);
+                gateway.number = gateway.number.max(report.number);
+                if whole {
+                    touched.extend(gateway.status.drain().map(|(user, _)| user));
+                }
+                for UserStatus { user, status } in users {
+                    touched.push(user.clone());
+                    match status == Status::default() {
+                        true => drop(gateway.status.remove(&user)),
+                        false => drop(gateway.status.insert(user, status)),
+                    }
+                }
+            }
             ReportKind::Gone { .. } => {}
         }
+        self.settle(touched, &mut transitions);
         transitions
+    }
+
+    /// Works out what others are to see of these users now: away is who is away everywhere, hidden who
+    /// is hidden anywhere.
+    fn settle(&mut self, touched: Vec<UserId>, transitions: &mut Vec<Transition>) {
+        for transition in transitions.iter_mut() {
+            transition.status = self.status(&transition.user);
+            if !transition.online {
+                self.status.remove(&transition.user);
+            }
+        }
+        let came_or_went: Vec<_> = transitions.iter().map(|transition| transition.user.clone()).collect();
+        for user in touched.into_iter().chain(came_or_went) {
+            let here = self.gateways.values().filter(|gateway| gateway.users.contains(&user));
+            let mut all = here.map(|gateway| gateway.status.get(&user).copied().unwrap_or_default());
+            let Some(first) = all.next() else { continue };
+            let status = all
+                .fold(first, |one, other| Status { away: one.away && other.away, hidden: one.hidden || other.hidden });
+            if status == self.status(&user) {
+                continue;
+            }
+            match status == Status::default() {
+                true => drop(self.status.remove(&user)),
+                false => drop(self.status.insert(user.clone(), status)),
+            }
+            match transitions.iter_mut().find(|transition| transition.user == user) {
+                Some(known) => known.status = status,
+                None => transitions.push(Transition { user, online: true, last_seen: None, status }),
+            }
+        }
     }
 
     /// Forgets gateways that have been silent for the lease.
     pub fn expire(&mut self, now: Instant) -> Vec<Transition> {
-        let mut transitions = Vec::new();
+        let (mut transitions, mut touched) = (Vec::new(), Vec::new());
         let silent = |gateway: &Gateway| now.duration_since(gateway.heard) >= self.lease;
         let dead: Vec<_> =
             self.gateways.iter().filter(|(_, g)| silent(g)).map(|(id, g)| (id.clone(), g.heard_at)).collect();
         for (gateway, at) in dead {
-            self.forget(&gateway, at, &mut transitions);
+            self.forget(&gateway, at, &mut transitions, &mut touched);
         }
+        self.settle(touched, &mut transitions);
         transitions
     }
 
-    fn forget(&mut self, gateway: &GatewayId, at: u64, transitions: &mut Vec<Transition>) {
+    fn forget(&mut self, gateway: &GatewayId, at: u64, transitions: &mut Vec<Transition>, touched: &mut Vec<UserId>) {
         let Some(mut gateway) = self.gateways.remove(gateway) else { return };
         for user in std::mem::take(&mut gateway.users) {
+            if self.status.contains_key(&user) || self.online.get(&user).is_some_and(|count| *count > 1) {
+                touched.push(user.clone());
+            }
             drop_one(&mut self.online, &user, at, transitions);
         }
     }
@@ -176,7 +241,7 @@ fn join(online: &mut HashMap<UserId, u16>, gateway: &mut Gateway, user: UserId, 
     let count = online.entry(user.clone()).or_insert(0);
     *count += 1;
     if *count == 1 {
-        transitions.push(Transition { user, online: true, last_seen: None });
+        transitions.push(Transition { user, online: true, last_seen: None, status: Status::default() });
     }
 }
 
@@ -187,6 +252,7 @@ fn leave(
     at: u64,
     transitions: &mut Vec<Transition>,
 ) {
+    gateway.status.remove(user);
     if gateway.users.remove(user) {
         drop_one(online, user, at, transitions);
     }
@@ -197,7 +263,12 @@ fn drop_one(online: &mut HashMap<UserId, u16>, user: &UserId, at: u64, transitio
     *count -= 1;
     if *count == 0 {
         online.remove(user);
-        transitions.push(Transition { user: user.clone(), online: false, last_seen: Some(at) });
+        transitions.push(Transition {
+            user: user.clone(),
+            online: false,
+            last_seen: Some(at),
+            status: Status::default(),
+        });
     }
 }
 

@@ -37,7 +37,7 @@ fn a_user_is_offline_when_the_last_gateway_lost_them() {
     assert_eq!(registry.apply(delta("g2", 1, &["a"], &[]), now, 0), []);
     assert_eq!(registry.apply(delta("g1", 2, &[], &["a"]), now, 0), []);
     let gone = registry.apply(delta("g2", 2, &[], &["a"]), now, 0);
-    assert_eq!(gone, [Transition { user: user("a"), online: false, last_seen: Some(7) }]);
+    assert_eq!(gone, [Transition { user: user("a"), online: false, last_seen: Some(7), status: Status::default() }]);
     assert!(registry.is_complete() && registry.is_empty());
 }
 
@@ -48,7 +48,7 @@ fn a_silent_gateway_takes_its_users_with_it() {
     registry.apply(full("g1", 3, &["a"]), now, 50);
     assert_eq!(registry.expire(now + LEASE / 2), []);
     let gone = registry.expire(now + LEASE);
-    assert_eq!(gone, [Transition { user: user("a"), online: false, last_seen: Some(50) }]);
+    assert_eq!(gone, [Transition { user: user("a"), online: false, last_seen: Some(50), status: Status::default() }]);
 }
 
 #[test]
@@ -106,4 +106,50 @@ proptest! {
             prop_assert_eq!(registry.is_online(&user(name)), online);
         }
     }
+}
+
+const AWAY: Status = Status { away: true, hidden: false };
+const HIDDEN: Status = Status { away: false, hidden: true };
+
+fn status(gateway: &str, number: u64, whole: bool, users: &[(&str, Status)]) -> GatewayReport {
+    let users = users.iter().map(|(name, status)| UserStatus { user: user(name), status: *status }).collect();
+    report(gateway, number, ReportKind::Status { whole, users })
+}
+
+fn seen(user_name: &str, status: Status) -> Transition {
+    Transition { user: user(user_name), online: true, last_seen: None, status }
+}
+
+#[test]
+fn away_is_who_is_away_everywhere_and_hidden_who_is_anywhere() {
+    let now = Instant::now();
+    let mut registry = Registry::new(LEASE);
+    for gateway in ["g1", "g2"] {
+        registry.apply(full(gateway, 0, &["a", "b"]), now, 0);
+    }
+    assert_eq!(registry.apply(status("g1", 1, false, &[("a", AWAY)]), now, 0), [], "still here at the other one");
+    assert_eq!(registry.apply(status("g2", 1, false, &[("a", AWAY)]), now, 0), [seen("a", AWAY)]);
+    assert_eq!(registry.apply(status("g2", 2, false, &[("b", HIDDEN)]), now, 0), [seen("b", HIDDEN)]);
+    assert_eq!((registry.status(&user("a")), registry.status(&user("b"))), (AWAY, HIDDEN));
+    assert_eq!(
+        registry.apply(status("g1", 2, false, &[("a", Status::default())]), now, 0),
+        [seen("a", Status::default())]
+    );
+    // Who leaves the one gateway where they are here is away at the other.
+    assert_eq!(registry.apply(delta("g1", 3, &[], &["a"]), now, 0), [seen("a", AWAY)]);
+    // A new session is one that is not left.
+    assert_eq!(registry.apply(delta("g1", 4, &["a"], &[]), now, 0), [seen("a", Status::default())]);
+    // Whoever goes is told of with what was known of them.
+    registry.apply(delta("g1", 5, &[], &["b"]), now, 0);
+    let gone = registry.apply(delta("g2", 3, &[], &["b"]), now, 0);
+    assert_eq!(gone, [Transition { user: user("b"), online: false, last_seen: Some(7), status: HIDDEN }]);
+    assert_eq!(registry.apply(delta("g2", 4, &["b"], &[]), now, 0), [seen("b", Status::default())]);
+    // A gateway that dies takes its word with it; a whole report voids what it does not repeat.
+    registry.apply(status("g2", 5, false, &[("b", AWAY)]), now, 0);
+    registry.apply(report("g2", 5, ReportKind::Beat), now + LEASE / 2, 0);
+    assert_eq!(registry.expire(now + LEASE), [seen("a", AWAY)]);
+    assert_eq!(registry.apply(status("g2", 5, true, &[("b", AWAY)]), now + LEASE, 0), [seen("a", Status::default())]);
+    assert!(registry.is_complete());
+    registry.apply(status("g2", 7, false, &[]), now + LEASE, 0);
+    assert!(!registry.is_complete(), "one was missed");
 }

@@ -163,6 +163,14 @@ impl Bus {
         bucket.put(user.token(), at.to_string().into()).await.map(drop).map_err(|error| error.to_string())
     }
 
+    /// Forgets when the user's last device went.
+    ///
+    /// # Errors
+    /// The bucket cannot be reached.
+    pub async fn forget_last_seen(&self, user: &UserId) -> Result<(), String> {
+        self.keep_last_seen(user, 0).await
+    }
+
     /// When the user's last device went, in milliseconds since 1970 UTC, if ever.
     ///
     /// # Errors
@@ -170,7 +178,8 @@ impl Bus {
     pub async fn last_seen(&self, user: &UserId) -> Result<Option<u64>, String> {
         let bucket = self.last_seen_bucket().await?;
         let value = bucket.get(user.token()).await.map_err(|error| error.to_string())?;
-        Ok(value.and_then(|bytes| std::str::from_utf8(&bytes).ok()?.parse().ok()))
+        let at = value.and_then(|bytes| std::str::from_utf8(&bytes).ok()?.parse().ok());
+        Ok(at.filter(|at| *at > 0))
     }
 
     /// Opened once: opening asks the server, and presence writes often.

@@ -12,6 +12,27 @@ pub struct Left {
     pub at: u64,
 }
 
+/// What a user wants others to see of them, at one gateway.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserStatus {
+    /// Who.
+    pub user: UserId,
+    /// All of it.
+    #[serde(flatten)]
+    pub status: Status,
+}
+
+/// What others are to see of somebody who is online.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// They are at none of their devices.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub away: bool,
+    /// They are not to be seen at all.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub hidden: bool,
+}
+
 /// A numbered report of one gateway.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GatewayReport {
@@ -47,6 +68,13 @@ pub enum ReportKind {
         parts: u32,
         /// The users of this part.
         users: Vec<UserId>,
+    },
+    /// What users want others to see of them has changed.
+    Status {
+        /// Whether whoever is not listed wants nothing.
+        whole: bool,
+        /// Of these users, all of it.
+        users: Vec<UserStatus>,
     },
     /// The gateway ends by itself.
     Gone {

@@ -32,6 +32,7 @@ async fn applying_twice_changes_nothing_the_second_time() {
         "bucket LEASES",
         "bucket TICKETS",
         "bucket LAST_SEEN",
+        "bucket USERS",
     ];
     for _ in 0..2 {
         // Looking changes nothing.
@@ -190,7 +191,7 @@ async fn placement_and_replicas_are_shown_and_mended() {
     assert_eq!(leader().await.as_deref(), Some("node-1"));
     let bus = connect(&tagged("disk:2"), "second").await;
     let drift = apply(&bus, true).await.unwrap();
-    assert_eq!(named(&drift), ["stream CHAT-0", "bucket LEASES", "bucket TICKETS", "bucket LAST_SEEN"]);
+    assert_eq!(named(&drift), ["stream CHAT-0", "bucket LEASES", "bucket TICKETS", "bucket LAST_SEEN", "bucket USERS"]);
     assert!(drift.iter().all(|change| change.difference == "placement is disk:1, not disk:2"), "{drift:?}");
     apply_patiently(&bus, false, patience).await.unwrap();
     wait_until("the stream to move", async || leader().await.as_deref() == Some("node-2")).await;

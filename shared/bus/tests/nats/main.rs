@@ -13,5 +13,6 @@ mod request;
 mod restore;
 mod tickets;
 mod upgrade;
+mod users;
 mod worker;
 mod world;

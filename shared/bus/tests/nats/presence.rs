@@ -43,10 +43,11 @@ async fn questions_are_answered_by_one_replica_and_changes_reach_everybody() {
     let (world, gateway) = World::new(1).await;
     let replicas = [world.connect("p1").await, world.connect("p2").await];
     let mut changes = [gateway.presence_changes().await.unwrap(), replicas[0].presence_changes().await.unwrap()];
-    let view = |name: &str, online| PresenceView { user: user(name), online, last_seen: (!online).then_some(4) };
+    let view =
+        |name: &str, online| PresenceView { user: user(name), online, away: false, last_seen: (!online).then_some(4) };
     let cancel = CancellationToken::new();
     let answer = |users: Vec<natter_ids::UserId>| async move {
-        users.into_iter().map(|user| PresenceView { user, online: true, last_seen: None }).collect()
+        users.into_iter().map(|user| PresenceView { user, online: true, away: false, last_seen: None }).collect()
     };
     let responders =
         futures_util::future::join_all(replicas.iter().map(|bus| bus.respond_presence(4, cancel.clone(), answer)));

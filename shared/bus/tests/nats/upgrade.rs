@@ -29,7 +29,7 @@ async fn a_log_from_2_12_is_taken_over() {
 
     let client = async_nats::ConnectOptions::new().retry_on_initial_connect().connect(&urls).await.unwrap();
     let raw = jetstream::new(client);
-    for name in ["CHAT-0", "KV_LEASES", "KV_TICKETS", "KV_LAST_SEEN"] {
+    for name in ["CHAT-0", "KV_LEASES", "KV_TICKETS", "KV_LAST_SEEN", "KV_USERS"] {
         let mut stream = defined.raw().await.get_stream(name).await.unwrap().cached_info().config.clone();
         (stream.num_replicas, stream.metadata) = (3, Default::default());
         let made = async || raw.create_stream(stream.clone()).await.ok();

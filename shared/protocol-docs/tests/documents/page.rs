@@ -6,6 +6,8 @@ use natter_protocol::{
     AcceptedView, ArrangementView, BacklogPage, ClientFrame, CloseCode, ConversationPage, ErrorBody, ErrorCode,
     HistoryPage, MarkPage, MarkedView, MemberPage, OverviewPage, PresencePage, ReceiptPage, ServerFrame, SettingsView,
     TicketGrant, decode_client_frame,
+    AcceptedView, BacklogPage, BlockPage, ClientFrame, CloseCode, ConversationPage, DevicePage, ErrorBody, ErrorCode,
+    HistoryPage, MemberPage, PresencePage, PrivacyView, ServerFrame, TicketGrant, decode_client_frame,
 };
 use natter_protocol_docs::docs_dir;
 use serde::{Serialize, de::DeserializeOwned};
@@ -58,6 +60,9 @@ fn every_example_parses_as_what_it_is_said_to_be() {
             "ArrangementView" => assert_is::<ArrangementView>(text),
             "SettingsView" => assert_is::<SettingsView>(text),
             "PresencePage" => assert_is::<PresencePage>(text),
+            "DevicePage" => assert_is::<DevicePage>(text),
+            "PrivacyView" => assert_is::<PrivacyView>(text),
+            "BlockPage" => assert_is::<BlockPage>(text),
             other => panic!("a JSON block must say what it is; `{other}` is not known: {text}"),
         }
         let value: Value = serde_json::from_str(text).unwrap();

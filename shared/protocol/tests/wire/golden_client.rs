@@ -2,6 +2,7 @@
 
 use natter_ids::DeviceId;
 use natter_protocol::{ArrangementDraft, ClientFrame, Hello, Request, decode_client_frame};
+use natter_protocol::{Audience, ClientFrame, Hello, PrivacyView, Request, decode_client_frame};
 
 use crate::golden::{Golden, bob, check, client_id, cursor, direct, group, overview, position, tags, types};
 
@@ -9,12 +10,25 @@ fn session() -> Vec<Golden<ClientFrame>> {
     let device = || DeviceId::new("phone-1").unwrap();
     vec![
         (
-            ClientFrame::Hello(Hello { device: device(), position: None, token: None }),
+            ClientFrame::Hello(Hello { device: device(), name: None, position: None, token: None }),
             r#"{"type":"hello","device":"phone-1"}"#,
         ),
         (
-            ClientFrame::Hello(Hello { device: device(), position: Some(position()), token: Some("e.y.j".to_owned()) }),
-            r#"{"type":"hello","device":"phone-1","position":"1.AAGsAgc","token":"e.y.j"}"#,
+            ClientFrame::Hello(Hello {
+                device: device(),
+                name: Some("Alice's phone".to_owned()),
+                position: Some(position()),
+                token: Some("e.y.j".to_owned()),
+            }),
+            r#"{"type":"hello","device":"phone-1","name":"Alice's phone","position":"1.AAGsAgc","token":"e.y.j"}"#,
+        ),
+        (
+            ClientFrame::Typing { conversation: direct(), stopped: false },
+            r#"{"type":"typing","conversation":"dmI9aXkWZ1WSl4RCA8TA-tQ"}"#,
+        ),
+        (
+            ClientFrame::Typing { conversation: direct(), stopped: true },
+            r#"{"type":"typing","conversation":"dmI9aXkWZ1WSl4RCA8TA-tQ","stopped":true}"#,
         ),
         (ClientFrame::Ping { id: 9 }, r#"{"type":"ping","id":9}"#),
     ]
@@ -77,6 +91,20 @@ fn reads() -> Vec<Golden<ClientFrame>> {
         (
             frame(Request::WatchPresence { users: vec![bob()] }),
             r#"{"id":7,"type":"watch_presence","users":["b.o*b 🦀"]}"#,
+        ),
+        (frame(Request::SetAway { away: true }), r#"{"id":7,"type":"set_away","away":true}"#),
+        (frame(Request::Blocks), r#"{"id":7,"type":"blocks"}"#),
+        (frame(Request::Block { user: bob() }), r#"{"id":7,"type":"block","user":"b.o*b 🦀"}"#),
+        (frame(Request::Unblock { user: bob() }), r#"{"id":7,"type":"unblock","user":"b.o*b 🦀"}"#),
+        (frame(Request::Privacy), r#"{"id":7,"type":"privacy"}"#),
+        (
+            frame(Request::SetPrivacy { privacy: PrivacyView { presence: Audience::Nobody } }),
+            r#"{"id":7,"type":"set_privacy","presence":"nobody"}"#,
+        ),
+        (frame(Request::Devices), r#"{"id":7,"type":"devices"}"#),
+        (
+            frame(Request::RevokeDevice { device: DeviceId::new("phone-1").unwrap() }),
+            r#"{"id":7,"type":"revoke_device","device":"phone-1"}"#,
         ),
         (
             frame(Request::Mark { conversation: direct(), delivered: Some(9), read: Some(7) }),

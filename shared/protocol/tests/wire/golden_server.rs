@@ -1,10 +1,12 @@
 //! Golden texts of the frames that gateways send.
 
-use natter_ids::SessionId;
+use natter_ids::{DeviceId, SessionId};
 use natter_protocol::{
     Arrangement, ArrangementView, ConversationPage, ConversationView, ErrorBody, ErrorCode, GroupSettings, HistoryPage,
     Limits, MarkPage, MarkView, MarkedView, MarksView, MemberPage, MemberView, MessageState, OverviewItem,
     OverviewPage, PresenceView, ReactionView, ReceiptPage, Role, ServerFrame, SettingsView,
+    Audience, BlockPage, BlockView, ConversationPage, ConversationView, DevicePage, DeviceView, ErrorBody, ErrorCode,
+    HistoryPage, Limits, MemberPage, MemberView, PresenceView, PrivacyView, Role, ServerFrame,
 };
 
 use crate::golden::{
@@ -23,6 +25,9 @@ fn session() -> Vec<Golden<ServerFrame>> {
         page_items_max: 200,
         overview_items_max: 500,
         presence_users_max: 100,
+        devices_max: 50,
+        blocks_max: 1000,
+        device_name_bytes_max: 128,
     };
     let welcome = ServerFrame::Welcome {
         session: SessionId::new("5f0c").unwrap(),
@@ -36,6 +41,7 @@ fn session() -> Vec<Golden<ServerFrame>> {
         (
             welcome,
             r#"{"type":"welcome","session":"5f0c","user":"alice","server_time":1718000000123,"ping_interval_ms":25000,"token_expires_at":1718003600000,"limits":{"message_bytes_max":65536,"frame_bytes_max":409600,"group_members_max":1000,"group_name_bytes_max":256,"group_description_bytes_max":4096,"group_avatar_bytes_max":1024,"group_invites_max":20,"page_items_max":200,"overview_items_max":500,"presence_users_max":100}}"#,
+            r#"{"type":"welcome","session":"5f0c","user":"alice","server_time":1718000000123,"ping_interval_ms":25000,"token_expires_at":1718003600000,"limits":{"message_bytes_max":65536,"frame_bytes_max":409600,"group_members_max":1000,"group_name_bytes_max":256,"page_items_max":200,"presence_users_max":100,"devices_max":50,"blocks_max":1000,"device_name_bytes_max":128}}"#,
         ),
         (ServerFrame::CaughtUp { position: position() }, r#"{"type":"caught_up","position":"1.AAGsAgc"}"#),
         (
@@ -115,6 +121,8 @@ fn pages() -> Vec<Golden<ServerFrame>> {
         reactions,
         pinned: true,
     };
+    let away = PresenceView { user: bob(), online: false, away: false, last_seen: Some(1_718_000_000_123) };
+    let here = PresenceView { user: bob(), online: true, away: false, last_seen: None };
     vec![
         (
             ServerFrame::Members { id: 7, page: MemberPage { conversation: group(), members, more: false } },
@@ -131,6 +139,10 @@ fn pages() -> Vec<Golden<ServerFrame>> {
         (
             ServerFrame::Presence { id: 7, users: vec![away] },
             r#"{"type":"presence","id":7,"users":[{"user":"b.o*b 🦀","online":false,"last_seen":1718000000123}]}"#,
+        ),
+        (
+            ServerFrame::Typing { conversation: direct(), user: bob(), expires_in_ms: 6_000 },
+            r#"{"type":"typing","conversation":"dmI9aXkWZ1WSl4RCA8TA-tQ","user":"b.o*b 🦀","expires_in_ms":6000}"#,
         ),
         (
             ServerFrame::PresenceChanged { presence: here },
@@ -215,6 +227,29 @@ fn marks() -> Vec<Golden<ServerFrame>> {
             r#"{"type":"arrangement_changed","conversation":"gZy2ovWHEd34Jw_HHBEW65g","muted_until":1718000000123,"pinned":false,"archived":true}"#,
         ),
         (ServerFrame::SettingsChanged { settings }, r#"{"type":"settings_changed","read_receipts":false}"#),
+fn devices() -> Vec<Golden<ServerFrame>> {
+    let privacy = PrivacyView { presence: Audience::Contacts };
+    let block = BlockView { user: bob(), conversation: direct(), after: 300, since: 1_718_000_000_123 };
+    let device = |name: &str| DeviceId::new(name).unwrap();
+    let (first_seen, last_seen) = (1_718_000_000_123, 1_718_000_000_456);
+    let name = Some("Alice's phone".to_owned());
+    let here = DeviceView { device: device("phone-1"), name, first_seen, last_seen, connected: true, current: true };
+    let gone = DeviceView { device: device("d"), name: None, connected: false, current: false, ..here.clone() };
+    vec![
+        (ServerFrame::Privacy { id: 7, privacy }, r#"{"type":"privacy","id":7,"presence":"contacts"}"#),
+        (
+            ServerFrame::Blocks { id: 7, page: BlockPage { blocks: vec![block] } },
+            r#"{"type":"blocks","id":7,"blocks":[{"user":"b.o*b 🦀","conversation":"dmI9aXkWZ1WSl4RCA8TA-tQ","after":300,"since":1718000000123}]}"#,
+        ),
+        (
+            ServerFrame::Unblocked { user: bob(), conversation: direct(), after: 300 },
+            r#"{"type":"unblocked","user":"b.o*b 🦀","conversation":"dmI9aXkWZ1WSl4RCA8TA-tQ","after":300}"#,
+        ),
+        (ServerFrame::Done { id: 7 }, r#"{"type":"done","id":7}"#),
+        (
+            ServerFrame::Devices { id: 7, page: DevicePage { devices: vec![here, gone] } },
+            r#"{"type":"devices","id":7,"devices":[{"device":"phone-1","name":"Alice's phone","first_seen":1718000000123,"last_seen":1718000000456,"connected":true,"current":true},{"device":"d","first_seen":1718000000123,"last_seen":1718000000456,"connected":false,"current":false}]}"#,
+        ),
     ]
 }
 
@@ -235,6 +270,7 @@ fn errors() -> Vec<Golden<ServerFrame>> {
 fn all() -> Vec<Golden<ServerFrame>> {
     let groups = crate::golden_groups::answers();
     [session(), answers(), groups, pages(), marks(), errors()].into_iter().flatten().collect()
+    [session(), answers(), pages(), devices(), errors()].into_iter().flatten().collect()
 }
 
 #[test]

@@ -7,6 +7,9 @@ use natter_protocol::{
     Limits, MarkPage, MarkView, MarkedView, MarksView, MemberPage, MemberView, MessageState, OverviewCursor,
     OverviewItem, OverviewPage, OverviewPosition, Past, PresenceView, ReactionView, ReceiptPage, Request, Role,
     ServerFrame, SettingsView, Who,
+    Audience, BlockPage, BlockView, Change, ClientFrame, ConversationPage, ConversationView, DevicePage, DeviceView,
+    Entry, ErrorBody, ErrorCode, Event, Hello, HistoryPage, Limits, MemberPage, MemberView, PresenceView, PrivacyView,
+    Request, Role, ServerFrame,
 };
 use proptest::{collection::vec, option, prelude::*, sample::select};
 
@@ -231,6 +234,14 @@ fn request() -> impl Strategy<Value = Request> {
         change_request(),
         vec(user(), 0..4).prop_map(|users| Request::Presence { users }),
         vec(user(), 0..4).prop_map(|users| Request::WatchPresence { users }),
+        any::<bool>().prop_map(|away| Request::SetAway { away }),
+        Just(Request::Blocks),
+        user().prop_map(|user| Request::Block { user }),
+        user().prop_map(|user| Request::Unblock { user }),
+        Just(Request::Privacy),
+        privacy().prop_map(|privacy| Request::SetPrivacy { privacy }),
+        Just(Request::Devices),
+        device().prop_map(|device| Request::RevokeDevice { device }),
         text().prop_map(|token| Request::RefreshToken { token }),
         group_request(),
         mark_request(),
@@ -337,9 +348,11 @@ fn mark_frame() -> impl Strategy<Value = ServerFrame> {
 
 pub fn client_frame() -> impl Strategy<Value = ClientFrame> {
     prop_oneof![
-        1 => (device(), option::of(position()), option::of(text()))
-            .prop_map(|(device, position, token)| ClientFrame::Hello(Hello { device, position, token })),
+        1 => (device(), option::of(text()), option::of(position()), option::of(text()))
+            .prop_map(|(device, name, position, token)| ClientFrame::Hello(Hello { device, name, position, token })),
         1 => any::<u64>().prop_map(|id| ClientFrame::Ping { id }),
+        1 => (conversation(), any::<bool>())
+            .prop_map(|(conversation, stopped)| ClientFrame::Typing { conversation, stopped }),
         8 => (any::<u64>(), option::of(text()), request())
             .prop_map(|(id, traceparent, request)| ClientFrame::Request { id, traceparent, request }),
     ]
@@ -359,6 +372,16 @@ fn limits() -> impl Strategy<Value = Limits> {
             overview_items_max: overview,
             presence_users_max: presence,
         }
+    any::<[u32; 9]>().prop_map(|[message, frame, members, name, page, presence, devices, blocks, device_name]| Limits {
+        message_bytes_max: message,
+        frame_bytes_max: frame,
+        group_members_max: members,
+        group_name_bytes_max: name,
+        page_items_max: page,
+        presence_users_max: presence,
+        devices_max: devices,
+        blocks_max: blocks,
+        device_name_bytes_max: device_name,
     })
 }
 
@@ -398,8 +421,37 @@ fn presence() -> impl Strategy<Value = PresenceView> {
     (user(), any::<bool>(), option::of(any::<u64>())).prop_map(|(user, online, last_seen)| PresenceView {
         user,
         online,
+        away: false,
         last_seen,
     })
+}
+
+fn blocks() -> impl Strategy<Value = BlockPage> {
+    let view = (user(), conversation(), seq(), any::<u64>()).prop_map(|(user, conversation, after, since)| BlockView {
+        user,
+        conversation,
+        after,
+        since,
+    });
+    vec(view, 0..3).prop_map(|blocks| BlockPage { blocks })
+}
+
+fn privacy() -> impl Strategy<Value = PrivacyView> {
+    select(vec![Audience::Contacts, Audience::Nobody]).prop_map(|presence| PrivacyView { presence })
+}
+
+fn devices() -> impl Strategy<Value = DevicePage> {
+    let view = (device(), option::of(text()), any::<(u64, u64)>(), any::<(bool, bool)>()).prop_map(
+        |(device, name, (first_seen, last_seen), (connected, current))| DeviceView {
+            device,
+            name,
+            first_seen,
+            last_seen,
+            connected,
+            current,
+        },
+    );
+    vec(view, 0..3).prop_map(|devices| DevicePage { devices })
 }
 
 fn error() -> impl Strategy<Value = ErrorBody> {
@@ -452,6 +504,20 @@ pub fn server_frame() -> impl Strategy<Value = ServerFrame> {
         page(),
         (any::<u64>(), vec(presence(), 0..3)).prop_map(|(id, users)| ServerFrame::Presence { id, users }),
         presence().prop_map(|presence| ServerFrame::PresenceChanged { presence }),
+        (any::<u64>(), blocks()).prop_map(|(id, page)| ServerFrame::Blocks { id, page }),
+        (user(), conversation(), seq()).prop_map(|(user, conversation, after)| ServerFrame::Unblocked {
+            user,
+            conversation,
+            after
+        }),
+        (any::<u64>(), privacy()).prop_map(|(id, privacy)| ServerFrame::Privacy { id, privacy }),
+        any::<u64>().prop_map(|id| ServerFrame::Done { id }),
+        (any::<u64>(), devices()).prop_map(|(id, page)| ServerFrame::Devices { id, page }),
+        (conversation(), user(), any::<u32>()).prop_map(|(conversation, user, expires_in_ms)| ServerFrame::Typing {
+            conversation,
+            user,
+            expires_in_ms,
+        }),
         any::<u64>().prop_map(|expires_at| ServerFrame::TokenExpiring { expires_at }),
         any::<(u64, u64)>().prop_map(|(id, expires_at)| ServerFrame::Refreshed { id, expires_at }),
         any::<u64>().prop_map(|id| ServerFrame::Pong { id }),

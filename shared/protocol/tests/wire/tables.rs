@@ -89,6 +89,8 @@ fn the_numbers_are_pinned() {
         (4501, "protocol_error"),
         (4502, "frame_too_large"),
         (4503, "invalid_position"),
+        (4504, "device_revoked"),
+        (4505, "too_many_devices"),
     ];
     assert_eq!(table, pinned);
     let statuses: Vec<_> = ErrorCode::ALL.iter().map(|code| (code.as_str(), code.http_status())).collect();
@@ -110,6 +112,8 @@ fn the_numbers_are_pinned() {
         ("client_id_conflict", 409),
         ("client_id_in_future", 400),
         ("group_full", 409),
+        ("device_revoked", 403),
+        ("too_many_devices", 409),
         ("rate_limited", 429),
         ("overloaded", 503),
         ("unavailable", 503),

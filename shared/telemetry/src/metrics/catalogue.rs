@@ -33,6 +33,8 @@ catalogue! {
     CONNECTION_REQUEST: Histogram<1> = "natter_connection_request_seconds" [Request];
     /// Bytes that wait for clients to read them, over all sessions.
     CONNECTION_QUEUE: Level = "natter_connection_queue_bytes" [];
+    /// Notes about devices that were lost because too many waited: when a device was seen last is then off by up to an hour.
+    CONNECTION_DEVICE_NOTES_LOST: Counter<0> = "natter_connection_device_notes_lost_total" [];
     /// From the start of a session, or a hole in it, until its device had everything it had missed.
     RESUME: Histogram<0> = "natter_resume_seconds" [];
     /// How many events a device had missed when it had caught up.
@@ -46,6 +48,8 @@ catalogue! {
     DELIVERY_SENDS: Counter<0> = "natter_delivery_sends_total" [];
     /// Notes, of marks and settings, that delivery has sent to inboxes.
     DELIVERY_NOTES: Counter<0> = "natter_delivery_notes_total" [];
+    /// Times that delivery has told a member who is writing.
+    DELIVERY_TYPING: Counter<0> = "natter_delivery_typing_total" [];
     /// Entries that delivery could not read and left out. Any is a defect.
     DELIVERY_POISON: Counter<0> = "natter_delivery_poison_total" [];
 

@@ -94,7 +94,7 @@ async fn an_answer_of_a_later_version_ends_the_request() {
 async fn a_watch_goes_on_in_the_next_session() {
     let gateway = FakeGateway::start().await;
     let client = builder(&[&gateway]).connect().unwrap();
-    let online = |online| PresenceView { user: user("bob"), online, last_seen: None };
+    let online = |online| PresenceView { user: user("bob"), online, away: false, last_seen: None };
     let users = vec![user("bob")];
     let script = async {
         let (mut session, _) = gateway.session().await;

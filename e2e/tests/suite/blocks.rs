@@ -1,0 +1,185 @@
+//! Blocking: nothing arrives, nobody learns of it, and nothing is lost once it is lifted.
+
+use natter_client::Notification;
+use natter_e2e::{Cluster, Db, Device, PATIENCE, user};
+use natter_ids::{ConversationId, Seq};
+use natter_protocol::{Change, ErrorCode, Event};
+use natter_testkit::wait_for;
+
+fn texts(events: &[Event]) -> Vec<String> {
+    let text = |event: &Event| match &event.entry.change {
+        Change::Message { text } => Some(text.clone()),
+        _ => None,
+    };
+    events.iter().filter_map(text).collect()
+}
+
+async fn history(device: &Device, of: &ConversationId) -> Vec<String> {
+    texts(&device.client().history(of, None, None, None).await.unwrap().events)
+}
+
+/// Asserts that these messages come next, those of different conversations in whatever order.
+async fn hear<const N: usize>(device: &Device, mut wanted: [&str; N]) {
+    let mut heard = Vec::new();
+    for _ in 0..N {
+        heard.push(device.message().await.1);
+    }
+    heard.sort();
+    wanted.sort_unstable();
+    assert_eq!(heard, wanted);
+}
+
+/// Waits until a device is told that a block was lifted.
+async fn unblocked(device: &Device) -> (String, ConversationId, Seq) {
+    let told = |next| match next {
+        Notification::Unblocked { user, conversation, after } => Some((user.to_string(), conversation, after)),
+        Notification::Event(event, _) => panic!("not before the block is lifted: {event:?}"),
+        _ => None,
+    };
+    device.find(told).await
+}
+
+/// Waits until a message is the newest of what the archive has for somebody.
+async fn archived(device: &Device, of: &ConversationId, text: &str) {
+    wait_for(text, PATIENCE, async || history(device, of).await.iter().any(|said| said == text).then_some(())).await;
+}
+
+on_every_database!(nothing_arrives_and_nothing_is_lost);
+/// What somebody blocked says in the direct conversation is accepted and archived, reaches no device of the one
+/// who blocked them, live, on resume, by polling or in history, and is in history once the block is lifted; all
+/// devices are told so, also one that was away. In groups, and with others, nothing changes.
+async fn nothing_arrives_and_nothing_is_lost(database: Db) {
+    let cluster = Cluster::builder().database(database).start().await;
+    let (alice, bob) = (cluster.device("alice", 0).await, cluster.device("bob", 1).await);
+    let tablet = cluster.device("alice", 1).await;
+    let phone = natter_ids::DeviceId::new("phone").unwrap();
+    let away = Device::connect("alice", cluster.client("alice", &[1]).device(phone.clone()));
+    away.caught_up().await;
+    let (talk, group) = (bob.direct("alice").await, bob.group("all", &["alice"]).await);
+    bob.say(&talk, "before").await;
+    for device in [&alice, &tablet, &away] {
+        device.hears(["before"]).await;
+    }
+    let position = away.leave().await;
+    let before = cluster.http("alice", 0).backlog(None, 10).await.unwrap().position;
+
+    assert_eq!(alice.client().block(&user("bob")).await.unwrap().blocks.len(), 1);
+    // The other device's gateway has heard of it once it says so.
+    let listed = cluster.http("alice", 1).get("/v1/blocks").await;
+    assert!(listed.body.contains("bob"), "{}", listed.body);
+    let unheard = bob.say(&talk, "unheard").await;
+    bob.say(&group, "in the group").await;
+    hear(&bob, ["before", "unheard", "in the group"]).await;
+    for device in [&alice, &tablet] {
+        device.hears(["in the group"]).await;
+    }
+    // Alice's own link to nothing that is not shown: no device finds a hole.
+    alice.say(&talk, "mine").await;
+    for device in [&alice, &tablet] {
+        device.hears(["mine"]).await;
+        assert_eq!(device.client().stats().holes, 0);
+    }
+    archived(&bob, &talk, "mine").await;
+    assert_eq!(history(&bob, &talk).await, ["before", "unheard", "mine"], "bob learns nothing");
+    assert_eq!(history(&alice, &talk).await, ["before", "mine"]);
+    let polled = cluster.http("alice", 1).backlog(Some(&before), 100).await.unwrap();
+    assert!(!texts(&polled.events).contains(&"unheard".to_owned()), "{polled:?}");
+
+    // Resuming with the block, on another device and after everything was restarted.
+    cluster.restart_everything().await;
+    let back = Device::connect("alice", cluster.client("alice", &[0]).device(phone.clone()).position(position));
+    hear(&back, ["in the group", "mine"]).await;
+    let position = back.leave().await;
+    bob.say(&talk, "unheard too").await;
+    alice.say(&talk, "mine too").await;
+    for device in [&alice, &tablet] {
+        device.hears(["mine too"]).await;
+    }
+    archived(&bob, &talk, "mine too").await;
+
+    alice.client().unblock(&user("bob")).await.unwrap();
+    for device in [&alice, &tablet] {
+        let (who, conversation, after) = unblocked(device).await;
+        assert_eq!((who.as_str(), &conversation), ("bob", &talk));
+        let missed = device.client().history(&talk, None, Some(after), None).await.unwrap().events;
+        assert!(
+            after < unheard.seq && texts(&missed) == ["unheard", "mine", "unheard too", "mine too"],
+            "{after} {missed:?}"
+        );
+    }
+    bob.say(&talk, "heard").await;
+    for device in [&alice, &tablet] {
+        device.hears(["heard"]).await;
+        assert_eq!(device.client().stats().holes, 0);
+    }
+    // The device that was away past it is told when it comes, and has no hole either.
+    let back = Device::connect("alice", cluster.client("alice", &[1]).device(phone).position(position));
+    assert_eq!(unblocked(&back).await.0, "bob");
+    back.hears(["unheard too", "mine too", "heard"]).await;
+    assert_eq!(back.client().stats().holes, 0);
+}
+
+/// Whoever is blocked sees neither that the other one is online nor that they write, as if they had gone; those
+/// who are not, do.
+#[tokio::test(flavor = "multi_thread")]
+async fn presence_and_typing_do_not_flow() {
+    let cluster = Cluster::builder().start().await;
+    let (alice, bob, carol) =
+        (cluster.device("alice", 0).await, cluster.device("bob", 1).await, cluster.device("carol", 1).await);
+    let group = alice.group("all", &["bob", "carol"]).await;
+    let talk = bob.direct("alice").await;
+    for device in [&bob, &carol] {
+        wait_for("alice to be seen", PATIENCE, async || {
+            let watched = device.client().watch_presence(&[user("alice")]).await.unwrap();
+            watched.iter().any(|view| view.online).then_some(())
+        })
+        .await;
+    }
+    alice.client().block(&user("bob")).await.unwrap();
+    let gone = bob.sees("alice", false).await;
+    assert_eq!(gone.last_seen, None);
+    let views = cluster.http("bob", 0).presence(&["alice"]).await.unwrap().users;
+    assert!(views.iter().all(|view| !view.online && view.last_seen.is_none()), "{views:?}");
+    assert!(cluster.http("carol", 0).presence(&["alice"]).await.unwrap().users[0].online);
+
+    alice.client().typing(&group, false);
+    carol.find(|told| matches!(told, Notification::Typing { .. }).then_some(())).await;
+    bob.client().typing(&talk, false);
+    bob.client().typing(&group, false);
+    carol.find(|told| matches!(told, Notification::Typing { .. }).then_some(())).await;
+    alice.say(&group, "the end").await;
+    for device in [&alice, &bob] {
+        device
+            .find(|told| match told {
+                Notification::Typing { user, .. } => panic!("{user} writes"),
+                Notification::Event(event, _) => (texts(&[*event]) == ["the end"]).then_some(()),
+                _ => None,
+            })
+            .await;
+    }
+    alice.client().unblock(&user("bob")).await.unwrap();
+    bob.sees("alice", true).await;
+    let refused = alice.client().block(&user("alice")).await.unwrap_err();
+    assert!(matches!(refused, natter_client::RequestError::Refused(error) if error.code == ErrorCode::Malformed));
+}
+
+/// Somebody who is blocked before they ever said anything begins a conversation that nobody sees, until the block
+/// is lifted.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stranger_who_is_blocked_beforehand() {
+    let cluster = Cluster::builder().start().await;
+    let (alice, mallory) = (cluster.device("alice", 0).await, cluster.device("mallory", 1).await);
+    let blocked = cluster.http("alice", 1).request(hyper::Method::PUT, "/v1/blocks/mallory", None).await;
+    assert_eq!(blocked.status, 200, "{}", blocked.body);
+    let talk = mallory.direct("alice").await;
+    mallory.say(&talk, "hello?").await;
+    mallory.hears(["hello?"]).await;
+    archived(&mallory, &talk, "hello?").await;
+    let notes = alice.direct("alice").await;
+    alice.say(&notes, "quiet here").await;
+    alice.hears(["quiet here"]).await;
+    let listed = alice.client().conversations(None, None).await.unwrap().conversations;
+    assert!(listed.iter().all(|view| view.conversation != talk), "{listed:?}");
+    alice.client().unblock(&user("mallory")).await.unwrap();
+    assert_eq!(history(&alice, &talk).await, ["hello?"]);
+}
