@@ -35,15 +35,13 @@ pub(crate) async fn save_change(tx: &mut Tx<'_>, partition: Partition, folded: &
     }
     let Some(message) = entry_at(tx, conversation, target).await? else { return Ok(()) };
     match (&message.change, &entry.change) {
-        (Change::Message { .. }, Change::Edited { text, .. }) => {
-            if message.sender == entry.sender {
-                edit(tx, conversation, target, seq, text).await?;
-            }
+        (Change::Message { .. }, Change::Edited { text, .. }) if message.sender == entry.sender => {
+            edit(tx, conversation, target, seq, text).await?;
         }
-        (Change::Message { .. }, Change::Deleted { .. }) => {
-            if message.sender == entry.sender || owns(tx, conversation, entry).await? {
-                delete(tx, At { seq: target, ..at }, &message).await?;
-            }
+        (Change::Message { .. }, Change::Deleted { .. })
+            if message.sender == entry.sender || owns(tx, conversation, entry).await? =>
+        {
+            delete(tx, At { seq: target, ..at }, &message).await?;
         }
         (Change::Message { .. }, Change::Reacted { emoji, on, .. }) if is_emoji(emoji) => {
             react(tx, conversation, target, (seq, entry), emoji, *on).await?;

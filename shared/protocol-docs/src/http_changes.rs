@@ -46,10 +46,14 @@ fn change(
 }
 
 pub(crate) fn operations() -> anyhow::Result<Vec<Operation>> {
+    let mut operations = changes()?;
+    operations.extend(in_conversation()?);
+    operations.push(pinned()?);
+    Ok(operations)
+}
+
+fn changes() -> anyhow::Result<Vec<Operation>> {
     let client_id = examples::client_id();
-    let forward = ForwardDraft { client_id, from: examples::direct(), target: 1205, hide_sender: false };
-    let accepted = AcceptedView { conversation: examples::group(), client_id, seq: 2090, time: examples::TIME };
-    let set = AcceptedView { conversation: examples::direct(), client_id, seq: 1246, time: examples::TIME };
     let only_id = || body("ChangeDraft", ChangeDraft { client_id });
     Ok(vec![
         change(
@@ -87,6 +91,15 @@ pub(crate) fn operations() -> anyhow::Result<Vec<Operation>> {
             "A retry with the same client id gets the first answer.",
             only_id()?,
         )?,
+    ])
+}
+
+fn in_conversation() -> anyhow::Result<[Operation; 2]> {
+    let client_id = examples::client_id();
+    let forward = ForwardDraft { client_id, from: examples::direct(), target: 1205, hide_sender: false };
+    let accepted = AcceptedView { conversation: examples::group(), client_id, seq: 2090, time: examples::TIME };
+    let set = AcceptedView { conversation: examples::direct(), client_id, seq: 1246, time: examples::TIME };
+    Ok([
         Operation {
             method: "post",
             path: "/v1/conversations/{conversation}/forward",
@@ -126,17 +139,20 @@ pub(crate) fn operations() -> anyhow::Result<Vec<Operation>> {
                 ErrorCode::ClientIdInFuture,
             ],
         },
-        Operation {
-            method: "get",
-            path: "/v1/conversations/{conversation}/pinned",
-            id: "readPinned",
-            summary: "Reads the pinned messages with the largest numbers, oldest first.",
-            description: "Ask for the page before with `before` while `more` is true.",
-            parameters: vec![conversation(), seq("before", "Only messages with a smaller number."), limit()],
-            body: None,
-            status: 200,
-            answer: body("HistoryPage", examples::history_page())?,
-            errors: &[ErrorCode::Malformed, ErrorCode::TooLarge, ErrorCode::NotAMember],
-        },
     ])
+}
+
+fn pinned() -> anyhow::Result<Operation> {
+    Ok(Operation {
+        method: "get",
+        path: "/v1/conversations/{conversation}/pinned",
+        id: "readPinned",
+        summary: "Reads the pinned messages with the largest numbers, oldest first.",
+        description: "Ask for the page before with `before` while `more` is true.",
+        parameters: vec![conversation(), seq("before", "Only messages with a smaller number."), limit()],
+        body: None,
+        status: 200,
+        answer: body("HistoryPage", examples::history_page())?,
+        errors: &[ErrorCode::Malformed, ErrorCode::TooLarge, ErrorCode::NotAMember],
+    })
 }

@@ -24,7 +24,7 @@ pub fn kinds(page: &HistoryPage) -> Vec<(Seq, &str)> {
 
 pub fn said(page: &HistoryPage) -> Vec<&str> {
     let text = |event: &'_ Event| matches!(event.entry.change, Change::Message { .. });
-    page.events.iter().filter(|event| text(event)).map(|event| text_of(event)).collect()
+    page.events.iter().filter(|event| text(event)).map(text_of).collect()
 }
 
 fn text_of(event: &Event) -> &str {
