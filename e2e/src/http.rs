@@ -10,10 +10,10 @@ use hyper::{
     header::{self, HeaderMap},
 };
 use hyper_util::rt::TokioIo;
-use natter_ids::{ClientId, ConversationId, Position};
-use natter_protocol::{AcceptedView, BacklogPage, ErrorBody, HistoryPage, PresencePage, ServerFrame, TicketGrant};
 use natter_ids::{ClientId, ConversationId, DeviceId, Position};
-use natter_protocol::{AcceptedView, BacklogPage, DevicePage, ErrorBody, HistoryPage, PresencePage, TicketGrant};
+use natter_protocol::{
+    AcceptedView, BacklogPage, DevicePage, ErrorBody, HistoryPage, PresencePage, ServerFrame, TicketGrant,
+};
 use serde::de::DeserializeOwned;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -216,6 +216,8 @@ impl Http {
     /// The refusal.
     pub async fn ask(&self, request: &str) -> Result<ServerFrame, ErrorBody> {
         self.post("/v1/requests", Some(request)).await.read()
+    }
+
     /// The user's devices.
     ///
     /// # Errors

@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use natter_ids::{Position, SessionId, UserId};
-use natter_protocol::{ArrangementView, CloseCode, ErrorBody, Event, Limits, MarksView, PresenceView, SettingsView};
 use natter_ids::{ConversationId, Position, Seq, SessionId, UserId};
-use natter_protocol::{CloseCode, ErrorBody, Event, Limits, PresenceView};
+use natter_protocol::{ArrangementView, CloseCode, ErrorBody, Event, Limits, MarksView, PresenceView, SettingsView};
 
 use crate::Fatal;
 

@@ -8,7 +8,7 @@ use natter_testkit::wait_for;
 
 fn texts(events: &[Event]) -> Vec<String> {
     let text = |event: &Event| match &event.entry.change {
-        Change::Message { text } => Some(text.clone()),
+        Change::Message { text, .. } => Some(text.clone()),
         _ => None,
     };
     events.iter().filter_map(text).collect()

@@ -16,7 +16,7 @@ async fn next(device: &Device) -> Result<(ConversationId, String, Duration), Str
                 Some(Ok((conversation, user.to_string(), expires_in)))
             }
             Notification::Event(event, _) => match event.entry.change {
-                Change::Message { text } => Some(Err(text)),
+                Change::Message { text, .. } => Some(Err(text)),
                 _ => None,
             },
             _ => None,
@@ -62,8 +62,9 @@ async fn members_see_who_is_writing() {
     // Created, three messages, one removal, and nothing else.
     let kept = wait_for("the end of the history", PATIENCE, async || {
         let kept = bob.client().history(&group, None, None, None).await.unwrap().events;
-        let ends =
-            kept.last().is_some_and(|last| matches!(&last.entry.change, Change::Message { text } if text == "the end"));
+        let ends = kept
+            .last()
+            .is_some_and(|last| matches!(&last.entry.change, Change::Message { text, .. } if text == "the end"));
         ends.then_some(kept)
     })
     .await;

@@ -15,10 +15,8 @@ use axum::{
 };
 use natter_ids::{ConversationId, DeviceId, Position, Seq, UserId};
 use natter_protocol::{
-    AcceptedView, BacklogPage, Change, ConversationPage, ErrorBody, ErrorCode, HistoryPage, MemberPage, MessageDraft,
-    PresencePage, TicketGrant,
-    AcceptedView, BacklogPage, BlockPage, ConversationPage, DevicePage, ErrorBody, ErrorCode, HistoryPage, MemberPage,
-    MessageDraft, PresencePage, PrivacyView, TicketGrant,
+    AcceptedView, BacklogPage, BlockPage, Change, ConversationPage, DevicePage, ErrorBody, ErrorCode, HistoryPage,
+    MemberPage, MessageDraft, PresencePage, PrivacyView, TicketGrant,
 };
 use serde::{Deserialize, de::DeserializeOwned};
 use tower_http::cors::{AllowOrigin, CorsLayer};

@@ -7,6 +7,7 @@ use axum::{
     extract::{FromRequest, State, rejection::JsonRejection},
     http::HeaderMap,
 };
+use natter_ids::DeviceId;
 use natter_protocol::{ErrorBody, ErrorCode, Request, RequestId, ServerFrame};
 use natter_telemetry::TRACEPARENT;
 use serde::Deserialize;
@@ -16,6 +17,7 @@ use crate::{
     http_api::{Caller, Refused},
     observe::{Transport, answered, request_span},
     server::Shared,
+    session::Asking,
 };
 
 #[derive(Deserialize)]
@@ -49,13 +51,15 @@ pub(crate) async fn requests(
 ) -> Result<Json<ServerFrame>, Refused> {
     let (name, began) = (request.name(), Instant::now());
     let traceparent = headers.get(TRACEPARENT).and_then(|value| value.to_str().ok());
+    // It is asked from none of the user's devices.
+    let asking = Asking { user: who.user, device: DeviceId::random() };
     let answer = async {
         let answer = match request {
-            Request::WatchPresence { .. } | Request::RefreshToken { .. } => {
+            Request::WatchPresence { .. } | Request::SetAway { .. } | Request::RefreshToken { .. } => {
                 let said = "This request is about a session: send it over a WebSocket.";
                 Err(ErrorBody::new(ErrorCode::OutOfState).because(said))
             }
-            request => shared.answer(&who.user, id, request).await.map(|(frame, _)| frame),
+            request => shared.answer(&asking, id, request).await.map(|(frame, _)| frame),
         };
         answered(name, began, answer.as_ref().err().map(|error| error.code));
         answer

@@ -5,8 +5,8 @@
 //! fence, every read through a membership check.
 
 mod admission;
-mod changes;
 mod blocks;
+mod changes;
 mod config;
 mod devices;
 mod doubt;
@@ -95,8 +95,7 @@ pub async fn start(config: Config, auth: natter_auth::Config, bus: Bus, scope: S
     let (follow, cancel) = (bus.clone(), scope.cancel_token());
     scope.spawn("connection-archived", OnEnd::StopProcess, async move { follow.follow_archived(cancel).await });
     let marks = marks::Marks::start(&config, &bus, &scope);
-    let parts = server::Parts { bus, verifier, reporter, watches, doubts, marks };
-    let parts = server::Parts { bus, verifier, reporter, watches, devices, doubts };
+    let parts = server::Parts { bus, verifier, reporter, watches, devices, doubts, marks };
     let shared = Arc::new(server::Shared::new(config, parts, &scope));
     let settings = Settings(Arc::downgrade(&shared));
     server::start(listener, tls, shared, &scope);

@@ -28,7 +28,16 @@ impl Shared {
             return Err(ErrorCode::InvalidPosition.into());
         }
         let asked = Overview { user: user.clone(), since, after, limit };
-        self.bus.ask(&asked).await.map_err(refusal)
+        let mut page = self.bus.ask(&asked).await.map_err(refusal)?;
+        let blocks = self.blocks_of(user).await?;
+        for item in &mut page.conversations {
+            // Whoever is blocked is neither heard nor counted.
+            if blocks.here(&item.view.conversation).is_some() {
+                item.unread = 0;
+                item.last = item.last.take().filter(|last| last.entry.sender == *user);
+            }
+        }
+        Ok(page)
     }
 
     /// Mutes, pins or puts away a conversation in the user's list.

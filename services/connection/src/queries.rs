@@ -64,14 +64,13 @@ impl Shared {
         edits: bool,
     ) -> Result<HistoryPage, ErrorBody> {
         let limit = self.page_limit(limit)?;
-        let asked = History { user: user.clone(), conversation: conversation.clone(), before, after, limit, edits };
-        self.ask_as_member(user, &conversation, &asked).await
         let blocks = self.blocks_of(user).await?;
-        let mut asked = History { user: user.clone(), conversation: conversation.clone(), before, after, limit };
+        let mut asked = History { user: user.clone(), conversation: conversation.clone(), before, after, limit, edits };
         loop {
             let mut page = self.ask_as_member(user, &conversation, &asked).await?;
             let bounds = page.events.first().zip(page.events.last()).map(|(first, last)| (first.seq, last.seq));
             Screen::page(&blocks, &mut page.events);
+            page.states.retain(|state| page.events.iter().any(|event| event.seq == state.seq));
             // Whoever asks for more names an entry of the page: there has to be one.
             let Some((first, last)) = bounds.filter(|_| page.more && page.events.is_empty()) else { return Ok(page) };
             match asked.after {

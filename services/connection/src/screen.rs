@@ -82,8 +82,7 @@ mod tests {
     }
 
     fn event(peer: &str, sender: &str, seq: Seq, prev: Seq) -> Event {
-        let entry =
-            Entry { sender: user(sender), client_id: None, time: 0, change: Change::Message { text: "x".to_owned() } };
+        let entry = Entry { sender: user(sender), client_id: None, time: 0, change: Change::message("x") };
         Event { conversation: ConversationId::direct(&user("alice"), &user(peer)), seq, prev, entry }
     }
 

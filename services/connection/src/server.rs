@@ -85,8 +85,7 @@ pub(crate) struct Parts {
 
 impl Shared {
     pub(crate) fn new(config: Config, parts: Parts, scope: &Scope) -> Self {
-        let Parts { bus, verifier, reporter, watches, doubts, marks } = parts;
-        let Parts { bus, verifier, reporter, watches, devices, doubts } = parts;
+        let Parts { bus, verifier, reporter, watches, devices, doubts, marks } = parts;
         Self {
             members: Members::new(bus.clone()),
             group_settings: GroupSettingsKnown::new(bus.clone()),

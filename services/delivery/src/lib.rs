@@ -42,7 +42,6 @@ pub async fn start(config: Config, bus: Bus, scope: Scope) -> Result<(), StartEr
     let (notices, told, by, cancel) =
         (bus.notices().await.map_err(StartError)?, online.clone(), bus.clone(), scope.cancel_token());
     scope.spawn("delivery-notices", OnEnd::StopProcess, async move { notices::run(by, told, notices, cancel).await });
-    let worker = Arc::new(worker::FanOut::new(config, bus.clone(), online, progress, links));
     let members_max = config.typing_members_max;
     let worker = Arc::new(worker::FanOut::new(config, bus.clone(), online.clone(), progress, links));
     let signals = bus.typing_signals().await.map_err(StartError)?;

@@ -11,8 +11,7 @@ use natter_ids::{GatewayId, Partition, Seq, SessionId, UserId};
 use natter_telemetry::Trace;
 use serde::{Deserialize, Serialize};
 
-use crate::{Bus, Note, spans, subjects};
-use crate::{Bus, Typing, spans, subjects};
+use crate::{Bus, Note, Typing, spans, subjects};
 
 /// An event on its way to a user's devices.
 #[derive(Debug, Clone, PartialEq, Eq)]

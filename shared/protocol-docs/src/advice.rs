@@ -130,7 +130,6 @@ pub(crate) fn beyond_limit(name: &str) -> Option<&'static str> {
         "blocks_max" => "error `too_large`",
         "devices_max" => "error `too_many_devices`, close 4505",
         "device_name_bytes_max" => "error `too_large`, close 4501",
-        "message_bytes_max" | "group_name_bytes_max" | "page_items_max" | "presence_users_max" => "error `too_large`",
         "frame_bytes_max" => "close 4502 `frame_too_large`; over HTTP, error `too_large`",
         "group_members_max" => "error `group_full`",
         _ => return None,

@@ -4,14 +4,11 @@
 
 use natter_ids::{ClientId, ConversationId, DeviceId, InviteCode, Position, SessionId, UserId};
 use natter_protocol::{
-    Arrangement, ArrangementDraft, ArrangementView, Change, ClientFrame, ConversationPage, ConversationView, Entry,
-    ErrorBody, ErrorCode, Event, GroupPatch, GroupSettings, Hello, HistoryPage, InvitePage, InviteView, Limits,
-    MarkPage, MarkView, MarkedView, MarksView, MemberPage, MemberView, MessageState, OverviewCursor, OverviewItem,
-    OverviewPage, OverviewPosition, Past, PresenceView, ReactionView, ReceiptPage, Request, Role, ServerFrame,
-    SettingsView, Who,
-    Audience, BlockPage, BlockView, Change, ClientFrame, ConversationPage, ConversationView, DevicePage, DeviceView,
-    Entry, ErrorBody, ErrorCode, Event, Hello, HistoryPage, Limits, MemberPage, MemberView, PresenceView, PrivacyView,
-    Request, Role, ServerFrame,
+    Arrangement, ArrangementDraft, ArrangementView, Audience, BlockPage, BlockView, Change, ClientFrame,
+    ConversationPage, ConversationView, DevicePage, DeviceView, Entry, ErrorBody, ErrorCode, Event, GroupPatch,
+    GroupSettings, Hello, HistoryPage, InvitePage, InviteView, Limits, MarkPage, MarkView, MarkedView, MarksView,
+    MemberPage, MemberView, MessageState, OverviewCursor, OverviewItem, OverviewPage, OverviewPosition, Past,
+    PresenceView, PrivacyView, ReactionView, ReceiptPage, Request, Role, ServerFrame, SettingsView, Who,
 };
 
 /// When the story happens, in milliseconds since 1970 UTC.
@@ -237,6 +234,8 @@ pub(crate) fn arranged() -> ArrangementView {
 
 pub(crate) fn settings() -> SettingsView {
     SettingsView { read_receipts: false }
+}
+
 pub(crate) fn block_page() -> BlockPage {
     let conversation = ConversationId::direct(&user("alice"), &user("mallory"));
     BlockPage { blocks: vec![BlockView { user: user("mallory"), conversation, after: 1103, since: TIME }] }
@@ -279,10 +278,6 @@ pub fn client_examples() -> Vec<ClientFrame> {
     let request = |id, request| ClientFrame::Request { id, traceparent: None, request };
     let users = || vec![user("bob"), user("carol")];
     let mut frames = vec![
-        ClientFrame::Hello(Hello { device: device(), position: Some(position()), token: None }),
-        ClientFrame::Ping { id: 1 },
-        request(2, Request::send(direct(), client_id(), "Shall we?")),
-    vec![
         ClientFrame::Hello(Hello {
             device: device("alice-phone"),
             name: Some("Alice's phone".to_owned()),
@@ -291,7 +286,7 @@ pub fn client_examples() -> Vec<ClientFrame> {
         }),
         ClientFrame::Ping { id: 1 },
         ClientFrame::Typing { conversation: direct(), stopped: false },
-        request(2, Request::Send { conversation: direct(), client_id: client_id(), text: "Shall we?".to_owned() }),
+        request(2, Request::send(direct(), client_id(), "Shall we?")),
         request(3, Request::OpenDirect { user: user("bob") }),
         request(
             4,

@@ -236,7 +236,8 @@ fn requests() -> anyhow::Result<Operation> {
         id: "postRequest",
         summary: "Carries out any request of the WebSocket protocol.",
         description: "The body is the request's frame, where `id` may be left out; the answer is the frame that a \
-            session would get. Only `watch_presence` and `refresh_token`, which are about a session, are refused.",
+            session would get. Only `watch_presence`, `set_away` and `refresh_token`, which are about a session, are \
+            refused.",
         parameters: Vec::new(),
         body: Some(body("PostedRequest", request)?),
         status: 200,
@@ -253,6 +254,8 @@ fn requests() -> anyhow::Result<Operation> {
             ErrorCode::ClientIdInFuture,
         ],
     })
+}
+
 fn devices() -> anyhow::Result<[Operation; 2]> {
     let list = Operation {
         method: "get",

@@ -2,12 +2,10 @@
 
 use anyhow::{Context, bail, ensure};
 use natter_protocol::{
-    AcceptedView, ArrangementDraft, ArrangementView, BacklogPage, ChangeDraft, ClientFrame, CloseCode,
-    ConversationPage, EditDraft, ErrorBody, ForwardDraft, HistoryPage, MarkDraft, MarkPage, MarkedView, MemberPage,
-    MessageDraft, OverviewPage, PresencePage, ReactionDraft, ReceiptPage, ServerFrame, SettingsDraft, SettingsView,
-    TicketGrant, TimerDraft,
-    AcceptedView, BacklogPage, BlockPage, ClientFrame, CloseCode, ConversationPage, DevicePage, ErrorBody, HistoryPage,
-    MemberPage, MessageDraft, PresencePage, PrivacyView, ServerFrame, TicketGrant,
+    AcceptedView, ArrangementDraft, ArrangementView, BacklogPage, BlockPage, ChangeDraft, ClientFrame, CloseCode,
+    ConversationPage, DevicePage, EditDraft, ErrorBody, ForwardDraft, HistoryPage, MarkDraft, MarkPage, MarkedView,
+    MemberPage, MessageDraft, OverviewPage, PresencePage, PrivacyView, ReactionDraft, ReceiptPage, ServerFrame,
+    SettingsDraft, SettingsView, TicketGrant, TimerDraft,
 };
 use schemars::{
     Schema, SchemaGenerator,

@@ -4,8 +4,7 @@ use natter_ids::{ClientId, ConversationId, DeviceId, InviteId, Position, Seq, Us
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{ArrangementDraft, GroupPatch, OverviewCursor, OverviewPosition, Role};
-use crate::PrivacyView;
+use crate::{ArrangementDraft, GroupPatch, OverviewCursor, OverviewPosition, PrivacyView, Role};
 
 /// A number that the client gives a request; the answer carries it back. Any number will do;
 /// using each once per session makes answers unambiguous.

@@ -5,10 +5,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ArrangementView, ConversationPage, ConversationView, ErrorBody, Event, HistoryPage, InvitePage, InviteView, Limits,
-    MarkPage, MarkedView, MarksView, MemberPage, OverviewPage, PresenceView, ReceiptPage, RequestId, SettingsView,
-    BlockPage, ConversationPage, ConversationView, DevicePage, ErrorBody, Event, HistoryPage, Limits, MemberPage,
-    PresenceView, PrivacyView, RequestId,
+    ArrangementView, BlockPage, ConversationPage, ConversationView, DevicePage, ErrorBody, Event, HistoryPage,
+    InvitePage, InviteView, Limits, MarkPage, MarkedView, MarksView, MemberPage, OverviewPage, PresenceView,
+    PrivacyView, ReceiptPage, RequestId, SettingsView,
 };
 
 /// A frame from gateway to client.

@@ -77,6 +77,7 @@ impl Session<'_> {
             }
             ServerFrame::SettingsChanged { settings } => {
                 self.state.outlet.tell(Notification::SettingsChanged(settings));
+            }
             ServerFrame::Typing { conversation, user, expires_in_ms } => {
                 let expires_in = Duration::from_millis(expires_in_ms.into());
                 self.state.outlet.tell(Notification::Typing { conversation, user, expires_in });

@@ -2,10 +2,8 @@
 
 use std::{sync::Arc, time::Instant};
 
-use natter_ids::{ConversationId, UserId};
-use natter_protocol::{ErrorBody, ErrorCode, MarkDraft, PresenceView, Request, RequestId, ServerFrame};
 use natter_ids::{ConversationId, DeviceId, UserId};
-use natter_protocol::{ErrorBody, ErrorCode, PresenceView, Request, RequestId, ServerFrame};
+use natter_protocol::{ErrorBody, ErrorCode, MarkDraft, PresenceView, Request, RequestId, ServerFrame};
 
 use crate::{changes::change_of, observe, posting::Accepted, server::Shared};
 
@@ -74,8 +72,7 @@ pub(crate) async fn answer(shared: Arc<Shared>, asking: Asking, id: RequestId, r
 
 impl Shared {
     /// Carries a request out; what it changes in a session goes with the answer.
-    pub(crate) async fn answer(&self, user: &UserId, id: RequestId, request: Request) -> Answered {
-    async fn answer(&self, asking: &Asking, id: RequestId, request: Request) -> Answered {
+    pub(crate) async fn answer(&self, asking: &Asking, id: RequestId, request: Request) -> Answered {
         let Asking { user, device } = asking;
         let frame = match request {
             request if lane(&request).is_some() => self.write(user, id, request).await?,

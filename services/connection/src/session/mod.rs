@@ -22,6 +22,7 @@ use natter_runtime::Wire;
 use natter_telemetry::metrics;
 
 use crate::{admission::Admitted, gate::Identity, server::Shared};
+pub(crate) use answer::Asking;
 use socket::Socket;
 pub(crate) use timers::jitter;
 

@@ -195,6 +195,7 @@ impl<'a> Session<'a> {
         }
         if self.has_room(socket) {
             self.notes.take().iter().for_each(|frame| socket.push(frame));
+        }
         if !self.whispers.is_empty() && self.has_room(socket) {
             self.whispers.take().iter().for_each(|frame| socket.push(frame));
         }

@@ -103,8 +103,7 @@ impl World {
                 match tokio::time::timeout(Duration::from_secs(1), inbox.next()).await.ok()?? {
                     InboxMessage::Event(arrival) => arrivals.push(arrival),
                     InboxMessage::Marker(marker) if marker.round == round => markers.push(marker),
-                    InboxMessage::Marker(_) | InboxMessage::Note(_) => {}
-                    InboxMessage::Marker(_) | InboxMessage::Typing(_) => {}
+                    InboxMessage::Marker(_) | InboxMessage::Note(_) | InboxMessage::Typing(_) => {}
                 }
             }
             Some((arrivals, markers))

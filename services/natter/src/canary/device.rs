@@ -239,10 +239,11 @@ impl Device {
             }
             Notification::Disconnected { reason, .. } => self.state = State::Away(Some(why(&reason))),
             Notification::PresenceChanged(_)
+            | Notification::Typing { .. }
+            | Notification::Unblocked { .. }
             | Notification::MarksChanged(_)
             | Notification::SettingsChanged(_)
             | Notification::ArrangementChanged(_) => {}
-            Notification::PresenceChanged(_) | Notification::Typing { .. } | Notification::Unblocked { .. } => {}
             Notification::Fatal(_) => return Err(self.gone()),
         }
         Ok(())

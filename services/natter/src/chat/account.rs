@@ -119,10 +119,10 @@ impl Session {
     /// Says how somebody is, when that is news.
     pub(super) fn somebody_came_or_went(&mut self, view: &PresenceView) {
         let state = presence(&self.style, view);
-        if self.seen.as_ref() == Some(&state) {
+        if self.presence.as_ref() == Some(&state) {
             return;
         }
-        self.seen = Some(state.clone());
+        self.presence = Some(state.clone());
         let name = self.style.name(&view.user);
         self.notice(&format!("{name}: {state}"));
     }

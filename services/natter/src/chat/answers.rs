@@ -4,8 +4,6 @@ use std::{sync::Arc, time::Instant};
 
 use natter_client::{Accepted, Client, DisconnectReason, RequestError, SendError};
 use natter_ids::{ClientId, ConversationId, Seq};
-use natter_protocol::{ConversationView, HistoryPage};
-use natter_ids::{ClientId, ConversationId};
 use natter_protocol::{ConversationView, HistoryPage, PresenceView};
 use tokio::sync::mpsc;
 
@@ -194,7 +192,8 @@ impl Session {
                     self.arrange(here, draft);
                 }
             }
-            Line::List | Line::Receipts(_) | Line::Empty | Line::Help | Line::Quit | Line::Wrong(_) => {}
+            // The rest is about no conversation.
+            _ => {}
         }
     }
 
@@ -206,7 +205,6 @@ impl Session {
                 self.ask(|client| async move { Answer::Changed(deed.ask(&client, &here, target).await) });
             }
             None => self.fail("there is no such message on the screen"),
-            _ => {}
         }
     }
 

@@ -1,9 +1,8 @@
 //! What a typed line means.
 
-use natter_ids::{Seq, UserId};
+use natter_ids::{DeviceId, Seq, UserId};
 
 use super::{changes::Deed, groups::GroupLine};
-use natter_ids::{DeviceId, UserId};
 
 /// What `/help` shows.
 pub const HELP: &str = "\

@@ -146,9 +146,6 @@ pub async fn members(
                 Role::Admin => ", admin",
                 Role::Member => "",
             };
-            let state =
-                if online { "online".to_owned() } else { last_seen(style, known.and_then(|view| view.last_seen)) };
-            let role = if member.role == Role::Owner { ", owner" } else { "" };
             let state = match known {
                 Some(view) if member.user != style.me => super::account::presence(style, view),
                 _ if online => "online".to_owned(),

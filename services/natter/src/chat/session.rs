@@ -67,7 +67,7 @@ pub struct Session {
     pub(super) last_line: Option<ClientId>,
     pub(super) writing: super::account::Writing,
     /// How the other one of a direct conversation was seen last.
-    pub(super) seen: Option<String>,
+    pub(super) presence: Option<String>,
 }
 
 impl Session {
@@ -106,7 +106,7 @@ impl Session {
             ending: None,
             last_line: None,
             writing: super::account::Writing::default(),
-            seen: None,
+            presence: None,
         };
         if !session.place.is_kept() {
             session.notice("another chat of yours runs on this machine; this one is a second device");
@@ -227,8 +227,7 @@ impl Session {
             ),
             Some(Notification::MarksChanged(marks)) => self.marks_changed(&marks),
             Some(
-                Notification::PresenceChanged(_)
-                | Notification::ArrangementChanged(_)
+                Notification::ArrangementChanged(_)
                 | Notification::SettingsChanged(_),
             ) => {}
             Some(Notification::Typing { conversation, user, expires_in }) => {

@@ -234,6 +234,10 @@ async fn one_sees_who_has_read_and_what_is_unread() {
     assert_eq!(alice.lines().iter().filter(|line| line.contains("read by")).count(), 1);
     assert_eq!(bob.ends().await.code, Some(0));
     assert_eq!(alice.ends().await.code, Some(0));
+    natter.stop().await;
+}
+
+#[tokio::test]
 async fn presence_blocks_and_devices_are_at_hand() {
     let folder = tempfile::tempdir().unwrap();
     let natter = Natter::serve(folder.path()).await;

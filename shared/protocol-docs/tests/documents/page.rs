@@ -3,11 +3,9 @@
 use std::{collections::BTreeSet, fs};
 
 use natter_protocol::{
-    AcceptedView, ArrangementView, BacklogPage, ClientFrame, CloseCode, ConversationPage, ErrorBody, ErrorCode,
-    HistoryPage, MarkPage, MarkedView, MemberPage, OverviewPage, PresencePage, ReceiptPage, ServerFrame, SettingsView,
-    TicketGrant, decode_client_frame,
-    AcceptedView, BacklogPage, BlockPage, ClientFrame, CloseCode, ConversationPage, DevicePage, ErrorBody, ErrorCode,
-    HistoryPage, MemberPage, PresencePage, PrivacyView, ServerFrame, TicketGrant, decode_client_frame,
+    AcceptedView, ArrangementView, BacklogPage, BlockPage, ClientFrame, CloseCode, ConversationPage, DevicePage,
+    ErrorBody, ErrorCode, HistoryPage, MarkPage, MarkedView, MemberPage, OverviewPage, PresencePage, PrivacyView,
+    ReceiptPage, ServerFrame, SettingsView, TicketGrant, decode_client_frame,
 };
 use natter_protocol_docs::docs_dir;
 use serde::{Serialize, de::DeserializeOwned};

@@ -1,8 +1,7 @@
 //! Golden texts of the frames that clients send.
 
 use natter_ids::DeviceId;
-use natter_protocol::{ArrangementDraft, ClientFrame, Hello, Request, decode_client_frame};
-use natter_protocol::{Audience, ClientFrame, Hello, PrivacyView, Request, decode_client_frame};
+use natter_protocol::{ArrangementDraft, Audience, ClientFrame, Hello, PrivacyView, Request, decode_client_frame};
 
 use crate::golden::{Golden, bob, check, client_id, cursor, direct, group, overview, position, tags, types};
 

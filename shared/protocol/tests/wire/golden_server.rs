@@ -2,11 +2,10 @@
 
 use natter_ids::{DeviceId, SessionId};
 use natter_protocol::{
-    Arrangement, ArrangementView, ConversationPage, ConversationView, ErrorBody, ErrorCode, GroupSettings, HistoryPage,
-    Limits, MarkPage, MarkView, MarkedView, MarksView, MemberPage, MemberView, MessageState, OverviewItem,
-    OverviewPage, PresenceView, ReactionView, ReceiptPage, Role, ServerFrame, SettingsView,
-    Audience, BlockPage, BlockView, ConversationPage, ConversationView, DevicePage, DeviceView, ErrorBody, ErrorCode,
-    HistoryPage, Limits, MemberPage, MemberView, PresenceView, PrivacyView, Role, ServerFrame,
+    Arrangement, ArrangementView, Audience, BlockPage, BlockView, ConversationPage, ConversationView, DevicePage,
+    DeviceView, ErrorBody, ErrorCode, GroupSettings, HistoryPage, Limits, MarkPage, MarkView, MarkedView, MarksView,
+    MemberPage, MemberView, MessageState, OverviewItem, OverviewPage, PresenceView, PrivacyView, ReactionView,
+    ReceiptPage, Role, ServerFrame, SettingsView,
 };
 
 use crate::golden::{
@@ -40,8 +39,7 @@ fn session() -> Vec<Golden<ServerFrame>> {
     vec![
         (
             welcome,
-            r#"{"type":"welcome","session":"5f0c","user":"alice","server_time":1718000000123,"ping_interval_ms":25000,"token_expires_at":1718003600000,"limits":{"message_bytes_max":65536,"frame_bytes_max":409600,"group_members_max":1000,"group_name_bytes_max":256,"group_description_bytes_max":4096,"group_avatar_bytes_max":1024,"group_invites_max":20,"page_items_max":200,"overview_items_max":500,"presence_users_max":100}}"#,
-            r#"{"type":"welcome","session":"5f0c","user":"alice","server_time":1718000000123,"ping_interval_ms":25000,"token_expires_at":1718003600000,"limits":{"message_bytes_max":65536,"frame_bytes_max":409600,"group_members_max":1000,"group_name_bytes_max":256,"page_items_max":200,"presence_users_max":100,"devices_max":50,"blocks_max":1000,"device_name_bytes_max":128}}"#,
+            r#"{"type":"welcome","session":"5f0c","user":"alice","server_time":1718000000123,"ping_interval_ms":25000,"token_expires_at":1718003600000,"limits":{"message_bytes_max":65536,"frame_bytes_max":409600,"group_members_max":1000,"group_name_bytes_max":256,"group_description_bytes_max":4096,"group_avatar_bytes_max":1024,"group_invites_max":20,"page_items_max":200,"overview_items_max":500,"presence_users_max":100,"devices_max":50,"blocks_max":1000,"device_name_bytes_max":128}}"#,
         ),
         (ServerFrame::CaughtUp { position: position() }, r#"{"type":"caught_up","position":"1.AAGsAgc"}"#),
         (
@@ -111,8 +109,6 @@ fn answers() -> Vec<Golden<ServerFrame>> {
 
 fn pages() -> Vec<Golden<ServerFrame>> {
     let members = vec![MemberView { user: alice(), role: Role::Owner }, MemberView { user: bob(), role: Role::Member }];
-    let away = PresenceView { user: bob(), online: false, last_seen: Some(1_718_000_000_123) };
-    let here = PresenceView { user: bob(), online: true, last_seen: None };
     let reactions = vec![ReactionView { emoji: "🦀".to_owned(), count: 2, mine: true }];
     let state = MessageState {
         seq: 300,
@@ -227,6 +223,9 @@ fn marks() -> Vec<Golden<ServerFrame>> {
             r#"{"type":"arrangement_changed","conversation":"gZy2ovWHEd34Jw_HHBEW65g","muted_until":1718000000123,"pinned":false,"archived":true}"#,
         ),
         (ServerFrame::SettingsChanged { settings }, r#"{"type":"settings_changed","read_receipts":false}"#),
+    ]
+}
+
 fn devices() -> Vec<Golden<ServerFrame>> {
     let privacy = PrivacyView { presence: Audience::Contacts };
     let block = BlockView { user: bob(), conversation: direct(), after: 300, since: 1_718_000_000_123 };
@@ -269,8 +268,7 @@ fn errors() -> Vec<Golden<ServerFrame>> {
 
 fn all() -> Vec<Golden<ServerFrame>> {
     let groups = crate::golden_groups::answers();
-    [session(), answers(), groups, pages(), marks(), errors()].into_iter().flatten().collect()
-    [session(), answers(), pages(), devices(), errors()].into_iter().flatten().collect()
+    [session(), answers(), groups, pages(), marks(), devices(), errors()].into_iter().flatten().collect()
 }
 
 #[test]

@@ -2,14 +2,11 @@
 
 use natter_ids::{ClientId, ConversationId, DeviceId, InviteId, Position, Seq, SessionId, UserId};
 use natter_protocol::{
-    Arrangement, ArrangementDraft, ArrangementView, Change, ClientFrame, ConversationPage, ConversationView, Entry,
-    ErrorBody, ErrorCode, Event, Forwarded, GroupPatch, GroupSettings, Hello, HistoryPage, InvitePage, InviteView,
-    Limits, MarkPage, MarkView, MarkedView, MarksView, MemberPage, MemberView, MessageState, OverviewCursor,
-    OverviewItem, OverviewPage, OverviewPosition, Past, PresenceView, ReactionView, ReceiptPage, Request, Role,
-    ServerFrame, SettingsView, Who,
-    Audience, BlockPage, BlockView, Change, ClientFrame, ConversationPage, ConversationView, DevicePage, DeviceView,
-    Entry, ErrorBody, ErrorCode, Event, Hello, HistoryPage, Limits, MemberPage, MemberView, PresenceView, PrivacyView,
-    Request, Role, ServerFrame,
+    Arrangement, ArrangementDraft, ArrangementView, Audience, BlockPage, BlockView, Change, ClientFrame,
+    ConversationPage, ConversationView, DevicePage, DeviceView, Entry, ErrorBody, ErrorCode, Event, Forwarded,
+    GroupPatch, GroupSettings, Hello, HistoryPage, InvitePage, InviteView, Limits, MarkPage, MarkView, MarkedView,
+    MarksView, MemberPage, MemberView, MessageState, OverviewCursor, OverviewItem, OverviewPage, OverviewPosition,
+    Past, PresenceView, PrivacyView, ReactionView, ReceiptPage, Request, Role, ServerFrame, SettingsView, Who,
 };
 use proptest::{collection::vec, option, prelude::*, sample::select};
 
@@ -359,7 +356,9 @@ pub fn client_frame() -> impl Strategy<Value = ClientFrame> {
 }
 
 fn limits() -> impl Strategy<Value = Limits> {
-    any::<[u32; 10]>().prop_map(|[message, frame, members, name, page, overview, presence, about, avatar, invites]| {
+    any::<[u32; 13]>().prop_map(|values| {
+        let [message, frame, members, name, page, overview, presence, about, avatar, invites, ..] = values;
+        let [.., devices, blocks, device_name] = values;
         Limits {
             message_bytes_max: message,
             frame_bytes_max: frame,
@@ -371,17 +370,10 @@ fn limits() -> impl Strategy<Value = Limits> {
             page_items_max: page,
             overview_items_max: overview,
             presence_users_max: presence,
+            devices_max: devices,
+            blocks_max: blocks,
+            device_name_bytes_max: device_name,
         }
-    any::<[u32; 9]>().prop_map(|[message, frame, members, name, page, presence, devices, blocks, device_name]| Limits {
-        message_bytes_max: message,
-        frame_bytes_max: frame,
-        group_members_max: members,
-        group_name_bytes_max: name,
-        page_items_max: page,
-        presence_users_max: presence,
-        devices_max: devices,
-        blocks_max: blocks,
-        device_name_bytes_max: device_name,
     })
 }
 

@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use natter_bus::Typing;
-use natter_bus::users::Lifted;
+use natter_bus::{Typing, users::Lifted};
 use natter_protocol::{PresenceView, ServerFrame};
 
 use super::{
