@@ -226,10 +226,7 @@ impl Session {
                  then may be gone, and /more shows what there is",
             ),
             Some(Notification::MarksChanged(marks)) => self.marks_changed(&marks),
-            Some(
-                Notification::ArrangementChanged(_)
-                | Notification::SettingsChanged(_),
-            ) => {}
+            Some(Notification::ArrangementChanged(_) | Notification::SettingsChanged(_)) => {}
             Some(Notification::Typing { conversation, user, expires_in }) => {
                 if !expires_in.is_zero() {
                     self.somebody_writes(&conversation, &user);
