@@ -111,6 +111,10 @@ async fn a_room_is_made_once_and_its_members_can_change() {
     alice.types("/dance").await;
     alice.says("there is no /dance").await;
     alice.types("/leave").await;
+    alice.says("Make another member the owner first").await;
+    alice.types("/role carol owner").await;
+    carol.says("alice handed the group over to you").await;
+    alice.types("/leave").await;
     carol.says("alice left").await;
     assert_eq!(alice.ends().await.code, Some(0));
     natter.stop().await;

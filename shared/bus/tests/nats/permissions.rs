@@ -22,6 +22,7 @@ const TABLE: &[(&str, &str, &str)] = &[
     // The log: who publishes appends. Nobody reads it but through JetStream.
     ("chat.7.dabc.log",                                  "c+",     ""),
     ("chat.7.dabc.member.u1",                            "c+",     ""),
+    ("chat.7.dabc.invite.i1",                            "c+",     ""),
     ("chat.7.dabc.other",                                "",       ""),
     ("chat.>",                                           "",       ""),
     // Live events and their markers.
@@ -35,6 +36,8 @@ const TABLE: &[(&str, &str, &str)] = &[
     // Questions to storage: each service only asks what it needs.
     ("storage.ask.backlog",                              "c+",     ""),
     ("storage.ask.history",                              "c+",     ""),
+    ("storage.ask.invite",                              "c+",     ""),
+    ("storage.ask.invites",                              "c+",     ""),
     ("storage.ask.conversations",                        "c+",     ""),
     ("storage.ask.members",                              "c+",     ""),
     ("storage.ask.membership",                           "c+",     ""),
