@@ -73,17 +73,9 @@ pub(crate) async fn answer(shared: Arc<Shared>, asking: Asking, id: RequestId, r
 impl Shared {
     /// Carries a request out; what it changes in a session goes with the answer.
     pub(crate) async fn answer(&self, asking: &Asking, id: RequestId, request: Request) -> Answered {
-        let Asking { user, device } = asking;
+        let user = &asking.user;
         let frame = match request {
             request if lane(&request).is_some() => self.write(user, id, request).await?,
-            Request::CreateInvite { conversation, expires_at, uses_max } => {
-                let invite = self.create_invite(user, &conversation, expires_at, uses_max).await?;
-                ServerFrame::Invite { id, invite }
-            }
-            Request::Invites { conversation } => {
-                ServerFrame::Invites { id, page: self.invites(user, &conversation).await? }
-            }
-            Request::Join { code } => ServerFrame::Conversation { id, conversation: self.join(user, &code).await? },
             Request::OpenDirect { user: peer } => {
                 ServerFrame::Conversation { id, conversation: self.open_direct(user, peer).await? }
             }
@@ -104,6 +96,44 @@ impl Shared {
             Request::Pinned { conversation, before, limit } => {
                 ServerFrame::History { id, page: self.pinned(user, conversation, before, limit).await? }
             }
+            Request::Presence { users } => ServerFrame::Presence { id, users: self.presence(user, users).await? },
+            Request::WatchPresence { users } => {
+                let users = self.presence(user, users).await?;
+                let watched = users.iter().map(|view: &PresenceView| view.user.clone()).collect();
+                return Ok((ServerFrame::Presence { id, users }, Some(Effect::Watch(watched))));
+            }
+            Request::SetAway { away } => return Ok((ServerFrame::Done { id }, Some(Effect::Away(away)))),
+            Request::RefreshToken { token } => {
+                let identity = self.identify_token(&token).await?;
+                if identity.user != *user {
+                    let said = "The new token is of another user.";
+                    return Err(ErrorBody::new(ErrorCode::Unauthenticated).because(said));
+                }
+                let expires_at = identity.expires_at;
+                return Ok((ServerFrame::Refreshed { id, expires_at }, Some(Effect::Refreshed(expires_at))));
+            }
+            request => self.answer_about_oneself(asking, id, request).await?,
+        };
+        Ok((frame, None))
+    }
+
+    /// Requests about marks, the list of conversations, invites, and the user's own account.
+    async fn answer_about_oneself(
+        &self,
+        asking: &Asking,
+        id: RequestId,
+        request: Request,
+    ) -> Result<ServerFrame, ErrorBody> {
+        let Asking { user, device } = asking;
+        Ok(match request {
+            Request::CreateInvite { conversation, expires_at, uses_max } => {
+                let invite = self.create_invite(user, &conversation, expires_at, uses_max).await?;
+                ServerFrame::Invite { id, invite }
+            }
+            Request::Invites { conversation } => {
+                ServerFrame::Invites { id, page: self.invites(user, &conversation).await? }
+            }
+            Request::Join { code } => ServerFrame::Conversation { id, conversation: self.join(user, &code).await? },
             Request::Mark { conversation, delivered, read } => {
                 let marked = self.mark(user, conversation, MarkDraft { delivered, read }).await?;
                 ServerFrame::Marked { id, marked }
@@ -124,13 +154,6 @@ impl Shared {
             Request::ChangeSettings { read_receipts } => {
                 ServerFrame::Settings { id, settings: self.settings(user, read_receipts).await? }
             }
-            Request::Presence { users } => ServerFrame::Presence { id, users: self.presence(user, users).await? },
-            Request::WatchPresence { users } => {
-                let users = self.presence(user, users).await?;
-                let watched = users.iter().map(|view: &PresenceView| view.user.clone()).collect();
-                return Ok((ServerFrame::Presence { id, users }, Some(Effect::Watch(watched))));
-            }
-            Request::SetAway { away } => return Ok((ServerFrame::Done { id }, Some(Effect::Away(away)))),
             Request::Blocks => ServerFrame::Blocks { id, page: self.blocks(user).await? },
             Request::Block { user: other } => ServerFrame::Blocks { id, page: self.block(user, other).await? },
             Request::Unblock { user: other } => ServerFrame::Blocks { id, page: self.unblock(user, other).await? },
@@ -142,19 +165,9 @@ impl Shared {
             Request::RevokeDevice { device: gone } => {
                 ServerFrame::Devices { id, page: self.revoke_device(user, gone, Some(device)).await? }
             }
-            Request::RefreshToken { token } => {
-                let identity = self.identify_token(&token).await?;
-                if identity.user != *user {
-                    let said = "The new token is of another user.";
-                    return Err(ErrorBody::new(ErrorCode::Unauthenticated).because(said));
-                }
-                let expires_at = identity.expires_at;
-                return Ok((ServerFrame::Refreshed { id, expires_at }, Some(Effect::Refreshed(expires_at))));
-            }
-            // Those that write were answered above.
+            // The rest is answered before.
             _ => return Err(ErrorCode::Internal.into()),
-        };
-        Ok((frame, None))
+        })
     }
 
     /// Requests that become an entry of a conversation's log.

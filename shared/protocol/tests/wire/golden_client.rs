@@ -91,6 +91,12 @@ fn reads() -> Vec<Golden<ClientFrame>> {
             frame(Request::WatchPresence { users: vec![bob()] }),
             r#"{"id":7,"type":"watch_presence","users":["b.o*b 🦀"]}"#,
         ),
+    ]
+}
+
+fn account() -> Vec<Golden<ClientFrame>> {
+    let frame = |request| ClientFrame::Request { id: 7, traceparent: None, request };
+    vec![
         (frame(Request::SetAway { away: true }), r#"{"id":7,"type":"set_away","away":true}"#),
         (frame(Request::Blocks), r#"{"id":7,"type":"blocks"}"#),
         (frame(Request::Block { user: bob() }), r#"{"id":7,"type":"block","user":"b.o*b 🦀"}"#),
@@ -206,7 +212,7 @@ fn changes() -> Vec<Golden<ClientFrame>> {
 
 fn all() -> Vec<Golden<ClientFrame>> {
     let groups = crate::golden_groups::requests();
-    [session(), conversations(), groups, reads(), changes()].into_iter().flatten().collect()
+    [session(), conversations(), groups, reads(), account(), changes()].into_iter().flatten().collect()
 }
 
 #[test]
