@@ -76,15 +76,14 @@ pub(crate) fn seq(name: &'static str, description: &'static str) -> Parameter {
 pub(crate) fn operations() -> anyhow::Result<Vec<Operation>> {
     let mut operations = vec![tickets()?, backlog()?];
     operations.extend(reads()?);
-    operations.extend([send()?, presence()?, requests()?]);
     operations.push(send()?);
     operations.extend(http_changes::operations()?);
     operations.push(presence()?);
-    operations.extend([send()?, presence()?]);
     operations.extend(crate::http_marks::operations()?);
     operations.extend(blocks()?);
     operations.extend(privacy()?);
     operations.extend(devices()?);
+    operations.push(requests()?);
     Ok(operations)
 }
 

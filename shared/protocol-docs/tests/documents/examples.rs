@@ -31,6 +31,6 @@ fn every_frame_and_kind_has_an_example() {
     assert_eq!(tags_in(&client_examples(), "type"), client_types());
     assert_eq!(tags_in(&server_examples(), "type"), server_types());
     let kinds = tags_of(schemars::schema_for!(Event).as_value(), "kind");
-    assert_eq!(kinds.len(), 13);
+    assert_eq!(kinds.len(), 21);
     assert_eq!(tags_in(&server_examples(), "kind"), kinds);
 }

@@ -111,6 +111,7 @@ fn the_numbers_are_pinned() {
         ("not_found", 404),
         ("client_id_conflict", 409),
         ("client_id_in_future", 400),
+        ("no_such_invite", 404),
         ("group_full", 409),
         ("device_revoked", 403),
         ("too_many_devices", 409),
