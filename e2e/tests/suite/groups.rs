@@ -77,6 +77,11 @@ async fn roles_decide_who_may(database: Db) {
     }
     roles_are(&carol, &group, &[("alice", Role::Owner), ("bob", Role::Admin), ("carol", Role::Member)]).await;
 
+    let oops = carol.say(&group, "oops").await.seq;
+    bob.client().delete(&group, oops).await.unwrap();
+    let http = cluster.http("alice", 0);
+    wait_for("an admin's deletion", PATIENCE, async || texts(&http, &group).await.is_empty().then_some(())).await;
+
     assert_eq!(refused(bob.client().remove_member(&group, &user("alice")).await), ErrorCode::NotAllowed);
     let banned = bob.client().ban_member(&group, &carols).await.unwrap();
     assert_eq!(changed(&carol, &Change::MemberBanned { user: carols.clone() }).await.seq, banned, "the last she gets");

@@ -26,8 +26,8 @@ pub struct Config {
     pub limits: Limits,
     /// How long after it was said a message may be edited by its sender, in seconds; 0: for ever.
     pub edit_limit_s: u32,
-    /// How long after it was said a message may be deleted by its sender, in seconds; 0: for ever. The owner
-    /// of a group may delete at any time.
+    /// How long after it was said a message may be deleted by its sender, in seconds; 0: for ever. Those
+    /// who manage a group may delete at any time.
     pub delete_limit_s: u32,
     /// Most connections at once.
     pub connections_max: u32,

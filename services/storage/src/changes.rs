@@ -39,7 +39,7 @@ pub(crate) async fn save_change(tx: &mut Tx<'_>, partition: Partition, folded: &
             edit(tx, conversation, target, seq, text).await?;
         }
         (Change::Message { .. }, Change::Deleted { .. })
-            if message.sender == entry.sender || owns(tx, conversation, entry).await? =>
+            if message.sender == entry.sender || manages(tx, conversation, entry).await? =>
         {
             delete(tx, At { seq: target, ..at }, &message).await?;
         }
@@ -90,13 +90,17 @@ pub(crate) async fn entry_at(
     row.map(|row| serde_json::from_str(row.try_get(0)?).map_err(|error| sqlx::Error::Decode(error.into()))).transpose()
 }
 
-/// Whether the sender owns the group, as of this entry.
-pub(crate) async fn owns(tx: &mut Tx<'_>, conversation: &ConversationId, entry: &Entry) -> Result<bool, sqlx::Error> {
+/// Whether the sender manages the group, as of this entry.
+pub(crate) async fn manages(
+    tx: &mut Tx<'_>,
+    conversation: &ConversationId,
+    entry: &Entry,
+) -> Result<bool, sqlx::Error> {
     let select = sqlx::query("SELECT role FROM members WHERE conversation = $1 AND user_id = $2 AND left_seq = $3");
     let select = select.bind(conversation.as_str()).bind(entry.sender.as_str()).bind(OPEN);
     let row = select.fetch_optional(&mut **tx).await?;
     let role = row.map(|row| row.try_get::<&str, _>(0).map(role_of)).transpose()?;
-    Ok(role == Some(Role::Owner) && !conversation.is_direct())
+    Ok(role.is_some_and(Role::manages) && !conversation.is_direct())
 }
 
 async fn edit(

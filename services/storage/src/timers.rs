@@ -8,7 +8,7 @@ use sqlx::Row;
 use crate::{
     Store,
     apply::Tx,
-    changes::{At, delete, entry_at, owns},
+    changes::{At, delete, entry_at, manages},
     fold::{Folded, Head},
     sql::{from_sql, to_sql},
 };
@@ -23,7 +23,7 @@ pub(crate) async fn save_timer(
     let Folded { conversation, seq, entry, .. } = *folded;
     match entry.change {
         Change::TimerSet { seconds } => {
-            if !conversation.is_direct() && !owns(tx, conversation, entry).await? {
+            if !conversation.is_direct() && !manages(tx, conversation, entry).await? {
                 return Ok(());
             }
             head.timer = u64::from(seconds);

@@ -124,7 +124,7 @@ fn in_conversation() -> anyhow::Result<[Operation; 2]> {
             path: "/v1/conversations/{conversation}/timer",
             id: "setTimer",
             summary: "Lets messages of a conversation disappear from now on.",
-            description: "In a direct one either user's to say, in a group its owner's. A retry with the same client \
+            description: "In a direct one either user's to say, in a group for those who manage it. A retry with the same client \
                 id gets the first answer.",
             parameters: vec![conversation()],
             body: Some(body("TimerDraft", TimerDraft { client_id, seconds: 86_400 })?),

@@ -287,7 +287,7 @@ pub enum Request {
         target: Seq,
     },
     /// Lets messages of a conversation disappear from now on: in a direct one either user's to
-    /// say, in a group its owner's. Answered by `accepted`.
+    /// say, in a group for those who manage it. Answered by `accepted`.
     SetTimer {
         /// Where.
         conversation: ConversationId,

@@ -2,7 +2,7 @@
 
 use natter_bus::storage_api::{FindMessage, History, Pinned};
 use natter_ids::{ClientId, ConversationId, Partition, Seq};
-use natter_protocol::{Change, Entry, Event, HistoryPage, MessageState};
+use natter_protocol::{Change, Entry, Event, HistoryPage, MessageState, Role};
 use natter_storage::Store;
 use sqlx::{AnyConnection, Connection, Row};
 
@@ -170,6 +170,16 @@ pub async fn only_who_may_changes_anything(database: &Database) {
     log.append(&group, "owner", Change::Deleted { target: two });
     log.archive(&store).await;
     assert_eq!(said(&history(&store, "b", &group, false).await), ["one"], "the owner may delete");
+    let three = log.append(&group, "a", text("three"));
+    log.append(&group, "b", Change::Deleted { target: three });
+    log.append(&group, "owner", Change::RoleChanged { user: user("b"), role: Role::Admin });
+    log.append(&group, "b", Change::Deleted { target: three });
+    let four = log.append(&group, "a", text("four"));
+    log.append(&group, "owner", Change::RoleChanged { user: user("b"), role: Role::Member });
+    log.append(&group, "b", Change::Deleted { target: four });
+    log.archive(&store).await;
+    let left = history(&store, "b", &group, false).await;
+    assert_eq!(said(&left), ["one", "four"], "an admin may, for as long as they are one");
 
     // In a direct conversation nobody owns the other's words; and what is no message is not changed.
     let chat = log.direct("a", "b");
