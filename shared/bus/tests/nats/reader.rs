@@ -148,19 +148,19 @@ async fn a_successor_that_took_as_many_leaves_no_gap() {
     let (chat, journal, refuse) = (direct("a", "b"), Journal::default(), Arc::new(Mutex::new(u32::MAX)));
     let stream = world.raw().await.get_stream("CHAT-0").await.unwrap();
     let mut consumer: async_nats::jetstream::consumer::PullConsumer = stream.get_consumer("delivery").await.unwrap();
-    say_many(&bus, &chat, 5).await;
+    say_many(&bus, &chat, 1).await;
     let worker = Worker { replica: "r1", journal: journal.clone(), pace: Duration::ZERO, refuse: Arc::clone(&refuse) };
     let replica = Replica::run(&bus, worker);
-    wait_until("a refused batch", async || journal.of(ONLY).contains(&("r1", Step::Entry(5, true)))).await;
+    wait_until("a refused batch", async || journal.of(ONLY).contains(&("r1", Step::Entry(1, true)))).await;
     // As long as the batch is refused nobody pulls again.
     wait_until("the end of the pull", async || stream.consumer_info("delivery").await.unwrap().num_waiting == 0).await;
     say_many(&bus, &chat, 10).await;
-    consumer.reset(Some(6)).await.unwrap();
+    consumer.reset(Some(2)).await.unwrap();
     let taken: Vec<_> =
-        consumer.fetch().max_messages(5).messages().await.unwrap().map_err(drop).try_collect().await.unwrap();
+        consumer.fetch().max_messages(1).messages().await.unwrap().map_err(drop).try_collect().await.unwrap();
     let taken: Vec<_> = taken.iter().map(|message| message.info().unwrap().stream_sequence).collect();
-    assert_eq!(taken, [6, 7, 8, 9, 10]);
+    assert_eq!(taken, [2]);
     *refuse.lock().unwrap() = 0;
-    done(&journal, 15).await;
+    done(&journal, 11).await;
     replica.leave().await;
 }
