@@ -186,7 +186,6 @@ fn now_ms() -> u64 {
 /// What it costs when very many come online at once: one small message for each to every gateway, once, however
 /// many watch. Prints the numbers that `docs/decisions/0017-presence.md` tells.
 #[tokio::test]
-#[ignore = "a measurement: run it alone, with --release --nocapture"]
 async fn ten_thousand_come_online_at_once() {
     const CROWD: u64 = 10_000;
     const TOGETHER: u64 = 1_000;

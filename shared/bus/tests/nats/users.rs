@@ -47,7 +47,6 @@ async fn every_gateway_is_told() {
 
 /// What the look that a `hello` costs takes. Prints the numbers that `docs/decisions/0017-presence.md` tells.
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "a measurement: run it alone, with --nocapture"]
 async fn looks_into_ten_thousand_records() {
     const USERS: usize = 10_000;
     let (_world, bus) = World::new(1).await;
