@@ -19,6 +19,7 @@ mod http_marks;
 mod http_requests;
 mod invites;
 mod live;
+mod mailbox;
 mod marks;
 mod members;
 mod observe;
@@ -86,12 +87,14 @@ pub async fn start(config: Config, auth: natter_auth::Config, bus: Bus, scope: S
     let address = listener.local_addr().map_err(listen)?;
     let tls = config.tls().map(|files| Tls::start(files, &scope)).transpose()?;
     let verifier = Verifier::new(auth).map_err(StartError::Unavailable)?;
+    let inbox = bus.open_gateway_inbox().await.map_err(StartError::Unavailable)?;
     let reporter = presence::Reporter::start(bus.clone(), &scope).await.map_err(StartError::Unavailable)?;
     let watches = watches::Watches::start(&bus, &scope).await.map_err(StartError::Unavailable)?;
     let doubts = doubt::start(&bus, &scope);
     let devices = devices::Devices::start(&bus, reporter.clone(), doubts.clone(), &scope)
         .await
         .map_err(StartError::Unavailable)?;
+    mailbox::start(inbox, devices.clone(), &scope);
     let (follow, cancel) = (bus.clone(), scope.cancel_token());
     scope.spawn("connection-archived", OnEnd::StopProcess, async move { follow.follow_archived(cancel).await });
     let marks = marks::Marks::start(&config, &bus, &scope);

@@ -250,8 +250,8 @@ impl Task {
     }
 
     async fn report(&self, kind: ReportKind) {
-        let report =
-            GatewayReport { gateway: self.bus.instance().clone(), epoch: self.epoch, number: self.number, kind };
+        let (gateway, epoch, number) = (self.bus.instance().clone(), self.epoch, self.number);
+        let report = GatewayReport { gateway, epoch, number, has_inbox: true, kind };
         if let Err(error) = self.bus.report_presence(&report).await {
             tracing::debug!(error, "a report could not be sent; a full one follows");
         }

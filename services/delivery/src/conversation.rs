@@ -1,14 +1,16 @@
 //! A conversation as delivery sees it: who is a member after each entry. Pure.
 
-use natter_bus::storage_api::RosterReply;
+use std::sync::Arc;
+
 use natter_ids::{Seq, UserId};
 use natter_protocol::{Change, Entry};
 
 /// The members just after the last entry seen.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Conversation {
-    /// Sorted.
-    members: Vec<UserId>,
+    /// Sorted. Shared with the entries that are on their way to them: a room of 100,000 is not copied
+    /// for each.
+    members: Arc<Vec<UserId>>,
     last_seq: Seq,
 }
 
@@ -18,54 +20,65 @@ pub(crate) struct Step {
     /// The entry before it; 0 for the first.
     pub(crate) prev: Seq,
     /// Who receives it.
-    pub(crate) recipients: Vec<UserId>,
+    pub(crate) recipients: Recipients,
 }
 
-impl From<RosterReply> for Conversation {
-    fn from(roster: RosterReply) -> Self {
-        let mut members = roster.members;
-        members.sort();
-        Self { members, last_seq: roster.last_seq }
+/// Members, and who has just ceased to be one.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Recipients {
+    pub(crate) members: Arc<Vec<UserId>>,
+    pub(crate) removed: Option<UserId>,
+}
+
+impl Recipients {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &UserId> {
+        self.members.iter().chain(&self.removed)
     }
 }
 
 impl Conversation {
+    /// A conversation as storage tells it, just after the entry `last_seq`.
+    pub(crate) fn new(mut members: Vec<UserId>, last_seq: Seq) -> Self {
+        members.sort();
+        Self { members: Arc::new(members), last_seq }
+    }
+
     /// Takes the next entry in. The last entry that a removed member receives is the removal.
     pub(crate) fn step(&mut self, seq: Seq, entry: &Entry) -> Step {
         let prev = std::mem::replace(&mut self.last_seq, seq);
         let begun = prev != 0;
         let mut removed = None;
-        let mut admitted: &[UserId] = &[];
         match &entry.change {
-            Change::DirectOpened { peers } if !begun => admitted = peers,
-            Change::GroupCreated { members, .. } if !begun => admitted = members,
-            Change::MemberAdded { user } if !self.is_member(user) => admitted = std::slice::from_ref(user),
-            Change::MemberJoined { .. } if !self.is_member(&entry.sender) => {
-                admitted = std::slice::from_ref(&entry.sender);
-            }
+            Change::DirectOpened { peers } if !begun => self.begin(peers),
+            Change::GroupCreated { members, .. } if !begun => self.begin(members),
+            Change::MemberAdded { user } => self.admit(user),
+            Change::MemberJoined { .. } => self.admit(&entry.sender),
             change => removed = change.takes_out(&entry.sender).and_then(|user| self.remove(user)),
         }
-        self.members.extend_from_slice(admitted);
-        if !admitted.is_empty() {
-            self.members.sort();
-            self.members.dedup();
-        }
-        let recipients = self.members.iter().cloned().chain(removed).collect();
-        Step { prev, recipients }
+        Step { prev, recipients: Recipients { members: Arc::clone(&self.members), removed } }
     }
 
     /// The members, sorted.
-    pub(crate) fn members(&self) -> &[UserId] {
+    pub(crate) fn members(&self) -> &Arc<Vec<UserId>> {
         &self.members
     }
 
-    fn is_member(&self, user: &UserId) -> bool {
-        self.members.binary_search(user).is_ok()
+    fn begin(&mut self, members: &[UserId]) {
+        let all = Arc::make_mut(&mut self.members);
+        all.extend_from_slice(members);
+        all.sort();
+        all.dedup();
+    }
+
+    fn admit(&mut self, user: &UserId) {
+        if let Err(index) = self.members.binary_search(user) {
+            Arc::make_mut(&mut self.members).insert(index, user.clone());
+        }
     }
 
     fn remove(&mut self, user: &UserId) -> Option<UserId> {
         let index = self.members.binary_search(user).ok()?;
-        Some(self.members.remove(index))
+        Some(Arc::make_mut(&mut self.members).remove(index))
     }
 }
 
@@ -122,7 +135,7 @@ mod tests {
 
     #[test]
     fn a_second_beginning_changes_nothing() {
-        let mut direct = Conversation::from(RosterReply { members: vec![user("b"), user("a")], last_seq: 4 });
+        let mut direct = Conversation::new(vec![user("b"), user("a")], 4);
         let step = direct.step(8, &entry("a", Change::DirectOpened { peers: [user("a"), user("z")] }));
         assert_eq!((step.prev, names(&step)), (4, vec!["a", "b"]));
     }

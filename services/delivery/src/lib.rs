@@ -7,6 +7,7 @@
 
 mod config;
 mod conversation;
+mod conversations;
 mod links;
 mod markers;
 mod notices;

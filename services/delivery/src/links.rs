@@ -16,7 +16,20 @@ struct Lane {
     since: Seq,
 }
 
-/// Links of the owned partitions. Locks are held for single look-ups only.
+impl Lane {
+    fn advance(&mut self, user: &UserId, seq: Seq) -> Seq {
+        let since = self.since;
+        match self.last.get_mut(user) {
+            Some(last) => std::mem::replace(last, seq),
+            None => {
+                self.last.insert(user.clone(), seq);
+                since
+            }
+        }
+    }
+}
+
+/// Links of the owned partitions. Locks are held for a few look-ups only.
 pub(crate) struct Links(Box<[Mutex<Lane>]>);
 
 impl Links {
@@ -35,15 +48,13 @@ impl Links {
 
     /// Notes an event of the user; returns what it links to.
     pub(crate) fn advance(&self, partition: Partition, user: &UserId, seq: Seq) -> Seq {
+        self.lane(partition).advance(user, seq)
+    }
+
+    /// Notes an event of several users; returns what it links to for each.
+    pub(crate) fn advance_all(&self, partition: Partition, users: &[UserId], seq: Seq) -> Vec<Seq> {
         let mut lane = self.lane(partition);
-        let since = lane.since;
-        match lane.last.get_mut(user) {
-            Some(last) => std::mem::replace(last, seq),
-            None => {
-                lane.last.insert(user.clone(), seq);
-                since
-            }
-        }
+        users.iter().map(|user| lane.advance(user, seq)).collect()
     }
 
     /// What the user's next event links to.

@@ -4,6 +4,7 @@
 //! somebody online costs them a live event. So whatever is not known counts as online.
 
 use std::{
+    collections::HashMap,
     sync::{
         Arc, PoisonError, RwLock,
         atomic::{AtomicBool, Ordering},
@@ -15,7 +16,7 @@ use natter_bus::{
     Bus, LinkEvent,
     presence::{GatewayReports, Registry},
 };
-use natter_ids::{GatewayId, UserId};
+use natter_ids::{GatewayId, Seq, UserId};
 use natter_runtime::{OnEnd, Scope};
 use tokio::sync::{Notify, broadcast};
 use tokio_util::sync::CancellationToken;
@@ -29,6 +30,15 @@ const TICK: Duration = Duration::from_secs(1);
 const STALLED: Duration = Duration::from_secs(5);
 /// After this long every living gateway has answered a request for full reports.
 const SETTLE: Duration = Duration::from_secs(3);
+
+/// Recipients of an event, by how it is sent to them.
+#[derive(Default)]
+pub(crate) struct Parted {
+    /// Together with others at the same gateway.
+    pub(crate) gateways: HashMap<GatewayId, Vec<(UserId, Seq)>>,
+    /// Each into their own inbox.
+    pub(crate) alone: Vec<(UserId, Seq)>,
+}
 
 /// A view of who is online that errs on the side of sending. Cheap to clone.
 #[derive(Clone)]
@@ -60,6 +70,31 @@ impl Online {
     /// Whether an event must be sent to the user.
     pub(crate) fn may_be_online(&self, user: &UserId) -> bool {
         !self.0.trusted.load(Ordering::SeqCst) || self.read().is_online(user)
+    }
+
+    /// Sorts recipients of an event, each with its link, by where they are; who is offline is left out.
+    pub(crate) fn sort<'a>(&self, users: impl Iterator<Item = (&'a UserId, Seq)>, into: &mut Parted) {
+        if !self.0.trusted.load(Ordering::SeqCst) {
+            // They may be where nobody has said yet that they are.
+            into.alone.extend(users.map(|(user, link)| (user.clone(), link)));
+            return;
+        }
+        let registry = self.read();
+        let inboxes = registry.inboxes();
+        for (user, link) in users {
+            let slots = registry.gateways_of(user);
+            let mut gateways = slots.iter().map(|slot| inboxes.get(usize::from(*slot)).and_then(Option::as_ref));
+            if gateways.clone().any(|gateway| gateway.is_none()) {
+                into.alone.push((user.clone(), link));
+                continue;
+            }
+            for gateway in gateways.by_ref().flatten() {
+                match into.gateways.get_mut(gateway) {
+                    Some(all) => all.push((user.clone(), link)),
+                    None => drop(into.gateways.insert(gateway.clone(), vec![(user.clone(), link)])),
+                }
+            }
+        }
     }
 
     /// Waits, bounded, until a gateway's report is taken in. When it does not come, everybody

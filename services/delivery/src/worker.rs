@@ -1,14 +1,12 @@
 //! The work on one partition: whom each entry goes to, then sending.
 
 use std::{
-    num::NonZeroUsize,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
-use lru::LruCache;
 use natter_bus::{
     AskError, Bus, LiveEvent, LogRecord, PartitionWorker, WorkError,
     storage_api::{FindMessage, Roster},
@@ -18,13 +16,21 @@ use natter_protocol::{Entry, Event};
 use natter_telemetry::metrics;
 use tokio::sync::Mutex;
 
-use crate::{Config, conversation::Conversation, links::Links, online::Online, progress::Progress};
+use crate::{
+    Config,
+    conversation::{Conversation, Recipients, Step},
+    conversations::Conversations,
+    links::Links,
+    online::{Online, Parted},
+    progress::Progress,
+};
 
 const RETRY: Duration = Duration::from_millis(200);
 /// How often users who went offline are forgotten.
 const SWEEP: Duration = Duration::from_secs(60);
 
-type Conversations = LruCache<ConversationId, Conversation>;
+/// Recipients looked up before others get a turn.
+const AT_ONCE: usize = 4_096;
 
 /// Sends every entry of the owned partitions to the members who are online.
 pub(crate) struct FanOut {
@@ -43,18 +49,13 @@ struct State {
     swept: Instant,
 }
 
-struct Planned {
-    event: LiveEvent,
-    recipients: Vec<UserId>,
-}
-
 impl FanOut {
     pub(crate) fn new(config: Config, bus: Bus, online: Online, progress: Arc<Progress>, links: Arc<Links>) -> Self {
         // A batch must fit, or a conversation could be evicted between reading and using it.
-        let share = config.conversations_cached.max(1_024 * u32::from(bus.partitions())) as usize
-            / usize::from(bus.partitions());
-        let capacity = NonZeroUsize::new(share).unwrap_or(NonZeroUsize::MIN);
-        let state = || State { conversations: LruCache::new(capacity), swept: Instant::now() };
+        let share = |whole: u32| whole as usize / usize::from(bus.partitions());
+        let conversations = share(config.conversations_cached).max(1_024);
+        let known = || Conversations::new(conversations, share(config.members_cached));
+        let state = || State { conversations: known(), swept: Instant::now() };
         let partitions = Partition::all(bus.partitions()).map(|_| Mutex::new(state())).collect();
         Self { config, bus, online, progress, links, partitions }
     }
@@ -68,47 +69,59 @@ impl FanOut {
             // A beginning is fenced on there being no entry, so nothing stands before it.
             match entry.change.is_beginning() {
                 _ if known => {}
-                true => drop(cache.put(conversation.clone(), Conversation::default())),
+                true => cache.insert(conversation.clone(), Conversation::default()),
                 false => wanted.push((conversation.clone(), record.seq)),
             }
         }
         let loaded: Vec<_> = stream::iter(wanted)
             .map(|(conversation, before)| async move {
-                let asked = Roster { conversation: conversation.clone(), before };
-                self.bus.ask(&asked).await.map(|roster| (conversation, roster))
+                self.roster(&conversation, before).await.map(|known| (conversation, known))
             })
             .buffer_unordered(self.config.lookups_at_once.max(1).into())
             .try_collect()
             .await
             .map_err(not_now)?;
-        for (conversation, roster) in loaded {
-            cache.put(conversation, roster.into());
+        for (conversation, known) in loaded {
+            cache.insert(conversation, known);
         }
         Ok(())
     }
 
+    /// The conversation just before an entry, as storage knows it.
+    async fn roster(&self, conversation: &ConversationId, before: Seq) -> Result<Conversation, AskError> {
+        let mut asked = Roster { conversation: conversation.clone(), before, after: None };
+        let mut members = Vec::new();
+        loop {
+            let page = self.bus.ask(&asked).await?;
+            members.extend(page.members);
+            if !page.more {
+                return Ok(Conversation::new(members, page.last_seq));
+            }
+            asked.after = members.last().cloned();
+        }
+    }
+
     /// The members of a conversation as of the entries worked off, sorted; `None` when another replica
     /// owns it, or it cannot be told now.
-    pub(crate) async fn members(&self, conversation: &ConversationId) -> Option<Vec<UserId>> {
+    pub(crate) async fn members(&self, conversation: &ConversationId) -> Option<Arc<Vec<UserId>>> {
         let partition = Partition::of(conversation, self.bus.partitions());
         let reached = {
             let mut state = self.partitions.get(partition.index())?.lock().await;
             let reached = self.progress.of(partition)?;
-            if let Some(known) = state.conversations.get(conversation) {
-                return Some(known.members().to_vec());
+            if let Some(known) = state.conversations.members(conversation) {
+                return Some(known);
             }
             reached
         };
-        let asked = Roster { conversation: conversation.clone(), before: reached + 1 };
-        let roster = Conversation::from(self.bus.ask(&asked).await.ok()?);
+        let roster = self.roster(conversation, reached + 1).await.ok()?;
         let mut state = self.partitions[partition.index()].lock().await;
-        if let Some(known) = state.conversations.get(conversation) {
-            return Some(known.members().to_vec());
+        if let Some(known) = state.conversations.members(conversation) {
+            return Some(known);
         }
         // Nothing was worked off meanwhile, so the batch to come finds what it would have read.
         (self.progress.of(partition) == Some(reached)).then(|| {
-            let members = roster.members().to_vec();
-            state.conversations.put(conversation.clone(), roster);
+            let members = Arc::clone(roster.members());
+            state.conversations.insert(conversation.clone(), roster);
             members
         })
     }
@@ -131,7 +144,8 @@ impl FanOut {
         Ok(first.is_some_and(|first| first.seq != record.seq))
     }
 
-    async fn plan(&self, cache: &mut Conversations, batch: &[LogRecord]) -> Result<Vec<Planned>, WorkError> {
+    /// Entries of the batch that are void.
+    async fn repeats(&self, batch: &[LogRecord]) -> Result<Vec<Seq>, WorkError> {
         let mut repeats = Vec::new();
         for record in batch {
             if let Ok((conversation, entry)) = &record.body
@@ -140,41 +154,69 @@ impl FanOut {
                 repeats.push(record.seq);
             }
         }
-        // From here on nothing fails, so that the cache is never left between two entries.
-        let mut planned = Vec::with_capacity(batch.len());
-        for record in batch.iter().filter(|record| !repeats.contains(&record.seq)) {
-            let (conversation, entry) = match &record.body {
-                Ok(body) => body,
-                Err(poison) => {
-                    metrics::DELIVERY_POISON.add(1, []);
-                    tracing::error!(partition = %record.partition, seq = record.seq, %poison, "an entry is left out");
-                    continue;
-                }
-            };
-            let state = cache.get_or_insert_mut(conversation.clone(), Conversation::default);
-            let step = state.step(record.seq, entry);
-            planned.push(Planned {
-                event: live_event(record, conversation, entry, step.prev),
-                recipients: step.recipients,
-            });
-        }
-        Ok(planned)
+        Ok(repeats)
     }
 
-    async fn send(&self, planned: &[Planned]) -> Result<(), String> {
+    /// Takes an entry into the cache and sends it.
+    async fn deliver(&self, cache: &mut Conversations, record: &LogRecord) {
+        let (conversation, entry) = match &record.body {
+            Ok(body) => body,
+            Err(poison) => {
+                metrics::DELIVERY_POISON.add(1, []);
+                return tracing::error!(partition = %record.partition, seq = record.seq, %poison, "an entry is left out");
+            }
+        };
+        let Step { prev, recipients } = cache.step(conversation, record.seq, entry);
+        let event = live_event(record, conversation, entry, prev);
+        // The entry is taken in, so sending is repeated here, not the batch.
+        loop {
+            match self.send(&event, &recipients).await {
+                Ok(sent) => return metrics::DELIVERY_SENDS.add(sent, []),
+                Err(reason) => tracing::warn!(reason, "a live event could not be sent; trying again"),
+            }
+            tokio::time::sleep(RETRY).await;
+        }
+    }
+
+    /// Returns in how many messages.
+    async fn send(&self, event: &LiveEvent, recipients: &Recipients) -> Result<u64, String> {
+        if recipients.members.len() < self.config.gateway_sends_members_min as usize {
+            self.send_to_each(event, recipients.iter()).await
+        } else {
+            self.send_to_gateways(event, recipients).await
+        }
+    }
+
+    /// Sends an event once to each user who is online; returns in how many messages.
+    async fn send_to_each(&self, event: &LiveEvent, users: impl Iterator<Item = &UserId>) -> Result<u64, String> {
         let mut sent = 0;
-        for Planned { event, recipients } in planned {
-            for user in recipients {
-                let link = self.links.advance(event.partition, user, event.seq);
-                if self.online.may_be_online(user) {
-                    self.bus.send_live(user, event, link).await?;
-                    sent += 1;
-                }
+        for user in users {
+            let link = self.links.advance(event.partition, user, event.seq);
+            if self.online.may_be_online(user) {
+                self.bus.send_live(user, event, link).await?;
+                sent += 1;
             }
         }
-        metrics::DELIVERY_SENDS.add(sent, []);
-        // The acknowledgement goes over the same connection, behind what was sent.
-        Ok(())
+        Ok(sent)
+    }
+
+    /// Sends an event once to each gateway where recipients are; returns in how many messages.
+    async fn send_to_gateways(&self, event: &LiveEvent, recipients: &Recipients) -> Result<u64, String> {
+        let mut sent = 0;
+        let mut parted = Parted::default();
+        for some in recipients.members.chunks(AT_ONCE) {
+            let links = self.links.advance_all(event.partition, some, event.seq);
+            self.online.sort(some.iter().zip(links), &mut parted);
+            tokio::task::yield_now().await;
+        }
+        for (user, link) in parted.alone {
+            self.bus.send_live(&user, event, link).await?;
+            sent += 1;
+        }
+        for (gateway, users) in parted.gateways {
+            sent += self.bus.ship(&gateway, event, &users).await?;
+        }
+        Ok(sent + self.send_to_each(event, recipients.removed.iter()).await?)
     }
 
     /// Forgets users who went offline and got nothing since.
@@ -214,13 +256,14 @@ impl PartitionWorker for FanOut {
         let Some(last) = batch.last().map(|record| record.seq) else { return Ok(()) };
         let mut state = self.partitions[partition.index()].lock().await;
         self.load(&mut state.conversations, batch).await?;
-        let planned = self.plan(&mut state.conversations, batch).await?;
+        let repeats = self.repeats(batch).await?;
+        // From here on nothing fails, so that the cache is never left between two entries.
         self.progress.deciding(partition, last);
-        // The entries are taken into the cache now, so sending is repeated here, not the batch.
-        while let Err(reason) = self.send(&planned).await {
-            tracing::warn!(%partition, reason, "live events could not be sent; trying again");
-            tokio::time::sleep(RETRY).await;
+        for record in batch.iter().filter(|record| !repeats.contains(&record.seq)) {
+            self.deliver(&mut state.conversations, record).await;
         }
+        // The acknowledgement goes over the same connection, behind what was sent.
+        state.conversations.shrink();
         self.sweep(partition, &mut state);
         metrics::DELIVERY_ENTRIES.add(batch.len() as u64, []);
         Ok(())

@@ -56,7 +56,8 @@ impl World {
     }
 
     async fn report(&self, gateway: &str, number: u64, kind: ReportKind) {
-        let report = GatewayReport { gateway: GatewayId::new(gateway).unwrap(), epoch: 1, number, kind };
+        let report =
+            GatewayReport { gateway: GatewayId::new(gateway).unwrap(), epoch: 1, number, has_inbox: true, kind };
         self.gateway.report_presence(&report).await.unwrap();
     }
 
@@ -131,7 +132,7 @@ async fn a_silent_gateway_takes_its_users_with_it() {
         loop {
             tick.tick().await;
             let gateway = GatewayId::new("alive").unwrap();
-            let beat = GatewayReport { gateway, epoch: 1, number: 0, kind: ReportKind::Beat };
+            let beat = GatewayReport { gateway, epoch: 1, number: 0, has_inbox: true, kind: ReportKind::Beat };
             world.gateway.report_presence(&beat).await.unwrap();
         }
     };

@@ -100,6 +100,7 @@ async fn plans(store: &Store) -> Vec<(&'static str, Vec<String>)> {
         ("expirations", states::expirations_text(4)),
         ("conversations", reads::CONVERSATIONS.to_owned()),
         ("members", reads::MEMBERS.to_owned()),
+        ("roster", reads::ROSTER.to_owned()),
         ("changed marks", receipts::CHANGED.to_owned()),
         ("receipts", receipts::RECEIPTS.to_owned()),
         ("overview", overview::NUMBERS.to_owned()),

@@ -19,6 +19,9 @@ type Answer<T> = Result<T, StorageFault>;
 
 /// Most conversations or members in an answer, whatever is asked.
 const PAGE_MAX: u32 = 1_000;
+/// Most members in a page for delivery: with ids of 128 bytes, of which JSON may escape each, it stays
+/// below what NATS carries.
+const ROSTER_PAGE: u32 = 3_000;
 
 pub(crate) const CONVERSATIONS: &str = "SELECT c.id, c.name, c.last_seq, m.role, \
      (SELECT MIN(o.user_id) FROM members o WHERE o.conversation = c.id AND o.user_id <> $1), c.settings \
@@ -27,6 +30,9 @@ pub(crate) const CONVERSATIONS: &str = "SELECT c.id, c.name, c.last_seq, m.role,
 
 pub(crate) const MEMBERS: &str = "SELECT user_id, role FROM members \
      WHERE conversation = $1 AND left_seq = $2 AND user_id > $3 ORDER BY user_id LIMIT $4";
+
+pub(crate) const ROSTER: &str = "SELECT user_id FROM members \
+     WHERE conversation = $1 AND joined_seq < $2 AND left_seq >= $2 AND user_id > $3 ORDER BY user_id LIMIT $4";
 
 impl Store {
     /// How far every partition is archived.
@@ -101,15 +107,15 @@ impl Store {
     /// [`StorageFault::Database`].
     pub async fn roster(&self, asked: &Roster) -> Answer<RosterReply> {
         let (conversation, before) = (asked.conversation.as_str(), to_sql(asked.before));
-        let select = sqlx::query(
-            "SELECT user_id FROM members WHERE conversation = $1 AND joined_seq < $2 AND left_seq >= $2 \
-             ORDER BY user_id",
-        );
-        let rows = select.bind(conversation).bind(before).fetch_all(&self.pool).await.map_err(database)?;
-        let members = rows.iter().map(|row| user_at(row, 0)).collect::<Answer<Vec<_>>>()?;
+        let after = asked.after.as_ref().map_or("", UserId::as_str);
+        let select = sqlx::query(ROSTER).bind(conversation).bind(before).bind(after).bind(i64::from(ROSTER_PAGE) + 1);
+        let rows = select.fetch_all(&self.pool).await.map_err(database)?;
+        let page = rows.iter().take(ROSTER_PAGE as usize);
+        let members = page.map(|row| user_at(row, 0)).collect::<Answer<Vec<_>>>()?;
         let select = sqlx::query("SELECT COALESCE(MAX(seq), 0) FROM entries WHERE conversation = $1 AND seq < $2");
         let last = select.bind(conversation).bind(before).fetch_one(&self.pool).await.map_err(database)?;
-        Ok(RosterReply { members, last_seq: from_sql(last.try_get(0).map_err(database)?) })
+        let more = rows.len() > members.len();
+        Ok(RosterReply { members, last_seq: from_sql(last.try_get(0).map_err(database)?), more })
     }
 
     /// Answers [`FindMessage`] as of what is archived now.

@@ -254,15 +254,22 @@ pub struct Roster {
     pub conversation: ConversationId,
     /// The number of the entry to be delivered.
     pub before: Seq,
+    /// The last member of the page before: of one conversation before one entry, all pages together
+    /// are the members of one moment.
+    #[serde(default)]
+    pub after: Option<UserId>,
 }
 
 /// A conversation as of a moment of its log. Empty when it had not begun.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RosterReply {
-    /// Its members.
+    /// Its members, or a page of them, by id.
     pub members: Vec<UserId>,
     /// The number of its last entry before the moment; 0 when there is none.
     pub last_seq: Seq,
+    /// Whether there are more members.
+    #[serde(default)]
+    pub more: bool,
 }
 
 /// Those of `others` who share a conversation with `user` now (and `user` themselves).

@@ -93,6 +93,11 @@ pub(crate) fn inbox(user: &UserId) -> String {
     format!("user.{}.inbox", user.token())
 }
 
+/// What goes to many users at one gateway.
+pub(crate) fn gateway_inbox(gateway: &GatewayId) -> String {
+    format!("gateway.{gateway}.inbox")
+}
+
 pub(crate) fn storage_request(name: &str) -> String {
     format!("storage.ask.{name}")
 }

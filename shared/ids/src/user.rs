@@ -49,6 +49,13 @@ impl UserId {
     }
 }
 
+/// A map keyed by users is looked up by their text.
+impl std::borrow::Borrow<str> for UserId {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
 impl TryFrom<String> for UserId {
     type Error = InvalidUserId;
     fn try_from(text: String) -> Result<Self, Self::Error> {

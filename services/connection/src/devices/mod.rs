@@ -24,7 +24,9 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{doubt::Doubt, members::unavailable, presence::Reporter, server::Shared, session::jitter};
+use crate::{
+    doubt::Doubt, mailbox::Mailbox, members::unavailable, presence::Reporter, server::Shared, session::jitter,
+};
 use keeper::{Note, What};
 
 /// How many users are written of at once. What is noted of one user is written in order.
@@ -43,6 +45,7 @@ struct Entry {
     name: Option<String>,
     session: SessionId,
     revoked: CancellationToken,
+    mailbox: Arc<Mailbox>,
 }
 
 /// The sessions of a user here.
@@ -76,6 +79,8 @@ pub(crate) struct SignedIn {
     session: SessionId,
     /// Cancelled when the device is revoked.
     pub(crate) revoked: CancellationToken,
+    /// Where it finds what came in the gateway's own inbox.
+    pub(crate) mailbox: Arc<Mailbox>,
     /// The blocks in force.
     pub(crate) blocks: watch::Receiver<Arc<Blocks>>,
     /// Blocks that were lifted while the device was away.
@@ -157,8 +162,14 @@ impl Devices {
     }
 
     fn enter(&self, user: &UserId, device: DeviceId, name: Option<String>, session: &SessionId) -> SignedIn {
-        let revoked = CancellationToken::new();
-        let entry = Entry { device: device.clone(), name, session: session.clone(), revoked: revoked.clone() };
+        let (revoked, mailbox) = (CancellationToken::new(), Arc::<Mailbox>::default());
+        let entry = Entry {
+            device: device.clone(),
+            name,
+            session: session.clone(),
+            revoked: revoked.clone(),
+            mailbox: Arc::clone(&mailbox),
+        };
         let fresh = || Here {
             entries: Vec::with_capacity(1),
             look_at: Instant::now() + jitter(LOOK),
@@ -168,7 +179,19 @@ impl Devices {
         self.lock().entry(user.clone()).or_insert_with(fresh).entries.push(entry);
         let (devices, user, session) = (self.clone(), user.clone(), session.clone());
         let (_, blocks) = watch::channel(Arc::default());
-        SignedIn { devices, user, device, session, revoked, blocks, lifted: Vec::new(), admitted: false }
+        SignedIn { devices, user, device, session, revoked, mailbox, blocks, lifted: Vec::new(), admitted: false }
+    }
+
+    /// Whether nobody is here.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.lock().is_empty()
+    }
+
+    /// Hands something to each session of a user here.
+    pub(crate) fn each_mailbox(&self, user: &str, hand: impl Fn(&Mailbox)) {
+        let here = self.lock();
+        let entries = here.get(user).map(|here| here.entries.as_slice()).unwrap_or_default();
+        entries.iter().for_each(|entry| hand(&entry.mailbox));
     }
 
     /// Whether the user, who is here, is not to be seen.

@@ -1,20 +1,17 @@
 //! The loop of a session.
 
 mod clockwork;
+mod events;
 mod hearing;
 
 use std::{future::poll_fn, sync::Arc};
 
 use clockwork::{Token, When};
+use events::{Page, next_page};
 
-use futures_util::{FutureExt, future::BoxFuture};
-use natter_bus::{
-    AskError, Inbox, InboxMessage, LiveEvent, MarkerRequest,
-    storage_api::{Backlog, BacklogReply, StorageFault},
-    users::Blocks,
-};
+use natter_bus::{Inbox, MarkerRequest, users::Blocks};
 use natter_ids::{Position, SessionId, UserId};
-use natter_protocol::{ClientFrame, CloseCode, ErrorBody, ErrorCode, ServerFrame, decode_client_frame, event_frame};
+use natter_protocol::{ClientFrame, CloseCode, ErrorBody, ErrorCode, ServerFrame, decode_client_frame};
 use tokio::{sync::watch, time::Instant};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 use tracing::Instrument;
@@ -25,7 +22,7 @@ use super::{
     doubt_wait,
     lanes::Lanes,
     notes::Notes,
-    seam::{Deliver, Seam},
+    seam::Seam,
     socket::{Incoming, Socket},
     whispers::Whispers,
 };
@@ -33,20 +30,15 @@ use crate::{
     devices::SignedIn,
     doubt::Doubt,
     gate::Identity,
-    members::stranded,
-    observe::{Behind, OnItsWay, Transport, request_span},
+    observe::{Behind, Transport, request_span},
     presence::Joined,
-    screen::{Screen, Shown},
+    screen::Screen,
     server::Shared,
     watches::Watch,
 };
 
-/// Live messages taken in before the socket is looked at again.
-const INBOX_AT_ONCE: usize = 128;
 /// After so many markers that did not come the client is told that its backlog is late.
 const MARKER_TRIES_SILENT: u32 = 5;
-
-type Page = BoxFuture<'static, Result<BacklogReply, AskError>>;
 
 /// What makes the session one that others see; it ends with it.
 pub(super) struct Here {
@@ -134,23 +126,25 @@ impl<'a> Session<'a> {
             let roomy = self.has_room(socket);
             let read = roomy && self.lanes.len() < self.shared.config.requests_at_once as usize;
             let Self { inbox, lanes, page, watch, doubts, when, signed_in, .. } = self;
+            let SignedIn { mailbox, blocks, revoked, .. } = signed_in;
             let ended = tokio::select! {
                 incoming = poll_fn(|cx| socket.poll_incoming(cx, read)) => self.on_incoming(incoming, socket),
                 message = inbox.next() => match message {
                     Some(message) => self.on_inbox(message, socket),
                     None => Err(Some(CloseCode::Unavailable)),
                 },
+                found = mailbox.next() => self.on_mailbox(found, socket),
                 answer = lanes.next(), if roomy => self.on_answer(answer, socket),
                 reply = next_page(page) => self.on_page(reply, socket),
                 views = changes(watch.as_deref()), if roomy => {
                     self.show_presence(views, socket);
                     Ok(())
                 }
-                Ok(()) = signed_in.blocks.changed() => {
+                Ok(()) = blocks.changed() => {
                     self.on_blocks(socket);
                     Ok(())
                 }
-                () = signed_in.revoked.cancelled() => {
+                () = revoked.cancelled() => {
                     // What waits for it is not its business any more.
                     socket.forget();
                     Err(Some(CloseCode::DeviceRevoked))
@@ -199,6 +193,7 @@ impl<'a> Session<'a> {
         if !self.whispers.is_empty() && self.has_room(socket) {
             self.whispers.take().iter().for_each(|frame| socket.push(frame));
         }
+        self.when.wait_for_early(self.seam.waits());
         if self.behind.is_none() && self.seam.is_behind() {
             self.behind = Some(Behind::new());
         }
@@ -222,17 +217,6 @@ impl<'a> Session<'a> {
         if let Err(error) = self.shared.bus.request_markers(&request).await {
             tracing::debug!(error, "a marker could not be asked for; asked again soon");
         }
-    }
-
-    fn ask_page(&self, upto: Position) -> Page {
-        let (shared, user) = (Arc::clone(self.shared), self.user.clone());
-        let (after, limit) = (self.seam.position().clone(), shared.config.backlog_page);
-        async move {
-            // Everybody returning at once is admitted at a pace that storage keeps up with.
-            let _turn = shared.resumes.acquire().await;
-            shared.bus.ask(&Backlog { user, after, upto: Some(upto), limit }).await
-        }
-        .boxed()
     }
 
     fn tell_delayed(&mut self, waiting_for: &'static str, socket: &mut Socket) {
@@ -291,56 +275,6 @@ impl<'a> Session<'a> {
         if self.refused_in_a_row < REFUSED_IN_A_ROW_MAX { Ok(()) } else { Err(Some(CloseCode::ProtocolError)) }
     }
 
-    fn on_inbox(&mut self, first: InboxMessage, socket: &mut Socket) -> Result<(), Option<CloseCode>> {
-        let mut next = Some(first);
-        for more in (0..INBOX_AT_ONCE).rev() {
-            match next {
-                Some(InboxMessage::Event(arrival)) => {
-                    if let Some(event) = self.seam.on_event(arrival)
-                        && let Some(text) = self.event_text(&event)?
-                    {
-                        socket.push_live(text, self.on_its_way(&event));
-                    }
-                }
-                // The inbox is shared by all devices of the user.
-                Some(InboxMessage::Marker(marker)) if marker.session == self.session => self.seam.on_marker(&marker),
-                Some(InboxMessage::Typing(typing)) => self.on_typing(typing),
-                Some(InboxMessage::Marker(_)) => {}
-                Some(InboxMessage::Note(note)) => {
-                    if !self.notes.add(note) {
-                        return Err(Some(CloseCode::SlowConsumer));
-                    }
-                }
-                None => break,
-            }
-            next = if more > 0 { self.inbox.next().now_or_never().flatten() } else { None };
-        }
-        Ok(())
-    }
-
-    /// The frame of an event; `None` when it is not shown.
-    fn event_text(&mut self, event: &Deliver) -> Result<Option<String>, Option<CloseCode>> {
-        let Ok(json) = std::str::from_utf8(&event.json) else {
-            tracing::error!("an event is not UTF-8");
-            return Err(Some(CloseCode::Unavailable));
-        };
-        self.shared.group_settings.take_in(json);
-        // Inside a JSON text every quote is escaped, so this finds nothing that people wrote.
-        let leaves = ["member_removed", "member_left", "member_banned"];
-        if self.watch.is_some() && leaves.iter().any(|kind| json.contains(&format!("\"kind\":\"{kind}\""))) {
-            self.watch_again();
-        }
-        Ok(match self.screen.show(&self.blocks, json) {
-            Shown::AsItIs => Some(event_frame(&event.position, json)),
-            Shown::As(json) => Some(event_frame(&event.position, &json)),
-            Shown::Not => None,
-        })
-    }
-
-    fn on_its_way(&self, event: &Deliver) -> OnItsWay {
-        OnItsWay::new(self.shared, event.stored_at, event.trace.as_ref())
-    }
-
     /// Somebody left: perhaps a watched user shares no conversation any more (G8).
     fn watch_again(&mut self) {
         let (shared, user, watched) = (Arc::clone(self.shared), self.user.clone(), self.watched.clone());
@@ -371,42 +305,6 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    fn on_page(&mut self, reply: Result<BacklogReply, AskError>, socket: &mut Socket) -> Result<(), Option<CloseCode>> {
-        self.page = None;
-        let reply = match reply {
-            Ok(reply) => reply,
-            Err(AskError::Refused(StorageFault::InGap)) => {
-                socket.push(&ServerFrame::Error { id: None, error: stranded() });
-                return Err(Some(CloseCode::InvalidPosition));
-            }
-            Err(error) => {
-                tracing::debug!(%error, "missed events cannot be read now");
-                self.when.archive.wait();
-                self.tell_delayed("storage", socket);
-                return Ok(());
-            }
-        };
-        self.when.archive.reset();
-        if let Some(behind) = &mut self.behind {
-            behind.read(reply.events.len());
-        }
-        for event in reply.events {
-            let json = String::from(Box::<str>::from(event.event)).into_bytes().into();
-            let event = LiveEvent { partition: event.partition, seq: event.seq, json, stored_at: None, trace: None };
-            if let Some(event) = self.seam.on_archived(event)
-                && let Some(text) = self.event_text(&event)?
-            {
-                socket.push_text(text, OnItsWay::default());
-            }
-        }
-        for event in self.seam.on_archived_upto(&reply.position) {
-            if let Some(text) = self.event_text(&event)? {
-                socket.push_text(text, self.on_its_way(&event));
-            }
-        }
-        Ok(())
-    }
-
     fn on_doubt(&mut self, socket: &mut Socket) -> Result<(), Option<CloseCode>> {
         let Doubt { deep, away, .. } = *self.doubts.borrow_and_update();
         if away {
@@ -415,13 +313,6 @@ impl<'a> Session<'a> {
         let deep = deep || self.when.doubt.is_some_and(|(_, deep)| deep);
         self.when.doubt = Some((Instant::now() + doubt_wait(self.shared.sessions()), deep));
         Ok(())
-    }
-}
-
-async fn next_page(page: &mut Option<Page>) -> Result<BacklogReply, AskError> {
-    match page {
-        Some(page) => page.await,
-        None => std::future::pending().await,
     }
 }
 

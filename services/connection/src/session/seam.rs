@@ -5,6 +5,8 @@
 //! reach this inbox and tells up to which number the archive must be read; it is behind, while
 //! the archive is read and later events are held; or it is live. A hole, or the mere suspicion of
 //! one, leads back to the first phase, from the position reached: resuming and healing are one.
+//! An event that comes before the one that it links to waits for it a moment: the two may have
+//! taken different ways.
 //!
 //! Invariant: every event of this user with a number up to the position was handed to the client
 //! or lies before the device's own start.
@@ -26,21 +28,13 @@ pub(crate) struct Deliver {
 enum Phase {
     /// Events that come meanwhile are dropped; the archive has them. `fresh`: the device starts
     /// at the present.
-    AwaitMarker {
-        dropped_to: Seq,
-        fresh: bool,
-    },
+    AwaitMarker { dropped_to: Seq, fresh: bool },
     /// The archive is read up to `upto`; later events are held, in order. `round`: of the marker
     /// that ended the wait.
-    Behind {
-        upto: Seq,
-        held: Vec<Arrival>,
-        held_bytes: usize,
-        round: u32,
-    },
-    Live {
-        round: u32,
-    },
+    Behind { upto: Seq, held: Vec<Arrival>, held_bytes: usize, round: u32 },
+    /// `early`: events whose link shows that one is still to come, in order. Events come by two ways
+    /// (see [`natter_bus::Shipment`]), of which either may be the faster.
+    Live { round: u32, early: Vec<Arrival> },
 }
 
 /// The seam of one session.
@@ -108,7 +102,7 @@ impl Seam {
             let (dropped_to, fresh) = match phase {
                 Phase::AwaitMarker { dropped_to, fresh } => (*dropped_to, *fresh),
                 Phase::Behind { upto, held, .. } => (held.last().map_or(*upto, |last| last.event.seq), false),
-                Phase::Live { .. } => (0, false),
+                Phase::Live { early, .. } => (early.last().map_or(0, |last| last.event.seq), false),
             };
             *phase = Phase::AwaitMarker { dropped_to, fresh };
         }
@@ -129,18 +123,53 @@ impl Seam {
             Phase::AwaitMarker { dropped_to, .. } => *dropped_to = seq.max(*dropped_to),
             Phase::Behind { upto, .. } if seq <= *upto => {}
             Phase::Behind { held, held_bytes, .. } => {
-                *held_bytes += arrival.event.json.len();
-                held.push(arrival);
+                *held_bytes += insert(held, arrival);
                 if *held_bytes > self.held_bytes_max {
-                    self.lose(partition, seq);
+                    let last = held.last().map_or(seq, |last| last.event.seq);
+                    self.lose(partition, last);
                 }
             }
             Phase::Live { .. } if arrival.link <= self.position.get(partition) => {
                 return Some(self.deliver(arrival.event));
             }
-            Phase::Live { .. } => self.lose(partition, seq),
+            Phase::Live { early, .. } => {
+                insert(early, arrival);
+                if bytes(early) > self.held_bytes_max {
+                    let last = early.last().map_or(seq, |last| last.event.seq);
+                    self.lose(partition, last);
+                }
+            }
         }
         None
+    }
+
+    /// The next of the events that came early and whose turn it is now: to be asked for after each event
+    /// that is handed on.
+    pub(crate) fn next_early(&mut self, partition: Partition) -> Option<Deliver> {
+        let position = self.position.get(partition);
+        let Some(Phase::Live { early, .. }) = self.phases.get_mut(partition.index()) else { return None };
+        while early.first().is_some_and(|first| first.event.seq <= position) {
+            early.remove(0);
+        }
+        early.first().filter(|first| first.link <= position)?;
+        let next = early.remove(0);
+        Some(self.deliver(next.event))
+    }
+
+    /// Whether something came early and what it waits for has not come yet.
+    pub(crate) fn waits(&self) -> bool {
+        self.phases.iter().any(|phase| matches!(phase, Phase::Live { early, .. } if !early.is_empty()))
+    }
+
+    /// What is waited for does not come: it is read from the archive.
+    pub(crate) fn give_up_waiting(&mut self) {
+        for partition in Partition::all(self.position.partitions()) {
+            if let Some(Phase::Live { early, .. }) = self.phases.get(partition.index())
+                && let Some(last) = early.last()
+            {
+                self.lose(partition, last.event.seq);
+            }
+        }
     }
 
     /// A partition has a hole before, or no room for, the event with this number.
@@ -164,20 +193,23 @@ impl Seam {
             let (upto, held, round) = match phase {
                 Phase::AwaitMarker { dropped_to, fresh: true } => {
                     self.position.advance(partition, reached.max(*dropped_to));
-                    *phase = Phase::Live { round };
+                    *phase = Phase::Live { round, early: Vec::new() };
                     continue;
                 }
                 Phase::AwaitMarker { dropped_to, .. } => (reached.max(*dropped_to), Vec::new(), round),
                 // A second owner, or a later look: what it has sent must have come, or is read.
                 Phase::Behind { upto, held, round, .. } => (reached.max(*upto), std::mem::take(held), *round),
                 // Since an earlier round every event has gone to this inbox, each with its link.
-                Phase::Live { round: since } if *since != round && link <= position => continue,
-                Phase::Live { round: since } => (reached, Vec::new(), *since),
+                Phase::Live { round: since, .. } if *since != round && link <= position => continue,
+                Phase::Live { round: since, early } => (reached, std::mem::take(early), *since),
             };
             let held: Vec<_> = held.into_iter().filter(|arrival| arrival.event.seq > upto).collect();
-            let held_bytes = held.iter().map(|arrival| arrival.event.json.len()).sum();
-            *phase =
-                if upto > position { Phase::Behind { upto, held, held_bytes, round } } else { Phase::Live { round } };
+            let held_bytes = bytes(&held);
+            *phase = if upto > position {
+                Phase::Behind { upto, held, held_bytes, round }
+            } else {
+                Phase::Live { round, early: held }
+            };
         }
     }
 
@@ -198,8 +230,8 @@ impl Seam {
                 continue;
             }
             let (held, round) = (std::mem::take(held), *round);
-            *phase = Phase::Live { round };
-            delivered.extend(held.into_iter().filter_map(|arrival| self.on_event(arrival)));
+            *phase = Phase::Live { round, early: held };
+            delivered.extend(std::iter::from_fn(|| self.next_early(partition)));
         }
         delivered
     }
@@ -209,6 +241,27 @@ impl Seam {
         let LiveEvent { json, stored_at, trace, .. } = event;
         Deliver { position: self.position.clone(), json, stored_at, trace }
     }
+}
+
+/// Puts an event where its number belongs; returns by how many bytes that adds.
+fn insert(events: &mut Vec<Arrival>, arrival: Arrival) -> usize {
+    let index = events.partition_point(|other| other.event.seq < arrival.event.seq);
+    match events.get_mut(index).filter(|other| other.event.seq == arrival.event.seq) {
+        // Sent again by another owner.
+        Some(known) => {
+            known.link = known.link.min(arrival.link);
+            0
+        }
+        None => {
+            let bytes = arrival.event.json.len();
+            events.insert(index, arrival);
+            bytes
+        }
+    }
+}
+
+fn bytes(events: &[Arrival]) -> usize {
+    events.iter().map(|arrival| arrival.event.json.len()).sum()
 }
 
 #[cfg(test)]

@@ -52,12 +52,47 @@ fn a_hole_is_read_before_the_position_passes_it() {
     let mut seam = Seam::new(Some(Position::start(PARTITIONS)), PARTITIONS, 1000);
     seam.on_marker(&marker(1, &[(0, 0), (1, 0)]));
     assert!(seam.on_event(arrival(0, 1, 0)).is_some());
-    assert_eq!(seam.on_event(arrival(0, 3, 2)), None, "2 never came");
-    assert!(seam.needs_marker() && seam.position().seqs() == [1, 0]);
+    assert_eq!(seam.on_event(arrival(0, 3, 2)), None, "2 has not come");
+    assert!(seam.waits() && !seam.needs_marker());
+    seam.give_up_waiting();
+    assert!(!seam.waits() && seam.needs_marker() && seam.position().seqs() == [1, 0]);
     seam.on_marker(&marker(1, &[(0, 9)]));
     assert!(seam.needs_marker(), "a marker asked for before the hole proves nothing");
     seam.on_marker(&marker(2, &[(0, 3)]));
     assert_eq!(seam.wants_backlog(), Some(Position::from_seqs([3, 0])));
+}
+
+#[test]
+fn what_comes_early_waits_for_what_it_follows() {
+    let mut seam = Seam::new(Some(Position::start(PARTITIONS)), PARTITIONS, 1000);
+    seam.on_marker(&marker(1, &[(0, 0), (1, 0)]));
+    for (seq, link) in [(4, 3), (3, 2), (4, 3)] {
+        assert_eq!(seam.on_event(arrival(0, seq, link)), None);
+        assert_eq!(seam.next_early(Partition(0)), None);
+    }
+    assert!(seam.waits());
+    assert_eq!(text(&seam.on_event(arrival(0, 2, 0)).unwrap()), "0:2");
+    let early: Vec<_> = std::iter::from_fn(|| seam.next_early(Partition(0))).map(|deliver| text(&deliver)).collect();
+    assert_eq!(early, ["0:3", "0:4"]);
+    assert!(!seam.waits() && !seam.needs_marker());
+    // Not without bound.
+    for seq in 10..400 {
+        assert_eq!(seam.on_event(arrival(0, seq, seq - 1)), None);
+    }
+    assert!(seam.needs_marker());
+}
+
+#[test]
+fn what_waits_is_read_from_the_archive_when_a_marker_says_so() {
+    let mut seam = Seam::new(Some(Position::start(PARTITIONS)), PARTITIONS, 1000);
+    seam.on_marker(&marker(1, &[(0, 0), (1, 0)]));
+    assert_eq!(seam.on_event(arrival(0, 9, 8)), None);
+    seam.audit();
+    seam.on_marker(&marker(2, &[(0, 8), (1, 0)]));
+    assert_eq!(seam.wants_backlog(), Some(Position::from_seqs([8, 0])));
+    assert_eq!(text(&seam.on_archived(event(0, 8)).unwrap()), "0:8");
+    let held = seam.on_archived_upto(&Position::from_seqs([8, 0]));
+    assert_eq!(held.iter().map(text).collect::<Vec<_>>(), ["0:9"]);
 }
 
 #[test]
@@ -120,6 +155,9 @@ enum Step {
     Send(u16),
     Lose(u16),
     Arrive(u16),
+    /// The way is two ways: what comes next overtakes what is first.
+    Overtake(u16),
+    Patience,
     Handover(u16, usize),
     Marker,
     Archive(usize),
@@ -134,6 +172,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         6 => lane.clone().prop_map(Step::Send),
         1 => lane.clone().prop_map(Step::Lose),
         6 => lane.clone().prop_map(Step::Arrive),
+        2 => lane.clone().prop_map(Step::Overtake),
+        1 => Just(Step::Patience),
         1 => (lane, 0..4_usize).prop_map(|(lane, back)| Step::Handover(lane, back)),
         2 => Just(Step::Marker),
         3 => (1..4_usize).prop_map(Step::Archive),
@@ -217,8 +257,18 @@ impl World {
                     let arrival = way.remove(0);
                     let deliver = self.seam.on_event(arrival);
                     self.got(deliver);
+                    while let Some(early) = self.seam.next_early(Partition(lane)) {
+                        self.got(Some(early));
+                    }
                 }
             }
+            Step::Overtake(lane) => {
+                let way = &mut self.lanes.get_mut(&lane).unwrap().way;
+                if way.len() > 1 {
+                    way.swap(0, 1);
+                }
+            }
+            Step::Patience => self.seam.give_up_waiting(),
             // Another replica goes on from a little earlier, knowing nothing of links.
             Step::Handover(lane, back) => {
                 let l = self.lanes.get_mut(&lane).unwrap();
@@ -256,6 +306,7 @@ proptest! {
             }
         }
         for _ in 0..4 {
+            world.step(Step::Patience);
             world.step(Step::Audit);
             world.step(Step::Marker);
             while world.seam.wants_backlog().is_some() {

@@ -81,6 +81,7 @@ async fn whoever_is_offline_costs_no_message_and_learns_of_it_when_back() {
         gateway: natter_ids::GatewayId::new("gateway").unwrap(),
         epoch: 1,
         number,
+        has_inbox: true,
         kind,
     };
     let full = ReportKind::Full { part: 0, parts: 1, users: vec![user("there")] };

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod events;
+mod large;
 mod markers;
 mod replicas;
 mod world;

@@ -34,6 +34,11 @@ impl World {
         Self { gateway, config, storage, _nats: nats, _folder: folder }
     }
 
+    /// What another gateway does.
+    pub async fn another_gateway(&self, name: &str) -> Bus {
+        connect(&self.config, name).await
+    }
+
     /// Starts a replica of delivery; it stops with its scope.
     pub async fn deliver(&self, name: &str) -> Scope {
         let scope = Scope::new();

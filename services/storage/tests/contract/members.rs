@@ -18,7 +18,7 @@ async fn membership(store: &Store, conversation: &ConversationId, who: &str) -> 
 }
 
 async fn roster(store: &Store, conversation: &ConversationId, before: Seq) -> RosterReply {
-    store.roster(&Roster { conversation: conversation.clone(), before }).await.unwrap()
+    store.roster(&Roster { conversation: conversation.clone(), before, after: None }).await.unwrap()
 }
 
 fn users(names: &[&str]) -> Vec<UserId> {
@@ -113,7 +113,7 @@ pub async fn a_roster_is_of_its_moment(database: &Database) {
     let back = log.add(&group, "a", "b");
     log.archive(&store).await;
     let of = |before| roster(&store, &group, before);
-    let reply = |names: &[&str], last_seq| RosterReply { members: users(names), last_seq };
+    let reply = |names: &[&str], last_seq| RosterReply { members: users(names), last_seq, more: false };
     assert_eq!(of(added - 1).await, reply(&[], 0), "before it began");
     assert_eq!(of(added).await, reply(&["a", "b"], added - 1));
     assert_eq!(of(removed).await, reply(&["a", "b", "c"], added));

@@ -196,7 +196,7 @@ async fn check_member(store: &Store, id: &ConversationId, model: &Model, who: &s
 async fn check_rosters(store: &Store, id: &ConversationId, model: &Model) {
     let mut before = (BTreeSet::new(), 0);
     for (event, members) in &model.events {
-        let asked = Roster { conversation: id.clone(), before: event.seq };
+        let asked = Roster { conversation: id.clone(), before: event.seq, after: None };
         let roster = store.roster(&asked).await.unwrap();
         assert_eq!((BTreeSet::from_iter(roster.members), roster.last_seq), before, "before {}", event.seq);
         before = (members.clone(), event.seq);

@@ -7,6 +7,6 @@ mod registry;
 mod verbs;
 mod wire;
 
-pub use registry::{Registry, Transition};
+pub use registry::{Registry, Slot, Transition};
 pub use verbs::{GatewayReports, PresenceChanges, RefreshRequests};
 pub use wire::{GatewayReport, Left, ReportKind, Status, UserStatus};

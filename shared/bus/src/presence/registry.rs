@@ -6,6 +6,7 @@ use std::{
 };
 
 use natter_ids::{GatewayId, UserId};
+use smallvec::SmallVec;
 
 use super::{GatewayReport, Left, ReportKind, Status, UserStatus};
 
@@ -22,8 +23,17 @@ pub struct Transition {
     pub status: Status,
 }
 
+/// A gateway's place in a registry, as long as the registry knows it.
+pub type Slot = u16;
+
+/// The gateways of a user: mostly one.
+type Slots = SmallVec<[Slot; 4]>;
+
 #[derive(Debug)]
 struct Gateway {
+    slot: Slot,
+    /// Whether it has an inbox of its own.
+    has_inbox: bool,
     epoch: u64,
     /// Every change up to this one is in `users`.
     number: u64,
@@ -44,8 +54,10 @@ struct Gateway {
 pub struct Registry {
     lease: Duration,
     gateways: HashMap<GatewayId, Gateway>,
-    /// At how many gateways each online user is.
-    online: HashMap<UserId, u16>,
+    /// At which gateways each online user is.
+    online: HashMap<UserId, Slots>,
+    /// The gateway in each slot.
+    slots: Vec<Option<GatewayId>>,
     /// What others are to see of those online, where it is not the usual.
     status: HashMap<UserId, Status>,
 }
@@ -53,12 +65,23 @@ pub struct Registry {
 impl Registry {
     /// Knows nobody. A gateway that is silent for `lease` is dead.
     pub fn new(lease: Duration) -> Self {
-        Self { lease, gateways: HashMap::new(), online: HashMap::new(), status: HashMap::new() }
+        Self { lease, gateways: HashMap::new(), online: HashMap::new(), slots: Vec::new(), status: HashMap::new() }
     }
 
     /// Whether any gateway has the user, as far as is known.
     pub fn is_online(&self, user: &UserId) -> bool {
         self.online.contains_key(user)
+    }
+
+    /// At which gateways the user is, as far as is known.
+    pub fn gateways_of(&self, user: &UserId) -> &[Slot] {
+        self.online.get(user).map_or(&[], |slots| slots)
+    }
+
+    /// The gateway in each slot, if it has an inbox of its own.
+    pub fn inboxes(&self) -> Vec<Option<GatewayId>> {
+        let has_inbox = |id: &GatewayId| self.gateways.get(id).is_some_and(|gateway| gateway.has_inbox);
+        self.slots.iter().map(|id| id.clone().filter(has_inbox)).collect()
     }
 
     /// What others are to see of the user.
@@ -106,7 +129,9 @@ impl Registry {
         if known.is_some_and(|epoch| epoch < report.epoch) {
             self.forget(&report.gateway, wall, &mut transitions, &mut touched);
         }
-        let gateway = self.gateways.entry(report.gateway).or_insert_with(|| Gateway {
+        let gateway = self.gateways.entry(report.gateway.clone()).or_insert_with(|| Gateway {
+            slot: take_slot(&mut self.slots, report.gateway),
+            has_inbox: false,
             epoch: report.epoch,
             number: 0,
             heard: now,
@@ -116,7 +141,7 @@ impl Registry {
             status: HashMap::new(),
             parts: None,
         });
-        (gateway.heard, gateway.heard_at) = (now, wall);
+        (gateway.heard, gateway.heard_at, gateway.has_inbox) = (now, wall, report.has_inbox);
         match report.kind {
             ReportKind::Beat => gateway.incomplete |= report.number != gateway.number,
             ReportKind::Delta { joined, left } => {
@@ -205,10 +230,13 @@ impl Registry {
     fn forget(&mut self, gateway: &GatewayId, at: u64, transitions: &mut Vec<Transition>, touched: &mut Vec<UserId>) {
         let Some(mut gateway) = self.gateways.remove(gateway) else { return };
         for user in std::mem::take(&mut gateway.users) {
-            if self.status.contains_key(&user) || self.online.get(&user).is_some_and(|count| *count > 1) {
+            if self.status.contains_key(&user) || self.gateways_of(&user).len() > 1 {
                 touched.push(user.clone());
             }
-            drop_one(&mut self.online, &user, at, transitions);
+            drop_one(&mut self.online, &user, gateway.slot, at, transitions);
+        }
+        if let Some(slot) = self.slots.get_mut(usize::from(gateway.slot)) {
+            *slot = None;
         }
     }
 }
@@ -234,19 +262,29 @@ fn collect(gateway: &mut Gateway, number: u64, part: u32, parts: u32, users: Vec
     None
 }
 
-fn join(online: &mut HashMap<UserId, u16>, gateway: &mut Gateway, user: UserId, transitions: &mut Vec<Transition>) {
+/// The first free slot.
+fn take_slot(slots: &mut Vec<Option<GatewayId>>, gateway: GatewayId) -> Slot {
+    let free = slots.iter().position(Option::is_none).unwrap_or_else(|| {
+        slots.push(None);
+        slots.len() - 1
+    });
+    slots[free] = Some(gateway);
+    Slot::try_from(free).unwrap_or(Slot::MAX)
+}
+
+fn join(online: &mut HashMap<UserId, Slots>, gateway: &mut Gateway, user: UserId, transitions: &mut Vec<Transition>) {
     if !gateway.users.insert(user.clone()) {
         return;
     }
-    let count = online.entry(user.clone()).or_insert(0);
-    *count += 1;
-    if *count == 1 {
+    let slots = online.entry(user.clone()).or_default();
+    slots.push(gateway.slot);
+    if slots.len() == 1 {
         transitions.push(Transition { user, online: true, last_seen: None, status: Status::default() });
     }
 }
 
 fn leave(
-    online: &mut HashMap<UserId, u16>,
+    online: &mut HashMap<UserId, Slots>,
     gateway: &mut Gateway,
     user: &UserId,
     at: u64,
@@ -254,21 +292,23 @@ fn leave(
 ) {
     gateway.status.remove(user);
     if gateway.users.remove(user) {
-        drop_one(online, user, at, transitions);
+        drop_one(online, user, gateway.slot, at, transitions);
     }
 }
 
-fn drop_one(online: &mut HashMap<UserId, u16>, user: &UserId, at: u64, transitions: &mut Vec<Transition>) {
-    let Some(count) = online.get_mut(user) else { return };
-    *count -= 1;
-    if *count == 0 {
+fn drop_one(
+    online: &mut HashMap<UserId, Slots>,
+    user: &UserId,
+    slot: Slot,
+    at: u64,
+    transitions: &mut Vec<Transition>,
+) {
+    let Some(slots) = online.get_mut(user) else { return };
+    slots.retain(|other| *other != slot);
+    if slots.is_empty() {
         online.remove(user);
-        transitions.push(Transition {
-            user: user.clone(),
-            online: false,
-            last_seen: Some(at),
-            status: Status::default(),
-        });
+        let (user, status) = (user.clone(), Status::default());
+        transitions.push(Transition { user, online: false, last_seen: Some(at), status });
     }
 }
 

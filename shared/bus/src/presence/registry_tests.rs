@@ -11,7 +11,7 @@ fn user(name: &str) -> UserId {
 }
 
 fn report(gateway: &str, number: u64, kind: ReportKind) -> GatewayReport {
-    GatewayReport { gateway: GatewayId::new(gateway).unwrap(), epoch: 1, number, kind }
+    GatewayReport { gateway: GatewayId::new(gateway).unwrap(), epoch: 1, number, has_inbox: true, kind }
 }
 
 fn full(gateway: &str, number: u64, users: &[&str]) -> GatewayReport {

@@ -42,6 +42,10 @@ pub struct GatewayReport {
     pub epoch: u64,
     /// Counts the changes; a beat repeats the number of the last change.
     pub number: u64,
+    /// Whether it listens to an inbox of its own, beside those of its users: versions before that
+    /// knew it do not.
+    #[serde(default)]
+    pub has_inbox: bool,
     /// What is reported.
     #[serde(flatten)]
     pub kind: ReportKind,

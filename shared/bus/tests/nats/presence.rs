@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use crate::world::{SOON, World, settled, user};
 
 fn report(number: u64, kind: ReportKind) -> GatewayReport {
-    GatewayReport { gateway: GatewayId::new("g1").unwrap(), epoch: 3, number, kind }
+    GatewayReport { gateway: GatewayId::new("g1").unwrap(), epoch: 3, number, has_inbox: true, kind }
 }
 
 #[tokio::test]

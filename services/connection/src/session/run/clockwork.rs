@@ -16,6 +16,8 @@ use crate::Config;
 
 const MARKER_RETRY: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(4));
 const ARCHIVE_RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
+/// How long an event waits for the one before it, which took the other way.
+const EARLY_WAIT: Duration = Duration::from_millis(200);
 /// The most that a client is asked to wait before it connects again, in milliseconds: the pace
 /// of closing spreads clients already.
 const RECONNECT_AFTER_MS: u32 = 1_000;
@@ -28,6 +30,8 @@ pub(super) struct When {
     audit: Instant,
     /// When to make sure that nothing was lost, and whether nothing can be relied on.
     pub(super) doubt: Option<(Instant, bool)>,
+    /// Until when an event that came early waits.
+    early: Option<Instant>,
     pub(super) marker: Retry,
     pub(super) archive: Retry,
     pub(super) token: Token,
@@ -67,11 +71,17 @@ impl When {
             ping: now + jitter(config.ping_interval()),
             audit: now + jitter(config.audit_interval()),
             doubt: None,
+            early: None,
             marker: Retry::new(MARKER_RETRY.0, MARKER_RETRY.1),
             archive: Retry::new(ARCHIVE_RETRY.0, ARCHIVE_RETRY.1),
             token: Token::new(config, token_expires_at, now_ms),
             leave: None,
         }
+    }
+
+    /// Begins, goes on or ends to wait for what an early event needs.
+    pub(super) fn wait_for_early(&mut self, waits: bool) {
+        self.early = waits.then(|| self.early.unwrap_or_else(|| Instant::now() + EARLY_WAIT));
     }
 }
 
@@ -82,6 +92,7 @@ impl Session<'_> {
         let mut due = when.ping.min(when.audit).min(when.token.due).min(when.heard + config.ping_interval() * 2);
         let mut sooner = |at: Option<Instant>| due = at.map_or(due, |at| due.min(at));
         sooner(when.doubt.map(|(at, _)| at));
+        sooner(when.early);
         sooner(when.leave);
         sooner(self.seam.needs_marker().then(|| when.marker.at()));
         sooner((self.page.is_none() && self.seam.wants_backlog().is_some()).then(|| when.archive.at()));
@@ -114,6 +125,9 @@ impl Session<'_> {
         if self.when.audit <= now {
             self.when.audit = now + jitter(config.audit_interval());
             self.seam.audit();
+        }
+        if self.when.early.take_if(|at| *at <= now).is_some() {
+            self.seam.give_up_waiting();
         }
         if let Some((_, deep)) = self.when.doubt.take_if(|(at, _)| *at <= now) {
             if deep { self.seam.suspect() } else { self.seam.audit() }
