@@ -13,6 +13,7 @@ mod options;
 mod pacer;
 mod process;
 mod report;
+mod rooms;
 mod socket;
 mod talk;
 mod tracing;
@@ -54,6 +55,9 @@ pub async fn run(options: Options) -> Result<()> {
     }
     if options.wants(Measure::Idle) {
         rows.extend(idle(&plan).await?);
+    }
+    if options.wants(Measure::Rooms) {
+        rows.extend(rooms::measure(&plan).await?);
     }
     if options.wants(Measure::Tracing) {
         rows.extend(tracing::measure(&plan).await?);

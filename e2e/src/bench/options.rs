@@ -30,6 +30,8 @@ pub enum Measure {
     Drain,
     /// Memory of idle connections.
     Idle,
+    /// What a message to a large room costs.
+    Rooms,
     /// What sending traces and metrics costs.
     Tracing,
 }
@@ -61,6 +63,14 @@ pub struct Plan {
     pub window: Duration,
     /// Messages per second at which latency is measured.
     pub rates: Vec<u32>,
+    /// Members of the large room.
+    pub room_members: usize,
+    /// How many of them are online.
+    pub room_online: usize,
+    /// Messages that are said in it in one round.
+    pub room_messages: usize,
+    /// How often the two ways of sending take turns.
+    pub room_rounds: usize,
     /// How often a deployment with a collector and one without take turns.
     pub tracing_rounds: usize,
     /// Messages per second meanwhile.
@@ -84,6 +94,10 @@ impl Plan {
             warm_up: Duration::from_secs(3),
             window: Duration::from_secs(10),
             rates: vec![1_000, 5_000],
+            room_members: 100_000,
+            room_online: 2_000,
+            room_messages: 25,
+            room_rounds: 4,
             tracing_rounds: 9,
             tracing_rate: 4_000,
             drain_devices: 1_000,
@@ -96,6 +110,10 @@ impl Plan {
     fn quick() -> Self {
         Self {
             rounds: 1,
+            room_members: 1_000,
+            room_online: 100,
+            room_messages: 5,
+            room_rounds: 1,
             tracing_rounds: 1,
             users: 200,
             warm_up: Duration::from_secs(1),
@@ -117,10 +135,10 @@ mod tests {
     fn groups_are_chosen_by_name() {
         let parse = |args: &[&str]| Options::try_parse_from([&["natter-bench"], args].concat());
         let chosen = parse(&["--only", "drain,idle", "--quick"]).map(|options| {
-            [Measure::Throughput, Measure::Latency, Measure::Drain, Measure::Idle, Measure::Tracing]
+            [Measure::Throughput, Measure::Latency, Measure::Drain, Measure::Idle, Measure::Rooms, Measure::Tracing]
                 .map(|measure| options.wants(measure))
         });
-        assert!(matches!(chosen, Ok([false, false, true, true, false])));
+        assert!(matches!(chosen, Ok([false, false, true, true, false, false])));
         assert!(matches!(parse(&[]).map(|options| options.wants(Measure::Latency)), Ok(true)));
         assert!(parse(&["--only", "nonsense"]).is_err());
     }

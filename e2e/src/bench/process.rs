@@ -118,7 +118,11 @@ impl Natter {
         Self::start_with(&[("NATTER_TELEMETRY__OTLP_ENDPOINT", collector)]).await
     }
 
-    async fn start_with(variables: &[(&str, &str)]) -> Result<Self> {
+    /// Starts one with other settings.
+    ///
+    /// # Errors
+    /// As for [`Natter::start`].
+    pub async fn start_with(variables: &[(&str, &str)]) -> Result<Self> {
         let binary = natter_binary()?;
         let nats = Nats::start().await?;
         let folder = tempfile::tempdir().context("no temporary folder")?;

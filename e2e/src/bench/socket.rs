@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use natter_auth::{MintRequest, Secret, mint};
-use natter_ids::{ConversationId, Position};
+use natter_ids::{ClientId, ConversationId, Position};
 use natter_protocol::{SUBPROTOCOL, ServerFrame};
 use tokio::{
     net::{TcpSocket, TcpStream},
@@ -112,7 +112,20 @@ impl Socket {
         self.wait_for("conversation", wanted).await
     }
 
-    async fn wait_for<T>(&mut self, what: &str, wanted: impl Fn(ServerFrame) -> Option<T>) -> Result<T> {
+    /// Creates a group of this user alone.
+    pub(crate) async fn create_group(&mut self, client_id: ClientId, name: &str) -> Result<ConversationId> {
+        let create =
+            serde_json::json!({"type": "create_group", "id": 1, "client_id": client_id, "name": name, "members": []});
+        self.send(create.to_string()).await?;
+        let wanted = |frame| match frame {
+            ServerFrame::Conversation { conversation, .. } => Some(conversation.conversation),
+            _ => None,
+        };
+        self.wait_for("conversation", wanted).await
+    }
+
+    /// Waits for a frame; an error is one.
+    pub(crate) async fn wait_for<T>(&mut self, what: &str, wanted: impl Fn(ServerFrame) -> Option<T>) -> Result<T> {
         let wait = async {
             loop {
                 let text = self.next().await?;

@@ -102,6 +102,8 @@ impl Deployment {
 
     async fn start(self) -> Cluster {
         let mut builder = Cluster::builder()
+            // What is said to all goes once to each gateway, what is said to one goes alone.
+            .set("delivery.gateway_sends_members_min", 3)
             .presences(2)
             .database(self.database)
             .nats_nodes(self.nats_nodes)

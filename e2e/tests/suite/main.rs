@@ -36,6 +36,7 @@ mod groups;
 mod handshake;
 mod http;
 mod idempotency;
+mod large_rooms;
 mod limits;
 mod lost_log;
 mod membership;

@@ -86,6 +86,10 @@ impl Shared {
         if members.len() > limits.group_members_max as usize {
             return Err(ErrorBody::new(ErrorCode::GroupFull).limit("group_members_max"));
         }
+        if members.len() > limits.group_begun_members_max as usize {
+            let max = limits.group_begun_members_max;
+            return Err(too_large("group_begun_members_max", max, "A group that begins", "members"));
+        }
         let conversation = ConversationId::group(user, client_id);
         self.begin(user, conversation, Change::GroupCreated { name, members }).await
     }

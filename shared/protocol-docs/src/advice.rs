@@ -132,6 +132,7 @@ pub(crate) fn beyond_limit(name: &str) -> Option<&'static str> {
         "device_name_bytes_max" => "error `too_large`, close 4501",
         "frame_bytes_max" => "close 4502 `frame_too_large`; over HTTP, error `too_large`",
         "group_members_max" => "error `group_full`",
+        "group_begun_members_max" => "error `too_large`",
         _ => return None,
     })
 }

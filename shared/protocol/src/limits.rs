@@ -47,7 +47,9 @@ limits! {
     /// byte a `\u00XX`) and still has to fit.
     frame_bytes_max = 400 * 1024;
     /// Most members of a group.
-    group_members_max = 1000;
+    group_members_max = 100_000;
+    /// Most members that a group begins with; others are added, or come in by an invite.
+    group_begun_members_max = 1000;
     /// Longest name of a group, in bytes.
     group_name_bytes_max = 256;
     /// Longest description of a group, in bytes.

@@ -17,6 +17,7 @@ fn session() -> Vec<Golden<ServerFrame>> {
         message_bytes_max: 65536,
         frame_bytes_max: 409_600,
         group_members_max: 1000,
+        group_begun_members_max: 900,
         group_name_bytes_max: 256,
         group_description_bytes_max: 4096,
         group_avatar_bytes_max: 1024,
@@ -39,7 +40,7 @@ fn session() -> Vec<Golden<ServerFrame>> {
     vec![
         (
             welcome,
-            r#"{"type":"welcome","session":"5f0c","user":"alice","server_time":1718000000123,"ping_interval_ms":25000,"token_expires_at":1718003600000,"limits":{"message_bytes_max":65536,"frame_bytes_max":409600,"group_members_max":1000,"group_name_bytes_max":256,"group_description_bytes_max":4096,"group_avatar_bytes_max":1024,"group_invites_max":20,"page_items_max":200,"overview_items_max":500,"presence_users_max":100,"devices_max":50,"blocks_max":1000,"device_name_bytes_max":128}}"#,
+            r#"{"type":"welcome","session":"5f0c","user":"alice","server_time":1718000000123,"ping_interval_ms":25000,"token_expires_at":1718003600000,"limits":{"message_bytes_max":65536,"frame_bytes_max":409600,"group_members_max":1000,"group_begun_members_max":900,"group_name_bytes_max":256,"group_description_bytes_max":4096,"group_avatar_bytes_max":1024,"group_invites_max":20,"page_items_max":200,"overview_items_max":500,"presence_users_max":100,"devices_max":50,"blocks_max":1000,"device_name_bytes_max":128}}"#,
         ),
         (ServerFrame::CaughtUp { position: position() }, r#"{"type":"caught_up","position":"1.AAGsAgc"}"#),
         (

@@ -269,6 +269,7 @@ fn limits() -> impl Strategy<Value = Limits> {
             message_bytes_max: message,
             frame_bytes_max: frame,
             group_members_max: members,
+            group_begun_members_max: members,
             group_name_bytes_max: name,
             group_description_bytes_max: about,
             group_avatar_bytes_max: avatar,
