@@ -92,8 +92,8 @@ impl Outbound {
         self.queue.insert(0, item);
     }
 
-    /// The next request that may go on the wire: sends of one conversation strictly in order and
-    /// at most `pipeline` at once, so that none overtakes one that waits; watches one by one,
+    /// The next request that may go on the wire: what is written to one conversation strictly in
+    /// order, of messages at most `pipeline` at once, so that none overtakes one that waits; watches one by one,
     /// because each replaces the one before and a gateway answers them in any order.
     pub fn next_ready(&mut self, now: Instant) -> Option<usize> {
         self.queue.retain(|item| matches!(item.state, State::OnWire(_)) || !item.abandoned());
@@ -111,18 +111,17 @@ impl Outbound {
             return false;
         }
         let is_watch = |item: &Outstanding| matches!(item.request, Request::WatchPresence { .. });
+        let is_send = |item: &Outstanding| matches!(item.request, Request::Send { .. });
         if is_watch(item) {
             return !self.queue[..index].iter().any(is_watch);
         }
-        let Request::Send { conversation, .. } = &item.request else { return true };
+        let Some(conversation) = item.request.writes_to() else { return true };
         let mut on_wire = 0;
-        for earlier in &self.queue[..index] {
-            match (&earlier.request, earlier.state) {
-                (Request::Send { conversation: other, .. }, state) if other == conversation => match state {
-                    State::OnWire(_) => on_wire += 1,
-                    State::Ready | State::WaitingUntil(_) => return false,
-                },
-                _ => {}
+        for earlier in self.queue[..index].iter().filter(|other| other.request.writes_to() == Some(conversation)) {
+            match earlier.state {
+                // Of two changes the later one counts, and either may be refused for now: one by one.
+                State::OnWire(_) if is_send(item) && is_send(earlier) => on_wire += 1,
+                State::OnWire(_) | State::Ready | State::WaitingUntil(_) => return false,
             }
         }
         on_wire < self.pipeline

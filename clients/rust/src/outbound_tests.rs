@@ -55,6 +55,32 @@ fn a_refusal_that_may_pass_holds_back_what_follows() {
 }
 
 #[test]
+fn no_change_overtakes_another_of_the_same_conversation() {
+    let mut outbound = Outbound::new(8);
+    let react = |on| {
+        let (reply, answer) = oneshot::channel();
+        let (conversation, client_id) = (conversation("bob"), ClientId::now());
+        let request = Request::React { conversation, client_id, target: 1, emoji: "+".into(), on };
+        (Outstanding::new(request, Asker::Application(reply)), answer)
+    };
+    let (now, mut id) = (Instant::now(), 0);
+    let [(on, _first), (off, _second)] = [react(true), react(false)];
+    outbound.push(on);
+    outbound.push(off);
+    let _last = send(&mut outbound, "bob", "after both");
+    pump(&mut outbound, now, &mut id);
+    assert_eq!(id, 1, "only the first is on the wire");
+    outbound.refuse(0, ErrorBody::new(ErrorCode::Unavailable).retry_after_ms(1_000), now);
+    assert_eq!((pump(&mut outbound, now, &mut id), id), (Vec::new(), 1));
+    let due = outbound.next_wake(now).unwrap();
+    pump(&mut outbound, due, &mut id);
+    assert_eq!(outbound.answer(1, ServerFrame::Pong { id: 1 }), Some(Answered::Done));
+    assert_eq!(pump(&mut outbound, due, &mut id), [""; 0]);
+    assert_eq!(outbound.answer(2, ServerFrame::Pong { id: 2 }), Some(Answered::Done));
+    assert_eq!(pump(&mut outbound, due, &mut id), ["after both"]);
+}
+
+#[test]
 fn what_is_due_but_held_back_sets_no_timer() {
     let mut outbound = Outbound::new(2);
     let _answers = ["1", "2"].map(|text| send(&mut outbound, "bob", text));

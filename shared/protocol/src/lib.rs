@@ -27,6 +27,7 @@ mod overview;
 mod privacy;
 mod server_frame;
 mod views;
+mod writes;
 
 pub use blocks::{BlockPage, BlockView};
 pub use client_frame::{ClientFrame, Hello, Request, RequestId};

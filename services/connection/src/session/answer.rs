@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Instant};
 
-use natter_ids::{ConversationId, DeviceId, UserId};
+use natter_ids::{DeviceId, UserId};
 use natter_protocol::{ErrorBody, ErrorCode, MarkDraft, PresenceView, Request, RequestId, ServerFrame};
 
 use crate::{changes::change_of, observe, posting::Accepted, server::Shared};
@@ -30,32 +30,11 @@ pub(crate) enum Effect {
     Show(Vec<PresenceView>),
     /// Exactly these users are watched from now on.
     Watch(Vec<UserId>),
+    /// These are not to be watched any more.
+    Unwatch(Vec<UserId>),
 }
 
 pub(crate) type Answered = Result<(ServerFrame, Option<Effect>), ErrorBody>;
-
-/// The conversation that a request writes to: such requests are answered in the order they came.
-pub(crate) fn lane(request: &Request) -> Option<ConversationId> {
-    match request {
-        Request::Send { conversation, .. }
-        | Request::Forward { conversation, .. }
-        | Request::Edit { conversation, .. }
-        | Request::Delete { conversation, .. }
-        | Request::React { conversation, .. }
-        | Request::Pin { conversation, .. }
-        | Request::Unpin { conversation, .. }
-        | Request::SetTimer { conversation, .. }
-        | Request::AddMember { conversation, .. }
-        | Request::RemoveMember { conversation, .. }
-        | Request::ChangeGroup { conversation, .. }
-        | Request::ChangeRole { conversation, .. }
-        | Request::BanMember { conversation, .. }
-        | Request::UnbanMember { conversation, .. }
-        | Request::RevokeInvite { conversation, .. }
-        | Request::Leave { conversation } => Some(conversation.clone()),
-        _ => None,
-    }
-}
 
 pub(crate) async fn answer(shared: Arc<Shared>, asking: Asking, id: RequestId, request: Request) -> Answer {
     let (name, began) = (request.name(), Instant::now());
@@ -75,7 +54,7 @@ impl Shared {
     pub(crate) async fn answer(&self, asking: &Asking, id: RequestId, request: Request) -> Answered {
         let user = &asking.user;
         let frame = match request {
-            request if lane(&request).is_some() => self.write(user, id, request).await?,
+            request if request.writes_to().is_some() => self.write(user, id, request).await?,
             Request::OpenDirect { user: peer } => {
                 ServerFrame::Conversation { id, conversation: self.open_direct(user, peer).await? }
             }
@@ -172,7 +151,7 @@ impl Shared {
 
     /// Requests that become an entry of a conversation's log.
     async fn write(&self, user: &UserId, id: RequestId, request: Request) -> Result<ServerFrame, ErrorBody> {
-        let Some(conversation) = lane(&request) else { return Err(ErrorCode::Internal.into()) };
+        let Some(conversation) = request.writes_to().cloned() else { return Err(ErrorCode::Internal.into()) };
         let here = &conversation;
         let mut client_id = None;
         let accepted = match request {

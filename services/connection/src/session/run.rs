@@ -3,11 +3,13 @@
 mod clockwork;
 mod events;
 mod hearing;
+mod watching;
 
 use std::{future::poll_fn, sync::Arc};
 
 use clockwork::{Token, When};
 use events::{Page, next_page};
+use watching::Watching;
 
 use natter_bus::{Inbox, MarkerRequest, users::Blocks};
 use natter_ids::{Position, SessionId, UserId};
@@ -34,7 +36,6 @@ use crate::{
     presence::Joined,
     screen::Screen,
     server::Shared,
-    watches::Watch,
 };
 
 /// After so many markers that did not come the client is told that its backlog is late.
@@ -63,9 +64,7 @@ pub(super) struct Session<'a> {
     behind: Option<Behind>,
     /// What the client was told it waits for.
     delayed: Option<&'static str>,
-    watch: Option<Arc<Watch>>,
-    /// The users of `watch`.
-    watched: Vec<UserId>,
+    watching: Watching,
     whispers: Whispers,
     screen: Screen,
     /// The blocks that the session goes by.
@@ -98,8 +97,7 @@ impl<'a> Session<'a> {
             page: None,
             behind: None,
             delayed: None,
-            watch: None,
-            watched: Vec::new(),
+            watching: Watching::default(),
             whispers: Whispers::default(),
             screen: Screen::default(),
             blocks: Arc::default(),
@@ -125,7 +123,7 @@ impl<'a> Session<'a> {
             self.arm(&mut timer, socket);
             let roomy = self.has_room(socket);
             let read = roomy && self.lanes.len() < self.shared.config.requests_at_once as usize;
-            let Self { inbox, lanes, page, watch, doubts, when, signed_in, .. } = self;
+            let Self { inbox, lanes, page, watching, doubts, when, signed_in, .. } = self;
             let SignedIn { mailbox, blocks, revoked, .. } = signed_in;
             let ended = tokio::select! {
                 incoming = poll_fn(|cx| socket.poll_incoming(cx, read)) => self.on_incoming(incoming, socket),
@@ -136,7 +134,7 @@ impl<'a> Session<'a> {
                 found = mailbox.next() => self.on_mailbox(found, socket),
                 answer = lanes.next(), if roomy => self.on_answer(answer, socket),
                 reply = next_page(page) => self.on_page(reply, socket),
-                views = changes(watch.as_deref()), if roomy => {
+                views = watching.changes(), if roomy => {
                     self.show_presence(views, socket);
                     Ok(())
                 }
@@ -244,7 +242,7 @@ impl<'a> Session<'a> {
     fn on_text(&mut self, text: &Utf8Bytes, socket: &mut Socket) -> Result<(), Option<CloseCode>> {
         match decode_client_frame(text) {
             Ok(ClientFrame::Request { id, traceparent, request }) => {
-                let lane = answer::lane(&request);
+                let lane = request.writes_to().cloned();
                 let span = request_span(Transport::WebSocket, request.name(), traceparent.as_deref());
                 let shared = Arc::clone(self.shared);
                 let asking = Asking { user: self.user.clone(), device: self.signed_in.device.clone() };
@@ -275,17 +273,6 @@ impl<'a> Session<'a> {
         if self.refused_in_a_row < REFUSED_IN_A_ROW_MAX { Ok(()) } else { Err(Some(CloseCode::ProtocolError)) }
     }
 
-    /// Somebody left: perhaps a watched user shares no conversation any more (G8).
-    fn watch_again(&mut self) {
-        let (shared, user, watched) = (Arc::clone(self.shared), self.user.clone(), self.watched.clone());
-        self.lanes.add(None, async move {
-            let known = shared.acquaintances(&user, watched).await;
-            // Who cannot be checked is not shown: the client watches again when it wants to.
-            let effect = Some(Effect::Watch(known.unwrap_or_default()));
-            Answer { frame: None, effect }
-        });
-    }
-
     fn on_answer(&mut self, answer: Answer, socket: &mut Socket) -> Result<(), Option<CloseCode>> {
         match answer.effect {
             Some(Effect::Refreshed(expires_at)) => {
@@ -293,10 +280,8 @@ impl<'a> Session<'a> {
             }
             Some(Effect::Show(views)) => self.show_presence(views, socket),
             Some(Effect::Away(away)) => self.joined.set_away(away),
-            Some(Effect::Watch(users)) => {
-                self.watch = (!users.is_empty()).then(|| self.shared.watches.watch(&users));
-                self.watched = users;
-            }
+            Some(Effect::Watch(users)) => self.watch(users),
+            Some(Effect::Unwatch(users)) => self.unwatch(&users),
             None => {}
         }
         if let Some(frame) = &answer.frame {
@@ -313,12 +298,5 @@ impl<'a> Session<'a> {
         let deep = deep || self.when.doubt.is_some_and(|(_, deep)| deep);
         self.when.doubt = Some((Instant::now() + doubt_wait(self.shared.sessions()), deep));
         Ok(())
-    }
-}
-
-async fn changes(watch: Option<&Watch>) -> Vec<natter_protocol::PresenceView> {
-    match watch {
-        Some(watch) => watch.changes().await,
-        None => std::future::pending().await,
     }
 }

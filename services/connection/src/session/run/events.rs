@@ -77,11 +77,7 @@ impl Session<'_> {
             return Err(Some(CloseCode::Unavailable));
         };
         self.shared.group_settings.take_in(json);
-        // Inside a JSON text every quote is escaped, so this finds nothing that people wrote.
-        let leaves = ["member_removed", "member_left", "member_banned"];
-        if self.watch.is_some() && leaves.iter().any(|kind| json.contains(&format!("\"kind\":\"{kind}\""))) {
-            self.watch_again();
-        }
+        self.look_for_leaves(json);
         Ok(match self.screen.show(&self.blocks, json) {
             Shown::AsItIs => Some(event_frame(&event.position, json)),
             Shown::As(json) => Some(event_frame(&event.position, &json)),

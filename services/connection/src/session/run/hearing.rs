@@ -44,7 +44,7 @@ impl Session<'_> {
             lifted.cloned().into_iter().for_each(|lifted| push_unblocked(lifted, socket));
         }
         let mut seen_again = Vec::new();
-        for user in &self.watched {
+        for user in &self.watching.users {
             match (before.is_by(user), now.is_by(user)) {
                 // As if they had gone: whoever is blocked does not learn it.
                 (false, true) => socket.push(&ServerFrame::PresenceChanged { presence: unseen(user.clone()) }),
