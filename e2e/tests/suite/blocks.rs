@@ -183,3 +183,41 @@ async fn a_stranger_who_is_blocked_beforehand() {
     alice.client().unblock(&user("mallory")).await.unwrap();
     assert_eq!(history(&alice, &talk).await, ["hello?"]);
 }
+
+/// What somebody blocked pins is not shown among the pinned, what they begin is in no list; and a block
+/// that is refused for there being too many has no effect.
+#[tokio::test(flavor = "multi_thread")]
+async fn neither_pins_nor_new_conversations_get_through() {
+    let cluster = Cluster::builder().set("connection.limits.blocks_max", 2).start().await;
+    let (alice, bob) = (cluster.device("alice", 0).await, cluster.device("bob", 1).await);
+    let (dave, carol) = (cluster.device("dave", 1).await, cluster.device("carol", 1).await);
+    let talk = bob.direct("alice").await;
+    bob.say(&talk, "before").await;
+    alice.hears(["before"]).await;
+    let with_carol = carol.direct("alice").await;
+    carol.say(&with_carol, "hello").await;
+    alice.hears(["hello"]).await;
+    for other in ["bob", "dave"] {
+        alice.client().block(&user(other)).await.unwrap();
+    }
+    let loud = bob.say(&talk, "loud").await.seq;
+    bob.client().pin(&talk, loud).await.unwrap();
+    let unseen = dave.direct("alice").await;
+    dave.say(&unseen, "you do not know me").await;
+    archived(&dave, &unseen, "you do not know me").await;
+    wait_for("the pin", PATIENCE, async || {
+        let pinned = bob.client().pinned(&talk, None, None).await.unwrap().events;
+        (texts(&pinned) == ["loud"]).then_some(())
+    })
+    .await;
+    let pinned = alice.client().pinned(&talk, None, None).await.unwrap();
+    assert_eq!((texts(&pinned.events), pinned.states.len()), (Vec::new(), 0));
+    let listed = alice.client().overview(None).await.unwrap().conversations;
+    let listed: Vec<_> = listed.iter().map(|item| &item.view.conversation).collect();
+    assert!(listed.contains(&&talk) && listed.contains(&&with_carol) && !listed.contains(&&unseen), "{listed:?}");
+
+    let too_many = alice.client().block(&user("carol")).await;
+    assert!(matches!(too_many, Err(natter_client::RequestError::Refused(error)) if error.code == ErrorCode::TooLarge));
+    let seen = carol.client().watch_presence(&[user("alice")]).await.unwrap();
+    assert!(seen[0].online, "carol is not blocked: {seen:?}");
+}

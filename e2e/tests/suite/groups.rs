@@ -188,6 +188,13 @@ async fn an_invite_lets_in_as_many_as_it_says(database: Db) {
     .await;
     assert_eq!(alice.client().invites(&group).await.unwrap().invites, [], "it is used up");
 
+    // Who came in by it and was removed does not come in by it again.
+    let once = alice.client().create_invite(&group, None, Some(1)).await.unwrap().code.unwrap();
+    let eve = cluster.device("eve", 1).await;
+    eve.client().join(&once).await.unwrap();
+    alice.client().remove_member(&group, &user("eve")).await.unwrap();
+    assert_eq!(refused(eve.client().join(&once).await), ErrorCode::NoSuchInvite);
+
     let open = alice.client().create_invite(&group, None, None).await.unwrap();
     let code = open.code.clone().unwrap();
     let zed = cluster.device("zed", 1).await;
@@ -247,4 +254,25 @@ async fn every_request_can_be_posted() {
     assert_eq!(code(mallory.ask(&said).await), ErrorCode::NotAMember);
     assert_eq!(code(alice.ask(r#"{"type":"watch_presence","users":[]}"#).await), ErrorCode::OutOfState);
     assert_eq!(code(alice.ask(r#"{"type":"dance"}"#).await), ErrorCode::Malformed);
+}
+
+/// An owner who has just added somebody does not leave them in a group that nobody can manage, however
+/// fast; who is not there any more is handed nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_is_never_left_without_an_owner() {
+    let cluster = Cluster::builder().start().await;
+    let (alice, bob) = (cluster.device("alice", 0).await, cluster.device("bob", 1).await);
+    for name in ["one", "two", "three"] {
+        let group = alice.group(name, &[]).await;
+        alice.client().add_member(&group, &user("bob")).await.unwrap();
+        assert_eq!(refused(alice.client().leave(&group).await), ErrorCode::NotAllowed);
+        bob.client().leave(&group).await.unwrap();
+        assert_eq!(refused(alice.client().change_role(&group, &user("bob"), Role::Owner).await), ErrorCode::NotAMember);
+        alice
+            .client()
+            .change_group(&group, GroupPatch { name: Some("mine".into()), ..GroupPatch::default() })
+            .await
+            .unwrap();
+        alice.client().leave(&group).await.unwrap();
+    }
 }

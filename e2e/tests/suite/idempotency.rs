@@ -3,9 +3,10 @@
 use std::time::{Duration, SystemTime};
 
 use natter_client::{Accepted, SendError};
-use natter_e2e::{Cluster, Db, Device};
+use natter_e2e::{Cluster, Db, Device, PATIENCE};
 use natter_ids::{ClientId, ConversationId};
-use natter_protocol::{Change, ErrorCode};
+use natter_protocol::{Change, ErrorCode, GroupPatch, Who};
+use natter_testkit::wait_for;
 
 on_every_database!(a_retry_is_the_same_message);
 
@@ -120,4 +121,25 @@ async fn an_id_from_the_future_is_refused() {
     let tomorrow = ClientId::at(ClientId::now().time_ms() + 24 * 3600 * 1000);
     let refused = alice.client().send_with_id(talk, tomorrow, "early").await;
     assert!(matches!(refused, Err(SendError::Refused(error)) if error.code == ErrorCode::ClientIdInFuture));
+}
+
+/// What was said while it was allowed stays said: a retry gets the first answer, although the right is gone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_retry_outlives_the_right_to_say_it() {
+    let cluster = Cluster::builder().start().await;
+    let (alice, bob) = (cluster.device("alice", 0).await, cluster.device("bob", 1).await);
+    let group = alice.group("all", &["bob"]).await;
+    let id = ClientId::now();
+    let first = bob.say_as(&group, id, "say it once").await;
+    let patch = GroupPatch { write: Some(Who::Admins), ..GroupPatch::default() };
+    alice.client().change_group(&group, patch).await.unwrap();
+    wait_for("bob to be refused", PATIENCE, async || {
+        let said = bob.client().send(group.clone(), "may I still?").await;
+        matches!(said, Err(SendError::Refused(error)) if error.code == ErrorCode::NotAllowed).then_some(())
+    })
+    .await;
+    assert_eq!(bob.say_as(&group, id, "say it once").await, first);
+    let elsewhere = cluster.device("bob", 0).await;
+    assert_eq!(elsewhere.say_as(&group, id, "say it once").await, first);
+    refused_as_conflict(&bob, &group, id).await;
 }

@@ -244,3 +244,20 @@ async fn strangers_mark_nothing() {
     })
     .await;
 }
+
+/// A gateway that starts after everything was archived knows of none of it, and takes marks all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_that_starts_late_takes_marks() {
+    let cluster = Cluster::builder().start().await;
+    let (alice, bob) = (cluster.device("alice", 0).await, cluster.device("bob", 0).await);
+    let talk = alice.direct("bob").await;
+    let seq = alice.say(&talk, "read it later").await.seq;
+    bob.hears(["read it later"]).await;
+    let archived = async || bob.client().history(&talk, None, None, None).await.unwrap().events;
+    wait_for("the archive", PATIENCE, async || archived().await.iter().any(|event| event.seq == seq).then_some(()))
+        .await;
+    cluster.gateway(1).restart().await;
+    let late = cluster.device("bob", 1).await;
+    let marked = tokio::time::timeout(PATIENCE, late.client().mark(&talk, None, Some(seq))).await;
+    assert_eq!(marked.expect("an answer").unwrap().read, seq);
+}

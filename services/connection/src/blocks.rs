@@ -34,6 +34,15 @@ impl Shared {
             return Err(ErrorBody::new(ErrorCode::Malformed).because("Nobody blocks themselves."));
         }
         let max = self.live.get().limits.blocks_max;
+        let full = |blocks: &Blocks| blocks.of(&other).is_none() && blocks.by_me().len() >= max as usize;
+        let too_many = || too_large("blocks_max", max, "A list of blocks", "users");
+        let known = self.bus.user_record(user).await.map_err(unavailable)?.record.blocks;
+        if known.of(&other).is_some() {
+            return Ok(BlockPage { blocks: known.by_me().to_vec() });
+        }
+        if full(&known) {
+            return Err(too_many());
+        }
         let conversation = ConversationId::direct(user, &other);
         let after = self.bus.last_seq(&conversation).await.map_err(unavailable)?;
         // First what the other one may not see, then what the user does not want to: when only the first is done,
@@ -46,8 +55,8 @@ impl Shared {
         let block = BlockView { user: other.clone(), conversation, after, since: self.bus.now_ms() };
         let changed = self
             .change_record(user, |record| {
-                if record.blocks.of(&other).is_none() && record.blocks.by_me().len() >= max as usize {
-                    return Err(too_large("blocks_max", max, "A list of blocks", "users"));
+                if full(&record.blocks) {
+                    return Err(too_many());
                 }
                 record.blocks.block(block.clone());
                 Ok(())

@@ -56,13 +56,31 @@ impl Shared {
             return Ok(first);
         }
         match self.may_change(user, conversation, &change).await {
-            Ok(needs) => self.append_once(user, conversation, client_id, change, needs).await,
+            Ok(needs) => match self.append_once(user, conversation, client_id, change.clone(), needs).await {
+                // They may have lost the right since, and this is a retry of what they had it for.
+                Err(refused) if refused.code == ErrorCode::NotAllowed => {
+                    self.done_or(refused, user, conversation, client_id, &change).await
+                }
+                done => done,
+            },
             Err(refused) if refused.code.is_retryable() || refused.code == ErrorCode::NotAMember => Err(refused),
             // Perhaps because it is done already, and this is a retry.
-            Err(refused) => match self.find(user, conversation, client_id).await? {
-                Some(first) => same(&first, &change),
-                None => Err(refused),
-            },
+            Err(refused) => self.done_or(refused, user, conversation, client_id, &change).await,
+        }
+    }
+
+    /// The answer of a first try that came through, or the refusal.
+    async fn done_or(
+        &self,
+        refused: ErrorBody,
+        user: &UserId,
+        conversation: &ConversationId,
+        client_id: ClientId,
+        change: &Change,
+    ) -> Result<Accepted, ErrorBody> {
+        match self.find(user, conversation, client_id).await? {
+            Some(first) => same(&first, change),
+            None => Err(refused),
         }
     }
 
@@ -189,7 +207,9 @@ impl Shared {
                     Err(refused) => Err(refused),
                 };
                 match done {
-                    Err(refused) if refused.code == ErrorCode::ClientIdConflict => refused,
+                    Err(refused) if [ErrorCode::ClientIdConflict, ErrorCode::NotAllowed].contains(&refused.code) => {
+                        refused
+                    }
                     done => return done,
                 }
             }
@@ -235,7 +255,7 @@ impl Shared {
     ) -> Result<HistoryPage, ErrorBody> {
         let limit = self.page_limit(limit)?;
         let asked = Pinned { user: user.clone(), conversation: conversation.clone(), before, limit };
-        self.ask_as_member(user, &conversation, &asked).await
+        self.shown_page(user, &conversation, asked).await
     }
 }
 

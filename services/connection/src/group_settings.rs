@@ -1,4 +1,4 @@
-//! How groups are set up, remembered.
+//! Who may write in a group, remembered: of how it is set up, what each message needs.
 //!
 //! Every change passes through the inbox of a member who is connected here, and is taken in from there:
 //! a gateway knows of it as soon as its users do. What nobody here is told of is read again after a while.
@@ -6,9 +6,12 @@
 use std::time::Duration;
 
 use moka::sync::Cache;
-use natter_bus::{Bus, storage_api::Membership};
+use natter_bus::{
+    Bus,
+    storage_api::{Membership, MembershipReply},
+};
 use natter_ids::{ConversationId, Seq, UserId};
-use natter_protocol::{Change, ErrorBody, Event, GroupPatch, GroupSettings};
+use natter_protocol::{Change, ErrorBody, Event, GroupPatch, Who};
 use tokio::time::Instant;
 
 use crate::members::refusal;
@@ -18,11 +21,11 @@ const CACHED_MAX: u64 = 100_000;
 const FRESH_FOR: Duration = Duration::from_secs(10);
 
 /// What is known of a group.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 struct Known {
-    /// `None`: only that it has changed.
-    settings: Option<GroupSettings>,
-    /// The newest change that is taken in; 0 for none.
+    /// `None`: only that something has changed.
+    write: Option<Who>,
+    /// Changes up to this number are taken in.
     changed: Seq,
     read_at: Instant,
 }
@@ -38,25 +41,27 @@ impl GroupSettingsKnown {
         Self { bus, known: Cache::new(CACHED_MAX) }
     }
 
-    /// How the group is set up; `user` is who asks.
-    pub(crate) async fn of(&self, group: &ConversationId, user: &UserId) -> Result<GroupSettings, ErrorBody> {
+    /// Who may write in the group; `user` is who asks.
+    pub(crate) async fn write(&self, group: &ConversationId, user: &UserId) -> Result<Who, ErrorBody> {
         let known = self.known.get(group);
         let changed = known.as_ref().map_or(0, |known| known.changed);
         let fresh = known.as_ref().is_some_and(|known| known.read_at.elapsed() < FRESH_FOR);
-        let settings = known.and_then(|known| known.settings);
-        if let Some(settings) = settings.as_ref().filter(|_| fresh) {
-            return Ok(settings.clone());
+        let write = known.and_then(|known| known.write);
+        if let Some(write) = write.filter(|_| fresh) {
+            return Ok(write);
         }
         // Waits for the archive only where it is known to have to know more.
         let asked = Membership { user: user.clone(), conversation: group.clone(), at_least: changed };
-        match (self.bus.ask(&asked).await, settings) {
+        match (self.bus.ask(&asked).await, write) {
             (Ok(reply), _) => {
-                // What is not archived yet has begun a moment ago.
-                let settings = reply.map(|reply| reply.settings).unwrap_or_default();
-                self.note(group, Known { settings: Some(settings.clone()), changed, read_at: Instant::now() });
-                Ok(settings)
+                // What is not archived yet has begun a moment ago. Older changes, which a device that was
+                // away gets now, are in what was read.
+                let MembershipReply { settings, last_seq, .. } = reply.unwrap_or_default();
+                let (write, changed) = (settings.write, changed.max(last_seq));
+                self.note(group, Known { write: Some(write), changed, read_at: Instant::now() });
+                Ok(write)
             }
-            (Err(_), Some(settings)) => Ok(settings),
+            (Err(_), Some(write)) => Ok(write),
             (Err(error), None) => Err(refusal(error)),
         }
     }
@@ -80,11 +85,8 @@ impl GroupSettingsKnown {
             return;
         }
         let read_at = known.as_ref().map_or_else(Instant::now, |known| known.read_at);
-        let mut settings = known.and_then(|known| known.settings);
-        if let Some(settings) = &mut settings {
-            settings.apply(patch);
-        }
-        self.note(group, Known { settings, changed: seq, read_at });
+        let write = patch.write.or_else(|| known.and_then(|known| known.write));
+        self.note(group, Known { write, changed: seq, read_at });
     }
 
     /// Keeps what is newer.

@@ -1,11 +1,11 @@
 //! Groups: their members, roles and settings.
 
-use natter_bus::storage_api::MembershipReply;
-use natter_ids::{ConversationId, Seq, UserId};
+use natter_bus::storage_api::{Membership, MembershipReply};
+use natter_ids::{ConversationId, Partition, Seq, UserId};
 use natter_protocol::{Change, Entry, ErrorBody, ErrorCode, GroupPatch, Role};
 
 use crate::{
-    members::{Member, not_a_member, unavailable},
+    members::{Member, not_a_member, refusal, unavailable},
     posting::{Accepted, check_name, too_large},
     rights::Needs,
     server::Shared,
@@ -113,6 +113,11 @@ impl Shared {
         };
         self.members.forget(group, &of).await;
         if role == Role::Owner && me.role == Role::Owner {
+            // Whoever went in this very moment is no owner, and the group keeps the one it has.
+            let now = self.members.member_now(group, &of).await?;
+            if now.is_none_or(|member| member.role != Role::Owner) {
+                return Err(no_such_member());
+            }
             let change = Change::RoleChanged { user: user.clone(), role: Role::Admin };
             self.change_group_log(user, group, change, Needs::Ownership).await?;
             self.members.forget(group, user).await;
@@ -149,14 +154,23 @@ impl Shared {
 
     /// Leaves a group.
     pub(crate) async fn leave(&self, user: &UserId, group: &ConversationId) -> Result<Accepted, ErrorBody> {
-        let (me, found) = self.group_of(user, group).await?;
-        if me.role == Role::Owner && found.members > 1 {
+        let (me, _) = self.group_of(user, group).await?;
+        if me.role == Role::Owner && self.members_now(user, group).await? > 1 {
             let said = "Make another member the owner first: a group is not left without one.";
             return Err(ErrorBody::new(ErrorCode::NotAllowed).because(said));
         }
         let accepted = self.change_group_log(user, group, Change::MemberLeft {}, Needs::Nothing).await?;
         self.members.forget(group, user).await;
         Ok(accepted)
+    }
+
+    /// How many members the group has, as of everything accepted so far.
+    async fn members_now(&self, user: &UserId, group: &ConversationId) -> Result<u32, ErrorBody> {
+        let partition = Partition::of(group, self.bus.partitions());
+        let at_least = self.bus.newest_seq(partition).await.map_err(unavailable)?;
+        let asked = Membership { user: user.clone(), conversation: group.clone(), at_least };
+        let reply = self.bus.ask(&asked).await.map_err(refusal)?;
+        Ok(reply.map_or(0, |reply| reply.members))
     }
 
     pub(crate) async fn change_group_log(

@@ -197,6 +197,23 @@ impl FromRequestParts<Arc<Shared>> for In {
     }
 }
 
+/// A name at the end of the path, refused with a code of Natter's own.
+struct Named<T>(T);
+
+impl<T> FromRequestParts<Arc<Shared>> for Named<T>
+where
+    T: TryFrom<String, Error: std::fmt::Display>,
+{
+    type Rejection = Refused;
+
+    async fn from_request_parts(parts: &mut Parts, shared: &Arc<Shared>) -> Result<Self, Refused> {
+        let path = Path::<String>::from_request_parts(parts, shared).await;
+        let Path(text) = path.map_err(|_| ErrorCode::NotFound)?;
+        let refuse = |error| ErrorBody::new(ErrorCode::Malformed).because(format!("The path: {error}."));
+        Ok(Self(T::try_from(text).map_err(refuse)?))
+    }
+}
+
 /// A body, refused with a code of Natter's own.
 pub(crate) struct Draft<T>(pub(crate) T);
 
@@ -296,9 +313,7 @@ async fn devices(State(shared): App, Caller(who): Caller) -> Answer<DevicePage> 
     Ok(Json(shared.devices_of(&who.user, None).await?))
 }
 
-async fn revoke_device(State(shared): App, Caller(who): Caller, Path(device): Path<String>) -> Answer<DevicePage> {
-    let refuse = |error| ErrorBody::new(ErrorCode::Malformed).because(format!("The path: {error}."));
-    let device = DeviceId::new(device).map_err(refuse)?;
+async fn revoke_device(State(shared): App, Caller(who): Caller, Named(device): Named<DeviceId>) -> Answer<DevicePage> {
     Ok(Json(shared.revoke_device(&who.user, device, None).await?))
 }
 
@@ -309,10 +324,8 @@ async fn privacy(State(shared): App, Caller(who): Caller) -> Answer<PrivacyView>
 async fn set_privacy(
     State(shared): App,
     Caller(who): Caller,
-    privacy: Result<Json<PrivacyView>, JsonRejection>,
+    Draft(privacy): Draft<PrivacyView>,
 ) -> Answer<PrivacyView> {
-    let refuse = |error: JsonRejection| ErrorBody::new(ErrorCode::Malformed).because(error.body_text());
-    let Json(privacy) = privacy.map_err(refuse)?;
     Ok(Json(shared.set_privacy(&who.user, privacy).await?))
 }
 
@@ -320,14 +333,10 @@ async fn blocks(State(shared): App, Caller(who): Caller) -> Answer<BlockPage> {
     Ok(Json(shared.blocks(&who.user).await?))
 }
 
-async fn block(State(shared): App, Caller(who): Caller, Path(other): Path<String>) -> Answer<BlockPage> {
-    Ok(Json(shared.block(&who.user, user_in(other)?).await?))
+async fn block(State(shared): App, Caller(who): Caller, Named(other): Named<UserId>) -> Answer<BlockPage> {
+    Ok(Json(shared.block(&who.user, other).await?))
 }
 
-async fn unblock(State(shared): App, Caller(who): Caller, Path(other): Path<String>) -> Answer<BlockPage> {
-    Ok(Json(shared.unblock(&who.user, user_in(other)?).await?))
-}
-
-fn user_in(path: String) -> Result<UserId, ErrorBody> {
-    UserId::new(path).map_err(|error| ErrorBody::new(ErrorCode::Malformed).because(format!("The path: {error}.")))
+async fn unblock(State(shared): App, Caller(who): Caller, Named(other): Named<UserId>) -> Answer<BlockPage> {
+    Ok(Json(shared.unblock(&who.user, other).await?))
 }

@@ -27,6 +27,8 @@ struct Known {
     fence: Seq,
     /// Who has just used it.
     last_user: Option<UserId>,
+    /// Whether that is the one who asks, and they have not come in by it yet.
+    counted: bool,
 }
 
 impl Shared {
@@ -82,12 +84,15 @@ impl Shared {
             .map_err(|error| ErrorBody::new(ErrorCode::Malformed).because(format!("The code: {error}.")))?;
         let (group, invite) = (code.conversation().clone(), code.id());
         let known = self.invite(&group, &invite).await?.ok_or_else(no_such_invite)?;
+        // First the fence, then what it stands for: whoever is barred meanwhile does not come in.
+        let seq = self.members.fence(&group, user).await?;
         if self.members.member_now(&group, user).await?.is_none() {
+            let known = known.seen_by(user, seq);
             self.check_invite(&group, user, &known).await?;
             self.use_invite(user, &group, &invite, known).await?;
             let change = Change::MemberJoined { invite };
             let entry = Entry { sender: user.clone(), client_id: None, time: self.bus.now_ms(), change };
-            let fence = Fence::Member { user, seq: self.members.fence(&group, user).await? };
+            let fence = Fence::Member { user, seq };
             match self.bus.append(Append { conversation: &group, entry: &entry, fence }).await {
                 // Another device of the user's was faster.
                 Ok(_) | Err(AppendError::FenceMoved) => self.members.forget(&group, user).await,
@@ -106,7 +111,7 @@ impl Shared {
         }
         let found = self.members.archived(group, user).await?.ok_or_else(no_such_invite)?;
         self.room_for_one_more(&found)?;
-        known.check(user, self.bus.now_ms())
+        known.check(self.bus.now_ms())
     }
 
     /// Counts a use; who has counted one and come no further has it counted already.
@@ -118,8 +123,8 @@ impl Shared {
         mut known: Known,
     ) -> Result<(), ErrorBody> {
         for _ in 0..TRIES {
-            known.check(user, self.bus.now_ms())?;
-            if known.last_user.as_ref() == Some(user) {
+            known.check(self.bus.now_ms())?;
+            if known.counted {
                 return Ok(());
             }
             let InviteReply { expires_at, uses_max, uses, .. } = known.state;
@@ -129,7 +134,8 @@ impl Shared {
             match self.bus.append(Append { conversation: group, entry: &entry, fence }).await {
                 Ok(_) => return Ok(()),
                 Err(AppendError::FenceMoved) => {
-                    known = self.invite(group, invite).await?.ok_or_else(no_such_invite)?;
+                    let seq = self.members.fence(group, user).await?;
+                    known = self.invite(group, invite).await?.ok_or_else(no_such_invite)?.seen_by(user, seq);
                 }
                 Err(error) => return Err(append_refusal(&error)),
             }
@@ -143,7 +149,7 @@ impl Shared {
         let Some((fence, entry)) = last else {
             let asked = Invite { conversation: group.clone(), invite: invite.clone(), at_least: 0 };
             let state = self.bus.ask(&asked).await.map_err(refusal)?;
-            return Ok(state.map(|state| Known { state, fence: 0, last_user: None }));
+            return Ok(state.map(|state| Known { state, fence: 0, last_user: None, counted: false }));
         };
         let state = match entry.change {
             Change::InviteCreated { expires_at, uses_max, .. } => {
@@ -151,20 +157,25 @@ impl Shared {
             }
             Change::InviteUsed { expires_at, uses_max, uses, .. } => {
                 let state = InviteReply { expires_at, uses_max, uses, revoked: false };
-                return Ok(Some(Known { state, fence, last_user: Some(entry.sender) }));
+                return Ok(Some(Known { state, fence, last_user: Some(entry.sender), counted: false }));
             }
             _ => InviteReply { expires_at: None, uses_max: None, uses: 0, revoked: true },
         };
-        Ok(Some(Known { state, fence, last_user: None }))
+        Ok(Some(Known { state, fence, last_user: None, counted: false }))
     }
 }
 
 impl Known {
-    fn check(&self, user: &UserId, now: u64) -> Result<(), ErrorBody> {
+    /// As it is for a user whose own newest entry in the group stands at `seq`: a use before that has let
+    /// them in already, and lets nobody in again.
+    fn seen_by(self, user: &UserId, seq: Seq) -> Self {
+        Self { counted: self.last_user.as_ref() == Some(user) && seq < self.fence, ..self }
+    }
+
+    fn check(&self, now: u64) -> Result<(), ErrorBody> {
         let InviteReply { expires_at, uses_max, uses, revoked } = self.state;
-        let counted = self.last_user.as_ref() == Some(user);
-        if revoked || expires_at.is_some_and(|time| time <= now) || uses_max.is_some_and(|max| uses >= max && !counted)
-        {
+        let used_up = uses_max.is_some_and(|max| uses >= max && !self.counted);
+        if revoked || used_up || expires_at.is_some_and(|time| time <= now) {
             return Err(no_such_invite());
         }
         Ok(())

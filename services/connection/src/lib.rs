@@ -35,6 +35,7 @@ mod rights;
 mod screen;
 mod server;
 mod session;
+mod shown;
 mod typing;
 mod upgrade;
 mod watches;

@@ -8,7 +8,7 @@ use std::{collections::HashMap, time::Duration};
 use futures_util::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use natter_bus::{
     AskError, Bus,
-    storage_api::{Marks as MarksAsked, Membership, Receipts, Settings, UserMark, WriteMarks},
+    storage_api::{Archived, Marks as MarksAsked, Membership, Receipts, Settings, UserMark, WriteMarks},
 };
 use natter_ids::{ConversationId, Partition, Position, Seq, UserId};
 use natter_protocol::{ErrorBody, ErrorCode, MarkDraft, MarkPage, MarkedView, ReceiptPage, SettingsView};
@@ -165,15 +165,17 @@ impl Shared {
 
     /// Waits until the archive has what a device has already: storage takes no mark for what is not
     /// there. A number that the log has not given counts as the newest.
-    async fn wait_archived(&self, conversation: &ConversationId, upto: Seq) -> Result<(), ErrorBody> {
+    pub(crate) async fn wait_archived(&self, conversation: &ConversationId, upto: Seq) -> Result<(), ErrorBody> {
         let partition = Partition::of(conversation, self.bus.partitions());
         let mut archived = self.bus.watch_archived();
         let reached = |archived: &Position| archived.get(partition) >= upto;
         if reached(&archived.borrow()) || timeout(ARCHIVE_WAIT, archived.wait_for(reached)).await.is_ok() {
             return Ok(());
         }
-        let newest = self.bus.newest_seq(partition).await.map_err(unavailable)?;
-        if newest < upto && self.bus.watch_archived().borrow().get(partition) >= newest {
+        // Perhaps it has come this far long ago, and what told of it was lost or before this gateway's time.
+        let asked = self.bus.ask(&Archived {}).await.map_err(refusal)?.get(partition);
+        self.bus.note_archived(partition, asked);
+        if asked >= upto.min(self.bus.newest_seq(partition).await.map_err(unavailable)?) {
             return Ok(());
         }
         Err(ErrorBody::new(ErrorCode::Unavailable).because("The archive is behind: try again."))

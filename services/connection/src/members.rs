@@ -78,13 +78,14 @@ impl Members {
     /// Whether the user is barred, as of everything accepted so far.
     pub(crate) async fn is_banned(&self, conversation: &ConversationId, user: &UserId) -> Result<bool, ErrorBody> {
         let last = self.bus.last_member_entry(conversation, user).await.map_err(unavailable)?;
-        match last {
-            Some((_, entry)) => Ok(matches!(entry.change, Change::MemberBanned { .. })),
-            None => {
-                let asked = Membership { user: user.clone(), conversation: conversation.clone(), at_least: 0 };
-                Ok(self.bus.ask(&asked).await.map_err(refusal)?.is_some_and(|reply| reply.banned))
-            }
-        }
+        let at_least = match last {
+            // They may have been barred while somebody gave them the role: the archive tells.
+            Some((seq, entry)) if matches!(entry.change, Change::RoleChanged { .. }) => seq,
+            Some((_, entry)) => return Ok(matches!(entry.change, Change::MemberBanned { .. })),
+            None => 0,
+        };
+        let asked = Membership { user: user.clone(), conversation: conversation.clone(), at_least };
+        Ok(self.bus.ask(&asked).await.map_err(refusal)?.is_some_and(|reply| reply.banned))
     }
 
     /// Whether the user was a member once and is none any more, as of everything accepted so far.

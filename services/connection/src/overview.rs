@@ -30,6 +30,8 @@ impl Shared {
         let asked = Overview { user: user.clone(), since, after, limit };
         let mut page = self.bus.ask(&asked).await.map_err(refusal)?;
         let blocks = self.blocks_of(user).await?;
+        // One that somebody blocked has begun, and nobody has seen.
+        page.conversations.retain(|item| blocks.here(&item.view.conversation).is_none_or(|block| block.after > 0));
         for item in &mut page.conversations {
             // Whoever is blocked is neither heard nor counted.
             if blocks.here(&item.view.conversation).is_some() {

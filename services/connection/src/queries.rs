@@ -64,20 +64,8 @@ impl Shared {
         edits: bool,
     ) -> Result<HistoryPage, ErrorBody> {
         let limit = self.page_limit(limit)?;
-        let blocks = self.blocks_of(user).await?;
-        let mut asked = History { user: user.clone(), conversation: conversation.clone(), before, after, limit, edits };
-        loop {
-            let mut page = self.ask_as_member(user, &conversation, &asked).await?;
-            let bounds = page.events.first().zip(page.events.last()).map(|(first, last)| (first.seq, last.seq));
-            Screen::page(&blocks, &mut page.events);
-            page.states.retain(|state| page.events.iter().any(|event| event.seq == state.seq));
-            // Whoever asks for more names an entry of the page: there has to be one.
-            let Some((first, last)) = bounds.filter(|_| page.more && page.events.is_empty()) else { return Ok(page) };
-            match asked.after {
-                Some(_) => asked.after = Some(last),
-                None => asked.before = Some(first),
-            }
-        }
+        let asked = History { user: user.clone(), conversation: conversation.clone(), before, after, limit, edits };
+        self.shown_page(user, &conversation, asked).await
     }
 
     /// Asks storage about a conversation. Who became a member a moment ago is one in the log, and
@@ -124,7 +112,7 @@ impl Shared {
             tracing::error!(%error, "an archived event could not be read");
             ErrorBody::new(ErrorCode::Internal)
         })?;
-        Screen::page(self.blocks_of(user).await?.as_ref(), &mut events);
+        Screen::events(self.blocks_of(user).await?.as_ref(), &mut events);
         Ok(BacklogPage { events, position: reply.position, more: reply.more })
     }
 

@@ -60,7 +60,7 @@ impl Shared {
         if conversation.is_direct() {
             return Ok(Needs::Nothing);
         }
-        Ok(self.group_settings.of(conversation, user).await?.write.into())
+        Ok(self.group_settings.write(conversation, user).await?.into())
     }
 }
 

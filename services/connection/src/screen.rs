@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use natter_bus::users::Blocks;
 use natter_ids::{ConversationId, Seq};
-use natter_protocol::Event;
+use natter_protocol::{Event, HistoryPage};
 
 /// How the JSON of an event in a direct conversation begins.
 const DIRECT: &str = "{\"conversation\":\"d";
@@ -36,7 +36,7 @@ impl Screen {
         }
         let Ok(mut event) = serde_json::from_str::<Event>(json) else { return Shown::AsItIs };
         let prev = event.prev;
-        if !self.takes(blocks, &mut event) {
+        if !self.takes(blocks, &mut event, false) {
             return Shown::Not;
         }
         match event.prev == prev {
@@ -45,23 +45,41 @@ impl Screen {
         }
     }
 
-    /// Leaves out of a page what is not shown.
-    pub(crate) fn page(blocks: &Blocks, events: &mut Vec<Event>) {
+    /// Leaves out of events what is not shown.
+    pub(crate) fn events(blocks: &Blocks, events: &mut Vec<Event>) {
         let mut screen = Self::default();
         if !blocks.is_empty() {
-            events.retain_mut(|event| screen.takes(blocks, event));
+            events.retain_mut(|event| screen.takes(blocks, event, false));
         }
     }
 
-    /// Whether an event is shown; its link leads to one that was shown, or nowhere.
-    fn takes(&mut self, blocks: &Blocks, event: &mut Event) -> bool {
+    /// Leaves out of a page what is not shown: also what was said before the block and edited since, for it
+    /// comes as it is now.
+    pub(crate) fn page(blocks: &Blocks, page: &mut HistoryPage) {
+        if blocks.is_empty() {
+            return;
+        }
+        let (mut screen, states) = (Self::default(), &page.states);
+        page.events.retain_mut(|event| {
+            let Some(block) = blocks.here(&event.conversation) else { return screen.takes(blocks, event, false) };
+            let state = states.iter().find(|state| state.seq == event.seq);
+            let edited = state.and_then(|state| state.edited_at).is_some_and(|at| at >= block.since);
+            screen.takes(blocks, event, edited && event.entry.sender == block.user)
+        });
+        let shown = |seq| page.events.iter().any(|event| event.seq == seq);
+        page.states.retain(|state| shown(state.seq));
+    }
+
+    /// Whether an event is shown, which it is not if it is `changed`; its link leads to one that was shown, or
+    /// nowhere.
+    fn takes(&mut self, blocks: &Blocks, event: &mut Event, changed: bool) -> bool {
         let block = blocks.here(&event.conversation);
         if block.is_none() && !blocks.had(&event.conversation) {
             return true;
         }
         let known = self.last.get(&event.conversation).copied();
         let prev = known.filter(|(newest, _)| *newest == event.prev).map_or(0, |(_, shown)| shown);
-        let hidden = block.is_some_and(|block| event.entry.sender == block.user && event.seq > block.after);
+        let hidden = changed || block.is_some_and(|block| event.entry.sender == block.user && event.seq > block.after);
         let shown = if hidden { prev } else { event.seq };
         self.last.insert(event.conversation.clone(), (event.seq, shown));
         event.prev = prev;
@@ -73,7 +91,7 @@ impl Screen {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use natter_ids::UserId;
-    use natter_protocol::{BlockView, Change, Entry};
+    use natter_protocol::{BlockView, Change, Entry, MessageState};
 
     use super::*;
 
@@ -140,7 +158,27 @@ mod tests {
         assert_eq!(Screen::default().show(&Blocks::default(), &json), Shown::AsItIs);
         assert!(json.starts_with(DIRECT), "{json}");
         let mut page = vec![event("bob", "bob", 9, 8), event("bob", "bob", 14, 9), event("bob", "alice", 15, 14)];
-        Screen::page(&blocks(), &mut page);
+        Screen::events(&blocks(), &mut page);
         assert_eq!(page.iter().map(|event| event.seq).collect::<Vec<_>>(), [9, 15]);
+    }
+
+    #[test]
+    fn what_was_edited_since_is_not_shown_either() {
+        let state = |seq, edited_at| MessageState { seq, edited_at: Some(edited_at), ..MessageState::default() };
+        let mut blocks = Blocks::default();
+        let conversation = ConversationId::direct(&user("alice"), &user("bob"));
+        blocks.block(BlockView { user: user("bob"), conversation, after: 10, since: 500 });
+        let events = vec![
+            event("bob", "bob", 7, 0),
+            event("bob", "bob", 8, 7),
+            event("bob", "alice", 9, 8),
+            event("bob", "bob", 10, 9),
+        ];
+        let states = vec![state(7, 400), state(8, 600), state(9, 600)];
+        let mut page = HistoryPage { events, states, more: false };
+        Screen::page(&blocks, &mut page);
+        let links: Vec<_> = page.events.iter().map(|event| (event.seq, event.prev)).collect();
+        assert_eq!(links, [(7, 0), (9, 7), (10, 9)]);
+        assert_eq!(page.states.iter().map(|state| state.seq).collect::<Vec<_>>(), [7, 9]);
     }
 }

@@ -110,8 +110,8 @@ impl Devices {
             tokio::select! {
                 told = told.next() => match told {
                     Some(Told::Revoked { user, device }) => self.close(&user, |other| *other == device),
-                    Some(Told::Changed { user }) => self.look_into_if_here(&user).await,
-                    Some(Told::Privacy { user, privacy }) => self.set_privacy(&user, privacy),
+                    // The record holds everything; what is told is for those who keep none.
+                    Some(Told::Changed { user } | Told::Privacy { user, .. }) => self.look_into_if_here(&user).await,
                     None => return,
                 },
                 // A revocation may have been among what was lost.

@@ -84,9 +84,14 @@ async fn begin<'a>(
             return Err(Some(CloseCode::Unavailable));
         }
     };
-    let Some(joined) = shared.reporter.join(&identity.user, shared.devices.is_hidden(&identity.user)).await else {
+    let hidden = shared.devices.is_hidden(&identity.user);
+    let Some(joined) = shared.reporter.join(&identity.user, hidden).await else {
         return Err(Some(CloseCode::GoingAway));
     };
+    // What changed meanwhile was told of somebody who was not here yet.
+    if shared.devices.is_hidden(&identity.user) != hidden {
+        shared.reporter.hide(&identity.user, !hidden);
+    }
     socket.push(&ServerFrame::Welcome {
         session: session.clone(),
         user: identity.user.clone(),

@@ -1,0 +1,86 @@
+//! Pages of a conversation's messages as one user sees them: without what they have blocked.
+
+use natter_bus::storage_api::{History, Pinned, StorageRequest};
+use natter_ids::{ConversationId, Seq, UserId};
+use natter_protocol::{ErrorBody, HistoryPage};
+
+use crate::{screen::Screen, server::Shared};
+
+/// Entries in a further page, read where nothing of the first one is shown.
+const FURTHER: u32 = 1_000;
+
+/// A question whose answer is a page of messages.
+pub(crate) trait Paged: StorageRequest<Reply = HistoryPage> {
+    /// Most messages in the answer.
+    fn limit(&self) -> u32;
+    /// Whether it goes from old to new.
+    fn is_forward(&self) -> bool;
+    /// Asks for what follows a page with these ends.
+    fn go_on(&mut self, oldest: Seq, newest: Seq, limit: u32);
+}
+
+impl Paged for History {
+    fn limit(&self) -> u32 {
+        self.limit
+    }
+
+    fn is_forward(&self) -> bool {
+        self.after.is_some()
+    }
+
+    fn go_on(&mut self, oldest: Seq, newest: Seq, limit: u32) {
+        self.limit = limit;
+        match self.is_forward() {
+            true => self.after = Some(newest),
+            false => self.before = Some(oldest),
+        }
+    }
+}
+
+impl Paged for Pinned {
+    fn limit(&self) -> u32 {
+        self.limit
+    }
+
+    fn is_forward(&self) -> bool {
+        false
+    }
+
+    fn go_on(&mut self, oldest: Seq, _: Seq, limit: u32) {
+        (self.before, self.limit) = (Some(oldest), limit);
+    }
+}
+
+impl Shared {
+    /// Reads a page, and on where nothing of it is shown: whoever asks for more names an entry of the page,
+    /// so there has to be one.
+    pub(crate) async fn shown_page<R: Paged>(
+        &self,
+        user: &UserId,
+        conversation: &ConversationId,
+        mut asked: R,
+    ) -> Result<HistoryPage, ErrorBody> {
+        let limit = asked.limit() as usize;
+        let blocks = self.blocks_of(user).await?;
+        loop {
+            let mut page = self.ask_as_member(user, conversation, &asked).await?;
+            let ends = page.events.first().zip(page.events.last()).map(|(first, last)| (first.seq, last.seq));
+            Screen::page(&blocks, &mut page);
+            cut(&mut page, limit, asked.is_forward());
+            let Some((oldest, newest)) = ends.filter(|_| page.more && page.events.is_empty()) else { return Ok(page) };
+            asked.go_on(oldest, newest, FURTHER.max(asked.limit()));
+        }
+    }
+}
+
+/// Keeps as many as were asked for: those next to where the page begins.
+fn cut(page: &mut HistoryPage, limit: usize, is_forward: bool) {
+    let Some(over) = page.events.len().checked_sub(limit).filter(|over| *over > 0) else { return };
+    page.more = true;
+    match is_forward {
+        true => page.events.truncate(limit),
+        false => drop(page.events.drain(..over)),
+    }
+    let shown = |seq| page.events.binary_search_by_key(&seq, |event| event.seq).is_ok();
+    page.states.retain(|state| shown(state.seq));
+}
