@@ -42,7 +42,8 @@ impl Session {
                 self.ask(|client| async move { Answer::Lines(devices(&client, &style, Some(device)).await) });
             }
             Line::Block(user) => self.ask(|client| async move {
-                let said = style.notice(&format!("you hear nothing more from {}", style.name(&user)));
+                let said = style
+                    .notice(&format!("in your direct conversation you hear nothing more from {}", style.name(&user)));
                 Answer::Lines(client.block(&user).await.map(|_| vec![said]))
             }),
             Line::Unblock(user) => self.ask(|client| async move {
@@ -102,7 +103,8 @@ impl Session {
                 let theirs = page.events.iter().filter(|event| event.entry.sender == user);
                 let said: Vec<_> = theirs.map(|event| style.event(event)).collect();
                 let rule = (!said.is_empty()).then(|| style.rule(&format!("{name} said meanwhile")));
-                rule.into_iter().chain(said).collect()
+                let more = page.more.then(|| style.notice("there is more: /history shows it in the conversation"));
+                rule.into_iter().chain(said).chain(more).collect()
             }))
         });
     }

@@ -223,7 +223,7 @@ impl Session {
             }
             Some(Notification::PositionRefused) => self.notice(
                 "Natter does not know how far you had read: it was restored from a backup; what was said since \
-                 then may be gone, and /more shows what there is",
+                 then may be gone, and /history shows what there is",
             ),
             Some(Notification::MarksChanged(marks)) => self.marks_changed(&marks),
             Some(Notification::ArrangementChanged(_) | Notification::SettingsChanged(_)) => {}
