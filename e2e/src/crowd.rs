@@ -1,10 +1,12 @@
 //! People who talk all the time while a test breaks things, and what the checker says afterwards.
 
+mod changes;
 mod latency;
 mod load;
 mod person;
 mod readback;
 mod report;
+mod visits;
 
 use std::{
     path::{Path, PathBuf},
@@ -14,6 +16,7 @@ use std::{
 
 use natter_checker::{Attempt, Kind, Outcome, Recorder, Span, check};
 use natter_ids::{ClientId, ConversationId, Seq, UserId};
+use natter_protocol::Change;
 use natter_testkit::wait_for;
 use tokio::{task::JoinSet, time::timeout};
 
@@ -30,10 +33,21 @@ const DRAIN: Duration = Duration::from_secs(60);
 pub(crate) struct Talk {
     pub conversation: ConversationId,
     pub members: Vec<UserId>,
+    /// Who comes and goes.
+    pub guest: Option<UserId>,
     pub from: Seq,
 }
 
-/// Devices spread over all gateways, a group of everybody, and direct conversations in a ring.
+impl Talk {
+    /// Those who see what is said in it, all the time or now and then.
+    pub fn has_seen(&self, user: &UserId) -> bool {
+        self.members.iter().chain(&self.guest).any(|it| it == user)
+    }
+}
+
+/// Devices spread over all gateways, a group of everybody, direct conversations in a ring, and a group of
+/// everybody but one, who comes and goes as a guest. What people do besides talking: they edit, delete,
+/// react, and say how far they have read.
 pub struct Crowd {
     people: Vec<Arc<Person>>,
     talks: Arc<[Talk]>,
@@ -47,17 +61,30 @@ pub struct Crowd {
 
 impl Crowd {
     /// Connects so many people and lets each of them say `per_second` things per second, spread
-    /// over their conversations.
+    /// over their conversations, and change a message for every few that they say.
     ///
     /// # Panics
     /// When somebody cannot connect.
     pub async fn gather(cluster: &Cluster, count: usize, per_second: f64) -> Self {
+        Self::of(cluster, count, per_second, Habits::All).await
+    }
+
+    /// People who only talk, and change nothing: the release before this one may not know how.
+    ///
+    /// # Panics
+    /// When somebody cannot connect.
+    pub async fn gather_talkers(cluster: &Cluster, count: usize, per_second: f64) -> Self {
+        Self::of(cluster, count, per_second, Habits::Talking).await
+    }
+
+    async fn of(cluster: &Cluster, count: usize, per_second: f64, habits: Habits) -> Self {
         let (recorder, latency) = (Recorder::new(), Arc::new(Latency::new()));
         let mut receivers = JoinSet::new();
         let mut people = Vec::new();
         for number in 0..count {
             let name = format!("person-{number}");
-            let person = Arc::new(Person::new(cluster, &name, number, recorder.clone(), Arc::clone(&latency)));
+            let person = Person::new(cluster, (&name, number), habits, recorder.clone(), Arc::clone(&latency));
+            let person = Arc::new(person);
             receivers.spawn(Arc::clone(&person).receive());
             person.caught_up().await;
             people.push(person);
@@ -69,7 +96,7 @@ impl Crowd {
                 recorder.member(Span { user, conversation, from: talk.from, to: None });
             }
         }
-        let load = Load::start(&people, &talks, per_second);
+        let load = Load::start(&people, &talks, per_second, habits);
         let (folder, began) = (cluster.folder().to_owned(), Instant::now());
         Self { people, talks, recorder, receivers, load, latency, folder, began }
     }
@@ -85,7 +112,8 @@ impl Crowd {
 
     /// Notes a message that somebody sends past the crowd, and whose fate nobody knows.
     pub(crate) fn tries(&self, sender: &UserId, to: &ConversationId, client_id: ClientId, text: &str) {
-        let attempt = Attempt { sender: sender.clone(), conversation: to.clone(), client_id, text: text.to_owned() };
+        let (sender, conversation, change) = (sender.clone(), to.clone(), Change::message(text));
+        let attempt = Attempt { sender, conversation, client_id, change };
         self.recorder.attempt(attempt);
         self.recorder.outcome(client_id, Outcome::Unknown);
     }
@@ -174,16 +202,26 @@ fn history_file(folder: &Path) -> PathBuf {
     folder.join("history.jsonl")
 }
 
-/// The group and the ring of direct conversations.
+/// What people do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Habits {
+    Talking,
+    All,
+}
+
+/// The groups and the ring of direct conversations.
 async fn begin(people: &[Arc<Person>]) -> Vec<Talk> {
     let everybody: Vec<_> = people.iter().map(|person| person.user().clone()).collect();
     let mut talks = vec![];
     let group = people[0].create_group("everybody", &everybody).await;
-    talks.push(Talk { conversation: group.0, members: everybody, from: group.1 });
+    let (guest, hosts) = everybody.split_last().expect("a crowd has people");
+    let visited = people[0].create_group("visited", hosts).await;
+    talks.push(Talk { conversation: visited.0, members: hosts.to_vec(), guest: Some(guest.clone()), from: visited.1 });
+    talks.push(Talk { conversation: group.0, members: everybody, guest: None, from: group.1 });
     for (number, person) in people.iter().enumerate() {
         let next = people[(number + 1) % people.len()].user().clone();
         let (conversation, from) = person.open_direct(&next).await;
-        talks.push(Talk { conversation, members: vec![person.user().clone(), next], from });
+        talks.push(Talk { conversation, members: vec![person.user().clone(), next], guest: None, from });
     }
     talks
 }

@@ -59,6 +59,8 @@ impl Raw {
             match self.frame().await {
                 ServerFrame::CaughtUp { position } => return position,
                 ServerFrame::Welcome { .. } | ServerFrame::ResumeDelayed { .. } => {}
+                // How far others have come is told at any time.
+                ServerFrame::MarksChanged { .. } => {}
                 other => panic!("instead of `caught_up`: {other:?}"),
             }
         }

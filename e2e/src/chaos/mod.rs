@@ -166,6 +166,8 @@ pub struct Outcome {
 pub struct Numbers {
     /// Messages accepted.
     pub messages: u64,
+    /// Changes of messages and of members, and marks, accepted.
+    pub changes: u64,
     /// Messages received, over all devices.
     pub receipts: usize,
     /// How often clients lost their session.
@@ -226,7 +228,10 @@ pub fn tell(line: &str) {
 /// Lets the faults strike one after the other.
 async fn play(deployment: Deployment, bound: Duration, faults: impl Iterator<Item = Fault>) -> Numbers {
     let cluster = deployment.start().await;
-    let crowd = Crowd::gather(&cluster, PEOPLE, PACE).await;
+    let crowd = match deployment.release {
+        Release::This => Crowd::gather(&cluster, PEOPLE, PACE).await,
+        Release::Previous => Crowd::gather_talkers(&cluster, PEOPLE, PACE).await,
+    };
     let stage = Stage { cluster, crowd };
     stage.crowd.is_due_within(bound);
     stage.crowd.hears_more(WELL).await;
@@ -248,6 +253,7 @@ async fn play(deployment: Deployment, bound: Duration, faults: impl Iterator<Ite
     report.assert_clean();
     Numbers {
         messages: report.messages(),
+        changes: report.changes(),
         receipts: report.history().receipts(),
         disconnects: report.stats().disconnects,
         recovery,

@@ -16,7 +16,10 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval, timeout},
 };
 
-use super::{Talk, person::Person};
+use super::{Habits, Talk, changes, person::Person, visits};
+
+/// Things said by one person for each thing that they do with a message.
+const SAID_FOR_EACH_CHANGE: f64 = 4.0;
 
 /// How long so many more messages may take: a takeover takes a few seconds of it.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -25,12 +28,15 @@ const LIMIT: Duration = Duration::from_secs(60);
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Accepted {
     pub messages: u64,
+    /// Changes of messages and of members, and marks.
+    pub changes: u64,
     /// The longest that one message took, retries included.
     pub slowest: Duration,
 }
 
 struct Counts {
     accepted: AtomicU64,
+    changes: AtomicU64,
     /// How many of each speaker.
     by_speaker: Vec<AtomicU64>,
     /// The newest entry that was accepted in each conversation.
@@ -47,7 +53,7 @@ pub(crate) struct Load {
 
 impl Load {
     /// Everybody says something in each of their conversations in turn.
-    pub fn start(people: &[Arc<Person>], talks: &Arc<[Talk]>, per_second: f64) -> Self {
+    pub fn start(people: &[Arc<Person>], talks: &Arc<[Talk]>, per_second: f64, habits: Habits) -> Self {
         let (stop, stopped) = watch::channel(false);
         // One speaker for each conversation: an outage of one does not silence the others.
         let mut places = Vec::new();
@@ -68,7 +74,33 @@ impl Load {
                 }
             });
         }
-        Self { stop, speakers, counts }
+        let mut load = Self { stop, speakers, counts };
+        if habits == Habits::All {
+            load.change(people, talks, Duration::from_secs_f64(SAID_FOR_EACH_CHANGE / per_second));
+        }
+        load
+    }
+
+    /// Everybody changes things as well, each on their own: that needs the archive, and talking does not.
+    fn change(&mut self, people: &[Arc<Person>], talks: &Arc<[Talk]>, pause: Duration) {
+        for (seed, person) in (0..).zip(people) {
+            let (person, talks, counts) = (Arc::clone(person), Arc::clone(talks), Arc::clone(&self.counts));
+            let stopped = self.stop.subscribe();
+            self.speakers.spawn(async move {
+                let made = changes::make(&person, &talks, seed, || counts.changed(), (stopped, pause)).await;
+                made.unwrap_or_else(|why| counts.fail(why));
+            });
+        }
+        for (number, guest) in talks.iter().enumerate().filter_map(|(number, talk)| Some((number, talk.guest.clone()?)))
+        {
+            let (host, talks, counts) = (Arc::clone(&people[0]), Arc::clone(talks), Arc::clone(&self.counts));
+            let stopped = self.stop.subscribe();
+            self.speakers.spawn(async move {
+                let group = &talks[number].conversation;
+                let hosted = visits::host(&host, group, &guest, || counts.changed(), stopped).await;
+                hosted.unwrap_or_else(|why| counts.fail(why));
+            });
+        }
     }
 
     /// Waits until every speaker has begun to say something anew, and it was accepted.
@@ -105,9 +137,10 @@ impl Load {
         };
         let waits = timeout(LIMIT, all).await.is_err();
         self.speakers.abort_all();
-        let waits = waits.then(|| format!("{LIMIT:?} after the last fault some messages are not answered yet"));
+        let waits = waits.then(|| format!("{LIMIT:?} after the last fault some are not answered yet"));
         let slowest = Duration::from_millis(self.counts.slowest_ms.load(Relaxed));
-        let accepted = Accepted { messages: self.counts.accepted.load(Relaxed), slowest };
+        let (messages, changes) = (self.counts.accepted.load(Relaxed), self.counts.changes.load(Relaxed));
+        let accepted = Accepted { messages, changes, slowest };
         (accepted, self.counts.failed().or(waits))
     }
 }
@@ -117,6 +150,7 @@ impl Counts {
         let zeros = |count| (0..count).map(|_| AtomicU64::new(0)).collect();
         Self {
             accepted: AtomicU64::new(0),
+            changes: AtomicU64::new(0),
             by_speaker: zeros(speakers),
             newest: zeros(talks),
             slowest_ms: AtomicU64::new(0),
@@ -129,6 +163,10 @@ impl Counts {
         self.newest[talk].fetch_max(seq, Relaxed);
         self.by_speaker[speaker].fetch_add(1, Relaxed);
         self.slowest_ms.fetch_max(u64::try_from(took.as_millis()).unwrap_or(u64::MAX), Relaxed);
+    }
+
+    fn changed(&self) {
+        self.changes.fetch_add(1, Relaxed);
     }
 
     fn fail(&self, why: String) {

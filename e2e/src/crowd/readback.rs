@@ -4,16 +4,19 @@
 use std::{sync::Arc, time::Duration};
 
 use natter_checker::{Reading, Recorder, Source};
-use natter_client::{ClientBuilder, DisconnectReason, Notification};
-use natter_ids::{ConversationId, Position, UserId};
-use natter_protocol::{ErrorBody, Event};
+use natter_client::{Client, ClientBuilder, DisconnectReason, Notification, RequestError};
+use natter_ids::{ConversationId, DeviceId, Position, UserId};
+use natter_protocol::{ErrorBody, Event, HistoryPage};
 use natter_testkit::archive;
 use tokio::{
     task::JoinSet,
     time::{sleep, timeout},
 };
 
-use super::{Talk, person::Person};
+use super::{
+    Talk,
+    person::{Person, seen_by},
+};
 use crate::{Cluster, Http};
 
 /// How long reading in one way may take: thousands of messages, six times, in a debug build.
@@ -38,7 +41,7 @@ pub(super) async fn read_back(
     let other_gateway = |number: usize| (number + 1) % cluster.gateways().len();
     for (number, person) in people.iter().enumerate() {
         let client = cluster.client(person.user().as_str(), &[other_gateway(number)]);
-        devices.spawn(resume(client, Arc::clone(person), Arc::clone(talks)));
+        devices.spawn(resume(client, Arc::clone(person), Arc::clone(talks), recorder.clone()));
     }
     let mut problems = recorded(devices, recorder).await;
     for (number, person) in people.iter().enumerate() {
@@ -66,11 +69,12 @@ async fn recorded(mut readers: JoinSet<Read>, recorder: &Recorder) -> Vec<String
 /// The conversation's part of what was read.
 fn part(source: Source, talk: &Talk, all: &[Event]) -> Reading {
     let events = all.iter().filter(|event| event.conversation == talk.conversation).cloned().collect();
-    Reading { source, conversation: talk.conversation.clone(), events }
+    Reading { source, conversation: talk.conversation.clone(), events, states: Vec::new() }
 }
 
-/// What a new device is sent that presents the position before the first entry.
-async fn resume(client: ClientBuilder, person: Arc<Person>, talks: Arc<[Talk]>) -> Read {
+/// What a new device is sent that presents the position before the first entry; and which marks it is
+/// told of when it asks.
+async fn resume(client: ClientBuilder, person: Arc<Person>, talks: Arc<[Talk]>, recorder: Recorder) -> Read {
     let user = person.user();
     let mut sent = Vec::new();
     let everything = async {
@@ -89,23 +93,44 @@ async fn resume(client: ClientBuilder, person: Arc<Person>, talks: Arc<[Talk]>) 
                 None => return Err("it was closed".to_owned()),
             }
         }
+        let marks = marks(&client, user, &recorder).await;
         client.close().await;
-        Ok(())
+        marks.map_err(|error| format!("the marks: {error}"))
     };
     let late = |_| Err(format!("not caught up in {LIMIT:?}"));
     let problem = timeout(LIMIT, everything).await.unwrap_or_else(late).err();
-    let own = talks.iter().filter(|talk| talk.members.contains(user));
+    let own = talks.iter().filter(|talk| talk.has_seen(user));
     let readings = own.map(|talk| part(Source::Resume(user.clone()), talk, &sent)).collect();
     (readings, problem.map(|why| format!("a new device of {user}: {why}")))
+}
+
+async fn marks(client: &Client, user: &UserId, recorder: &Recorder) -> Result<(), RequestError> {
+    let device = DeviceId::random();
+    let mut since = None;
+    loop {
+        let page = client.marks(since.as_ref(), None).await?;
+        for view in page.conversations {
+            for mark in &view.marks {
+                recorder.mark(seen_by(user, &device, true, &view.conversation, mark));
+            }
+        }
+        if !page.more {
+            return Ok(());
+        }
+        since = Some(page.position);
+    }
 }
 
 async fn histories_of(http: Http, user: UserId, talks: Arc<[Talk]>) -> Read {
     let mut readings = Vec::new();
     let everything = async {
-        for talk in talks.iter().filter(|talk| talk.members.contains(&user)) {
+        for talk in talks.iter().filter(|talk| talk.has_seen(&user)) {
             let conversation = talk.conversation.clone();
-            let events = history(&http, &conversation).await.map_err(|refused| refused.to_string())?;
-            readings.push(Reading { source: Source::History(user.clone()), conversation, events });
+            let pages = history(&http, &conversation).await.map_err(|refused| refused.to_string())?;
+            let (events, states) =
+                pages.into_iter().rev().map(|page| (page.events, page.states)).unzip::<_, _, Vec<_>, Vec<_>>();
+            let (events, states) = (events.into_iter().flatten().collect(), states.into_iter().flatten().collect());
+            readings.push(Reading { source: Source::History(user.clone()), conversation, events, states });
         }
         Ok(())
     };
@@ -115,17 +140,17 @@ async fn histories_of(http: Http, user: UserId, talks: Arc<[Talk]>) -> Read {
 }
 
 /// From the newest page back to the oldest, as an application shows it to somebody who scrolls.
-async fn history(http: &Http, conversation: &ConversationId) -> Result<Vec<Event>, ErrorBody> {
-    let mut pages: Vec<Vec<Event>> = Vec::new();
+async fn history(http: &Http, conversation: &ConversationId) -> Result<Vec<HistoryPage>, ErrorBody> {
+    let mut pages: Vec<HistoryPage> = Vec::new();
     loop {
-        let oldest = pages.last().and_then(|page| page.first()).map(|event| event.seq);
+        let oldest = pages.last().and_then(|page| page.events.first()).map(|event| event.seq);
         let before = oldest.map(|seq| format!("before={seq}&")).unwrap_or_default();
         match http.history(conversation, &format!("{before}limit={PAGE}")).await {
             Ok(page) => {
                 let last = page.events.is_empty() || !page.more;
-                pages.push(page.events);
+                pages.push(page);
                 if last {
-                    return Ok(pages.into_iter().rev().flatten().collect());
+                    return Ok(pages);
                 }
             }
             Err(refused) => {

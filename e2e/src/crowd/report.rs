@@ -58,6 +58,11 @@ impl Report {
         self.accepted.messages
     }
 
+    /// How many changes of messages and of members, and marks, were accepted.
+    pub fn changes(&self) -> u64 {
+        self.accepted.changes
+    }
+
     /// Sums over all clients.
     pub fn stats(&self) -> Stats {
         self.total
@@ -102,9 +107,10 @@ impl fmt::Display for Report {
         let Self { history, violations, total, accepted, took, .. } = self;
         write!(
             f,
-            "{} messages accepted in {:.1} s, the slowest after {:.1} s; {} receipts in {} sessions; {} disconnects, \
+            "{} messages and {} changes accepted in {:.1} s, the slowest after {:.1} s; {} receipts in {} sessions; {} disconnects, \
              {} requests repeated, {} repeats in a session, {} across sessions, {} holes; {} violations",
             accepted.messages,
+            accepted.changes,
             took.as_secs_f64(),
             accepted.slowest.as_secs_f64(),
             history.receipts(),

@@ -33,7 +33,9 @@ scenarios_that_hold! {
 async fn holds(name: &str) -> Numbers {
     let scenario = chaos::scenario(name).expect("a scenario of that name");
     let outcome = scenario.run().await;
-    outcome.result.unwrap_or_else(|why| panic!("{name}: {why}"))
+    let numbers = outcome.result.unwrap_or_else(|why| panic!("{name}: {why}"));
+    assert!(numbers.changes > 0, "{name}: nothing was edited, deleted, reacted to or read");
+    numbers
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -57,7 +59,7 @@ fn the_checker_would_have_seen(history: &History) {
         let begin = format!(r#"{{"{kind}""#);
         (0..lines.len()).filter(|line| lines[*line].starts_with(&begin)).collect::<Vec<_>>()
     };
-    let (receipts, read) = (all("received"), all("read"));
+    let (receipts, read, states, marks) = (all("received"), all("read"), all("state"), all("mark"));
     let middle = receipts[receipts.len() / 2];
     let must_find = |kind: Kind, what: &str, break_it: &dyn Fn(&mut Vec<String>)| {
         let mut broken = lines.clone();
@@ -77,6 +79,10 @@ fn the_checker_would_have_seen(history: &History) {
     must_find(Kind::Divergent, "an entry was taken out of what was read back", &|lines| {
         drop(lines.remove(read[read.len() / 2]));
     });
+    must_find(Kind::Divergent, "what became of a message was taken out of history", &|lines| {
+        drop(lines.remove(states[states.len() / 2]));
+    });
+    must_find(Kind::Regressed, "the first mark came last", &|lines| lines.push(lines[marks[0]].clone()));
     must_find(Kind::Stuck, "nothing may take any time", &|lines| lines.push(r#"{"bound":0}"#.to_owned()));
 }
 

@@ -15,9 +15,9 @@ pub enum Forgery {
     /// It was refused.
     #[error("it was refused")]
     Refused,
-    /// The text differs from what was sent.
-    #[error("its text is not the one sent")]
-    OtherText,
+    /// The text, or the change, differs from what was sent.
+    #[error("it does not say what was sent")]
+    OtherContent,
     /// It was sent to another conversation.
     #[error("it was sent to another conversation")]
     OtherConversation,
@@ -77,6 +77,21 @@ pub enum Mismatch {
     /// It shows an entry behind a later one.
     #[error("puts behind a later one")]
     Misplaces,
+    /// It shows an entry that only changes a message.
+    #[error("shows, though it only changes a message,")]
+    ShowsChange,
+    /// It shows a message with another text than it has after the last edit.
+    #[error("shows with another text than the last edit gave it")]
+    OtherText,
+    /// It tells of edits or reactions otherwise than the entries.
+    #[error("tells otherwise than the log which edit or reactions has")]
+    OtherState,
+    /// It holds the text of what is deleted.
+    #[error("holds the text of deleted")]
+    KeepsDeleted,
+    /// It lacks the text of what nobody has deleted.
+    #[error("lacks the text, which nobody deleted, of")]
+    LacksText,
     /// It shows an entry of another conversation, or of a time at which the reader was no member.
     #[error("shows, without a right to it,")]
     Leaks,
@@ -85,9 +100,11 @@ pub enum Mismatch {
 impl Mismatch {
     pub(crate) fn kind(self) -> Kind {
         match self {
-            Self::Lacks | Self::Repeats | Self::Misplaces => Kind::Divergent,
-            Self::LacksLikeAll => Kind::Lost,
-            Self::Leaks => Kind::Leaked,
+            Self::Lacks | Self::Repeats | Self::Misplaces | Self::ShowsChange | Self::OtherText | Self::OtherState => {
+                Kind::Divergent
+            }
+            Self::LacksLikeAll | Self::LacksText => Kind::Lost,
+            Self::Leaks | Self::KeepsDeleted => Kind::Leaked,
         }
     }
 }

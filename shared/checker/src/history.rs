@@ -5,10 +5,10 @@ use crate::record::Record;
 /// What clients tried, were answered and received, in the order in which it happened.
 ///
 /// As text it is one JSON object per line, named by its only key: `attempt`, `outcome`, `member`,
-/// `start`, `device`, `event`, `received`, `reading`, `read`, `at`, `bound`, `broken`, or the text
-/// `mended`. The lines `device`, `event` and
-/// `reading` count from 0, each for themselves; `received` and `read` call them by these numbers.
-/// Texts of messages are part of it.
+/// `start`, `device`, `event`, `received`, `reading`, `read`, `state`, `reads`, `mark`, `at`, `bound`,
+/// `broken`, or the text `mended`. The lines `device`, `event` and `reading` count from 0, each for
+/// themselves; `received`, `read` and `state` call them by these numbers. Texts of messages are part of
+/// it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct History {
     pub(crate) records: Vec<Record>,
@@ -51,7 +51,7 @@ impl History {
                     return Err(fail(format!("there is no event {} yet", receipt.event)));
                 }
                 Record::Reading(_) => readings += 1,
-                Record::Read { reading, .. } if *reading >= readings => {
+                Record::Read { reading, .. } | Record::State { reading, .. } if *reading >= readings => {
                     return Err(fail(format!("there is no reading {reading} yet")));
                 }
                 Record::Read { event, .. } if *event >= events => {

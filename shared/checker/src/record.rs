@@ -3,10 +3,10 @@
 use std::fmt;
 
 use natter_ids::{ClientId, ConversationId, DeviceId, Seq, UserId};
-use natter_protocol::Event;
+use natter_protocol::{Change, Event, MessageState};
 use serde::{Deserialize, Serialize};
 
-/// A message that a client is about to send, for the first time or again.
+/// A message, or a change of one, that a client is about to send, for the first time or again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempt {
     /// Who sends it.
@@ -15,8 +15,8 @@ pub struct Attempt {
     pub conversation: ConversationId,
     /// The id that it is sent under.
     pub client_id: ClientId,
-    /// The text, byte for byte.
-    pub text: String,
+    /// What it says or changes, as it has to stand in the log.
+    pub change: Change,
 }
 
 /// How the newest attempt under a client id ended.
@@ -86,13 +86,46 @@ pub struct DeviceStart {
     pub from: Seq,
 }
 
-/// A place that holds a conversation from its first entry to its last.
+/// How far somebody says that they have read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reader {
+    /// Who.
+    pub user: UserId,
+    /// Where.
+    pub conversation: ConversationId,
+    /// The newest entry that they have read.
+    pub read: Seq,
+}
+
+/// How far a device is told that somebody has come.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mark {
+    /// Whose device is told.
+    pub told: UserId,
+    /// Which device.
+    pub device: DeviceId,
+    /// Whether it was asked for when everything that had been told like this before was known: then
+    /// nothing of that may be missing, whoever it was told to. What comes by itself may be late.
+    pub asked: bool,
+    /// Who has come so far.
+    pub user: UserId,
+    /// Where.
+    pub conversation: ConversationId,
+    /// What they have on a device.
+    pub delivered: Seq,
+    /// What they have read.
+    pub read: Seq,
+}
+
+/// A place that holds a conversation from its first entry to its last, with what was deleted taken out
+/// of it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Source {
     /// What a new device of the user is sent that presents the position before the first entry.
     Resume(UserId),
-    /// The conversation's history as the user reads it, page by page.
+    /// The conversation's history as the user reads it, page by page: messages as they are now, and
+    /// without the entries that only change them.
     History(UserId),
     /// The rows of the archive.
     Archive,
@@ -117,6 +150,8 @@ pub struct Reading {
     pub conversation: ConversationId,
     /// What stood there, in the order in which it stands there.
     pub events: Vec<Event>,
+    /// What is said besides, of messages that something has changed; in history alone.
+    pub states: Vec<MessageState>,
 }
 
 /// A device of a user.
@@ -158,6 +193,14 @@ pub(crate) enum Record {
         reading: u32,
         event: u32,
     },
+    /// What a reading, by number, says besides of one message.
+    State {
+        reading: u32,
+        state: Box<MessageState>,
+    },
+    /// Somebody is about to say how far they have read.
+    Reads(Box<Reader>),
+    Mark(Box<Mark>),
 }
 
 /// What is read, and where.

@@ -10,7 +10,7 @@ use natter_ids::{ClientId, ConversationId, Seq};
 use natter_protocol::Event;
 
 use crate::{
-    Attempt, DeviceStart, History, Outcome, Reading, Received, Span,
+    Attempt, DeviceStart, History, Mark, Outcome, Reader, Reading, Received, Span,
     clock::Clock,
     record::{Owner, Place, Receipt, Record},
 };
@@ -60,7 +60,7 @@ impl Recorder {
         self.inner().records.push(Record::Mended);
     }
 
-    /// Records that a message is about to be sent; also each time it is sent again.
+    /// Records that a message or a change is about to be sent; also each time it is sent again.
     pub fn attempt(&self, attempt: Attempt) {
         self.inner().records.push(Record::Attempt(Box::new(attempt)));
     }
@@ -84,7 +84,7 @@ impl Recorder {
     /// Records what stands in one place of a conversation once everything has arrived: it must be
     /// what devices received.
     pub fn reading(&self, reading: Reading) {
-        let Reading { source, conversation, events } = reading;
+        let Reading { source, conversation, events, states } = reading;
         let mut inner = self.inner();
         let number = inner.readings_count;
         inner.readings_count += 1;
@@ -93,6 +93,19 @@ impl Recorder {
             let event = inner.event(event);
             inner.records.push(Record::Read { reading: number, event });
         }
+        let states = states.into_iter().map(|state| Record::State { reading: number, state: Box::new(state) });
+        inner.records.extend(states);
+    }
+
+    /// Records that somebody is about to say how far they have read.
+    pub fn reads(&self, reader: Reader) {
+        self.inner().records.push(Record::Reads(Box::new(reader)));
+    }
+
+    /// Records how far a device is told that somebody has come. The calls for one device have to be in
+    /// the order in which it was told.
+    pub fn mark(&self, mark: Mark) {
+        self.inner().records.push(Record::Mark(Box::new(mark)));
     }
 
     /// Records a span of membership. One that begins with the same entry replaces the earlier

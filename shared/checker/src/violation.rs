@@ -25,6 +25,8 @@ pub enum Kind {
     Unlinked,
     /// Something came later than it may.
     Stuck,
+    /// A mark went back.
+    Regressed,
 }
 
 impl fmt::Display for Kind {
@@ -38,6 +40,7 @@ impl fmt::Display for Kind {
             Self::Leaked => "leaked",
             Self::Unlinked => "unlinked",
             Self::Stuck => "stuck",
+            Self::Regressed => "regressed",
         })
     }
 }
@@ -88,7 +91,7 @@ pub enum Violation {
         /// The larger number.
         second: Seq,
     },
-    /// A message came that nobody sent.
+    /// A message or a change came that nobody sent.
     #[error("phantom: {witness} got entry {seq} of {conversation}, said to be from {sender:?} ({}): {why}", of(*client_id))]
     Phantom {
         /// Who got it first.
@@ -214,6 +217,45 @@ pub enum Violation {
         /// How late.
         delay: Delay,
     },
+    /// A device was told that somebody has come less far than was told before: to this device, or to
+    /// whom one asked.
+    #[error(
+        "regressed: {told:?} on device {device} was told that {user:?} has {what} entry {now} of {conversation}, after entry {before}"
+    )]
+    MarkFell {
+        /// Who was told.
+        told: UserId,
+        /// On which device.
+        device: DeviceId,
+        /// Whose mark it is.
+        user: UserId,
+        /// Where.
+        conversation: ConversationId,
+        /// `received` or `read`.
+        what: &'static str,
+        /// What was told before.
+        before: Seq,
+        /// What was told now.
+        now: Seq,
+    },
+    /// A device was told that somebody has read more than they ever said.
+    #[error(
+        "phantom: {told:?} on device {device} was told that {user:?} has read entry {read} of {conversation}, but they said {said} at most"
+    )]
+    MarkAhead {
+        /// Who was told.
+        told: UserId,
+        /// On which device.
+        device: DeviceId,
+        /// Whose mark it is.
+        user: UserId,
+        /// Where.
+        conversation: ConversationId,
+        /// What was told.
+        read: Seq,
+        /// The most that they have said.
+        said: Seq,
+    },
     /// A place that holds a conversation differs from what devices received.
     #[error("{}: {place} {mismatch} entry {seq} of {conversation}", mismatch.kind())]
     Reading {
@@ -234,7 +276,8 @@ impl Violation {
         match self {
             Self::Lost { .. } => Kind::Lost,
             Self::Duplicated { .. } | Self::DuplicatedMessage { .. } => Kind::Duplicated,
-            Self::Phantom { .. } => Kind::Phantom,
+            Self::Phantom { .. } | Self::MarkAhead { .. } => Kind::Phantom,
+            Self::MarkFell { .. } => Kind::Regressed,
             Self::Reordered { .. } | Self::ReorderedMessage { .. } => Kind::Reordered,
             Self::Divergent { .. } | Self::DivergentMessage { .. } => Kind::Divergent,
             Self::Leaked { .. } => Kind::Leaked,

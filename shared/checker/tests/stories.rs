@@ -30,8 +30,8 @@ fn id(n: u64) -> ClientId {
 }
 
 fn try_to_send(recorder: &Recorder, sender: &str, n: u64, text: &str) {
-    let (sender, text) = (user(sender), text.to_owned());
-    recorder.attempt(Attempt { sender, conversation: room(), client_id: id(n), text });
+    let (sender, change) = (user(sender), Change::message(text));
+    recorder.attempt(Attempt { sender, conversation: room(), client_id: id(n), change });
 }
 
 fn send(recorder: &Recorder, sender: &str, n: u64, text: &str, seq: Seq) {

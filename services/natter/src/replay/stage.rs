@@ -112,8 +112,8 @@ impl Stage {
         let client = speaker.client().context("a speaker is not here")?;
         let client_id = client.new_client_id();
         let (sender, text, conversation) = (speaker.user.clone(), text.to_owned(), self.around.group.clone());
-        let attempt =
-            Attempt { sender: sender.clone(), conversation: conversation.clone(), client_id, text: text.clone() };
+        let change = Change::message(text.clone());
+        let attempt = Attempt { sender: sender.clone(), conversation: conversation.clone(), client_id, change };
         self.around.recorder.attempt(attempt);
         let sending = client.send_with_id(conversation, client_id, text.clone());
         // Dropping a send gives up: like no answer, it may or may not be stored.
@@ -188,7 +188,12 @@ impl Stage {
             if end {
                 let source = Source::History(speaker.user.clone());
                 let conversation = self.around.group.clone();
-                self.around.recorder.reading(Reading { source, conversation, events: events.clone() });
+                self.around.recorder.reading(Reading {
+                    source,
+                    conversation,
+                    events: events.clone(),
+                    states: Vec::new(),
+                });
                 return Ok(events);
             }
         }

@@ -1,7 +1,7 @@
 //! Entries as everybody sees them: the same, from somebody who sent them, each linked to the one
 //! before.
 
-use natter_protocol::Event;
+use natter_protocol::{Change, Event};
 
 use super::index::{Index, Room, Version};
 use crate::{Difference, Violation};
@@ -29,27 +29,46 @@ fn phantom(index: &Index<'_>, version: &Version<'_>) -> Option<Violation> {
 }
 
 fn divergent(index: &Index<'_>, versions: &[Version<'_>]) -> Vec<Violation> {
-    let Some((first, others)) = versions.split_first() else { return Vec::new() };
-    let violation = |other: &Version<'_>| Violation::Divergent {
-        witness: index.witness(other.first),
-        conversation: other.event.conversation.clone(),
-        seq: other.event.seq,
-        difference: difference(first.event, other.event),
+    // The first that tells most of what the entry was made as.
+    let tells = |version: &&Version<'_>| (is_erased(&version.event.entry.change), version.as_now);
+    let Some(first) = versions.iter().min_by_key(tells) else { return Vec::new() };
+    let violation = |other: &Version<'_>| {
+        Some(Violation::Divergent {
+            witness: index.witness(other.first),
+            conversation: other.event.conversation.clone(),
+            seq: other.event.seq,
+            difference: difference(first.event, other)?,
+        })
     };
-    others.iter().map(violation).collect()
+    versions.iter().filter_map(violation).collect()
 }
 
-fn difference(one: &Event, other: &Event) -> Difference {
+fn difference(one: &Event, version: &Version<'_>) -> Option<Difference> {
+    let other = version.event;
     let author = |event: &Event| (event.entry.sender.clone(), event.entry.client_id);
     if author(one) != author(other) {
-        Difference::Author
-    } else if one.entry.change != other.entry.change {
-        Difference::Content
+        Some(Difference::Author)
+    } else if !is_version(&one.entry.change, version) {
+        Some(Difference::Content)
     } else if one.entry.time != other.entry.time {
-        Difference::Time
+        Some(Difference::Time)
     } else {
-        Difference::Link
+        (one.prev != other.prev).then_some(Difference::Link)
     }
+}
+
+/// Whether an entry can be seen like this: as it was made, without its text once that is deleted, or a
+/// message as it is now. Whether it may, and with which text, follows from later entries.
+fn is_version(made: &Change, seen: &Version<'_>) -> bool {
+    match (made, &seen.event.entry.change) {
+        (made, Change::Erased { was }) if !is_erased(made) => made.kind() == was,
+        (Change::Message { .. }, Change::Message { .. }) if seen.as_now => true,
+        (made, seen) => made == seen,
+    }
+}
+
+fn is_erased(change: &Change) -> bool {
+    matches!(change, Change::Erased { .. })
 }
 
 fn unlinked(room: &Room<'_>, event: &Event) -> Option<Violation> {

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use natter_ids::{ClientId, ConversationId, Seq, UserId};
-use natter_protocol::Event;
+use natter_protocol::{Event, MessageState};
 
-use super::{times::Times, tries::Tries};
+use super::{marks::Marks, states::only_changes, times::Times, tries::Tries};
 use crate::{
     DeviceStart, Forgery, History, Source, Span, Via, Witness,
     record::{Owner, Place, Receipt, Record},
@@ -23,12 +23,25 @@ pub(super) struct Index<'a> {
     pub owed: HashMap<UserId, BTreeSet<Device>>,
     pub readings: Vec<Reading<'a>>,
     pub times: Times<'a>,
+    pub marks: Marks,
 }
 
 /// What stands in one place of a conversation.
 pub(super) struct Reading<'a> {
     pub place: &'a Place,
     pub events: Vec<&'a Event>,
+    pub states: Vec<&'a MessageState>,
+}
+
+impl<'a> Reading<'a> {
+    fn of(place: &'a Place) -> Self {
+        Self { place, events: Vec::new(), states: Vec::new() }
+    }
+
+    /// Whether it shows messages as they are now, and not entries as they were made.
+    pub fn shows_as_now(&self) -> bool {
+        matches!(self.place.source, Source::History(_))
+    }
 }
 
 /// Where a version of an entry came from.
@@ -43,6 +56,8 @@ pub(super) enum Seen {
 pub(super) struct Version<'a> {
     pub event: &'a Event,
     pub first: Seen,
+    /// Whether it is from where messages are shown as they are now.
+    pub as_now: bool,
     pub forged: Option<Forgery>,
 }
 
@@ -53,8 +68,10 @@ pub(super) struct Room<'a> {
     pub versions: BTreeMap<Seq, Vec<Version<'a>>>,
     /// The numbers of all entries that are known to exist, rising.
     pub known: Vec<Seq>,
-    /// The messages that were accepted, by number.
+    /// The messages and changes that were accepted, by number.
     pub accepted: HashMap<Seq, ClientId>,
+    /// The numbers of entries that only change a message.
+    pub changes: HashSet<Seq>,
     /// Spans by user, both ends included.
     spans: HashMap<&'a UserId, Vec<(Seq, Seq)>>,
     starts: HashMap<Device, Seq>,
@@ -96,14 +113,19 @@ impl<'a> Index<'a> {
                     // A history from elsewhere was checked when it was read: both are there.
                     let event = events[receipt.event as usize];
                     index.received(event, *receipt);
-                    index.version(event, Seen::On(receipt.device), seen.insert(receipt.event));
+                    let new = seen.insert((receipt.event, false));
+                    index.version(event, Seen::On(receipt.device), false, new);
                 }
-                Record::Reading(place) => index.readings.push(Reading { place, events: Vec::new() }),
+                Record::Reading(place) => index.readings.push(Reading::of(place)),
                 Record::Read { reading, event } => {
                     let shown = events[*event as usize];
                     index.readings[*reading as usize].events.push(shown);
-                    index.version(shown, Seen::In(*reading), seen.insert(*event));
+                    let as_now = index.readings[*reading as usize].shows_as_now();
+                    index.version(shown, Seen::In(*reading), as_now, seen.insert((*event, as_now)));
                 }
+                Record::State { reading, state } => index.readings[*reading as usize].states.push(state),
+                Record::Reads(reader) => index.marks.said(reader),
+                Record::Mark(mark) => index.marks.told(mark),
             }
         }
         index.start_devices(&starts);
@@ -132,10 +154,10 @@ impl<'a> Index<'a> {
         spans.push((span.from, span.to.unwrap_or(Seq::MAX)));
     }
 
-    fn version(&mut self, event: &'a Event, first: Seen, new: bool) {
+    fn version(&mut self, event: &'a Event, first: Seen, as_now: bool, new: bool) {
         if new {
             let room = self.rooms.entry(&event.conversation).or_default();
-            room.versions.entry(event.seq).or_default().push(Version { event, first, forged: None });
+            room.versions.entry(event.seq).or_default().push(Version { event, first, as_now, forged: None });
         }
     }
 
@@ -166,7 +188,7 @@ impl<'a> Index<'a> {
 
     fn find_forgeries(&mut self) {
         for version in self.rooms.values_mut().flat_map(|room| room.versions.values_mut().flatten()) {
-            version.forged = self.tries.origin(version.event).err();
+            version.forged = self.tries.origin(version.event, version.as_now).err();
         }
     }
 
@@ -176,7 +198,12 @@ impl<'a> Index<'a> {
         for tried in self.tries.iter() {
             let room = self.rooms.entry(&tried.attempt.conversation).or_default();
             let seqs = tried.accepted.map(|(_, seq)| seq).into_iter().chain(tried.accepted_again.iter().copied());
-            room.accepted.extend(seqs.map(|seq| (seq, tried.attempt.client_id)));
+            for seq in seqs {
+                room.accepted.insert(seq, tried.attempt.client_id);
+                if only_changes(&tried.attempt.change) {
+                    room.changes.insert(seq);
+                }
+            }
         }
         for room in self.rooms.values_mut() {
             let mut known: BTreeSet<Seq> = room.accepted.keys().copied().collect();
@@ -184,6 +211,9 @@ impl<'a> Index<'a> {
             {
                 let Event { seq, prev, .. } = *version.event;
                 known.extend([seq].into_iter().chain((0 < prev && prev < seq).then_some(prev)));
+                if only_changes(&version.event.entry.change) {
+                    room.changes.insert(seq);
+                }
             }
             room.known = known.into_iter().collect();
         }
@@ -204,7 +234,8 @@ impl<'a> Room<'a> {
     pub fn shown_in(&self, source: &Source) -> Vec<Seq> {
         match source {
             Source::Archive => self.known.clone(),
-            Source::History(user) | Source::Resume(user) => self.due(user, 0).collect(),
+            Source::Resume(user) => self.due(user, 0).collect(),
+            Source::History(user) => self.due(user, 0).filter(|seq| !self.changes.contains(seq)).collect(),
         }
     }
 

@@ -6,9 +6,11 @@
 mod devices;
 mod entries;
 mod index;
+mod marks;
 mod messages;
 mod order;
 mod readings;
+mod states;
 mod stuck;
 mod times;
 mod tries;
@@ -27,6 +29,8 @@ pub fn check(history: &History) -> Vec<Violation> {
     order::check(&index, &mut violations);
     devices::check(&index, &mut violations);
     readings::check(&index, &mut violations);
+    states::check(&index, &mut violations);
     stuck::check(&index, &mut violations);
+    violations.extend(index.marks.violations);
     violations
 }

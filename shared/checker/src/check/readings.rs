@@ -14,6 +14,7 @@ pub(super) fn check(index: &Index<'_>, violations: &mut Vec<Violation>) {
         violations.extend(lacks(room, reading));
         violations.extend(out_of_order(reading));
         violations.extend(leaks(room, reading));
+        violations.extend(shows_changes(room, reading));
     }
 }
 
@@ -50,13 +51,18 @@ fn leaks(room: &Room<'_>, reading: &Reading<'_>) -> Vec<Violation> {
     leaks.map(|event| violation(reading, event.seq, Mismatch::Leaks)).collect()
 }
 
+fn shows_changes(room: &Room<'_>, reading: &Reading<'_>) -> Vec<Violation> {
+    let shown = own(reading).filter(|seq| reading.shows_as_now() && room.changes.contains(seq));
+    shown.map(|seq| violation(reading, seq, Mismatch::ShowsChange)).collect()
+}
+
 /// The numbers of those entries that are of the conversation read.
 fn own<'r>(reading: &'r Reading<'_>) -> impl Iterator<Item = Seq> + 'r {
     let of_it = reading.events.iter().filter(|event| event.conversation == reading.place.conversation);
     of_it.map(|event| event.seq)
 }
 
-fn violation(reading: &Reading<'_>, seq: Seq, mismatch: Mismatch) -> Violation {
+pub(super) fn violation(reading: &Reading<'_>, seq: Seq, mismatch: Mismatch) -> Violation {
     Violation::Reading {
         place: reading.place.source.clone(),
         conversation: reading.place.conversation.clone(),

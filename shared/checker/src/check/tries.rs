@@ -7,7 +7,7 @@ use natter_protocol::{Change, Event};
 
 use crate::{Attempt, Forgery, Outcome};
 
-/// One message: all attempts to send the same text under the same id.
+/// One message or change: all attempts to send the same under the same id.
 pub(super) struct Try<'a> {
     pub attempt: &'a Attempt,
     /// When it was attempted first: the place of that record in the history.
@@ -95,9 +95,13 @@ impl<'a> Tries<'a> {
         self.all.iter()
     }
 
-    /// Finds what was tried for a message that somebody received.
-    pub fn origin(&self, event: &Event) -> Result<(), Forgery> {
-        let Change::Message { text, .. } = &event.entry.change else { return Ok(()) };
+    /// Finds what was tried for an entry that somebody received: as it was sent, or, where messages are
+    /// shown `as_now`, with the text of an edit.
+    pub fn origin(&self, event: &Event, as_now: bool) -> Result<(), Forgery> {
+        let change = &event.entry.change;
+        if !is_tried(change) {
+            return Ok(());
+        }
         let same_id = event.entry.client_id.and_then(|id| self.by_id.get(&id)).ok_or(Forgery::NeverAttempted)?;
         let of_sender: Vec<_> = same_id
             .iter()
@@ -109,7 +113,36 @@ impl<'a> Tries<'a> {
         }
         let mut here = of_sender.iter().filter(|it| it.attempt.conversation == event.conversation).peekable();
         here.peek().ok_or(Forgery::OtherConversation)?;
-        let tried = here.find(|it| it.attempt.text == *text).ok_or(Forgery::OtherText)?;
+        let fits = |it: &&&Try<'_>| match (&it.attempt.change, change) {
+            (tried, Change::Erased { was }) => tried.kind() == was,
+            (Change::Message { .. }, Change::Message { text, .. }) if as_now && it.attempt.change != *change => {
+                self.edits(event, text)
+            }
+            (tried, got) => tried == got,
+        };
+        let tried = here.find(fits).ok_or(Forgery::OtherContent)?;
         if tried.is_refused() { Err(Forgery::Refused) } else { Ok(()) }
     }
+
+    /// Whether the sender of a message has tried to give it this text.
+    fn edits(&self, message: &Event, to: &str) -> bool {
+        self.all.iter().any(|it| {
+            let Attempt { sender, conversation, change, .. } = it.attempt;
+            (sender, conversation) == (&message.entry.sender, &message.conversation)
+                && matches!(change, Change::Edited { target, text, .. } if *target == message.seq && text == to)
+        })
+    }
+}
+
+/// Whether only a client that said so can have caused it: messages and changes of them. The rest, such
+/// as members, is not recorded when it is tried.
+fn is_tried(change: &Change) -> bool {
+    matches!(
+        change,
+        Change::Message { .. }
+            | Change::Edited { .. }
+            | Change::Deleted { .. }
+            | Change::Reacted { .. }
+            | Change::Erased { .. }
+    )
 }

@@ -2,6 +2,7 @@
 //! objects to.
 #![allow(clippy::unwrap_used)]
 
+mod changes;
 mod model;
 mod readings;
 mod stuck;
@@ -28,6 +29,11 @@ fn is_message(event: &Event) -> bool {
     matches!(event.entry.change, Change::Message { .. })
 }
 
+/// Whether both are the same entry, before or after it was deleted or edited.
+fn same_entry(one: &Event, other: &Event) -> bool {
+    (&one.conversation, one.seq) == (&other.conversation, other.seq)
+}
+
 fn same_stream(one: &Received, other: &Received) -> bool {
     let of = |it: &Received| (it.device.clone(), it.session, it.via, it.event.conversation.clone());
     of(one) == of(other)
@@ -37,8 +43,8 @@ fn same_stream(one: &Received, other: &Received) -> bool {
 fn rewrite(calls: &mut [Call], event: &Event, change: impl Fn(&mut Event)) {
     for call in calls {
         match call {
-            Call::Received(received) if received.event == *event => change(&mut received.event),
-            Call::Reading(reading) => reading.events.iter_mut().filter(|it| *it == event).for_each(&change),
+            Call::Received(received) if same_entry(&received.event, event) => change(&mut received.event),
+            Call::Reading(reading) => reading.events.iter_mut().filter(|it| same_entry(it, event)).for_each(&change),
             _ => {}
         }
     }
@@ -69,7 +75,7 @@ proptest! {
     fn a_lost_entry_is_found(ops in ops(), which: Index) {
         let mut chat = Chat::run(&ops);
         let Some((_, gone)) = pick(&chat, which, |it| it.via == Via::Session) else { return Ok(()) };
-        let is_it = |it: &Received| it.device == gone.device && it.via == Via::Session && it.event == gone.event;
+        let is_it = |it: &Received| it.device == gone.device && it.via == Via::Session && same_entry(&it.event, &gone.event);
         chat.calls.retain(|call| !matches!(call, Call::Received(received) if is_it(received)));
         // A device that receives nothing at all is known from its start.
         prop_assert!(kinds(&chat.calls).contains(&Kind::Lost));
@@ -84,7 +90,8 @@ proptest! {
         }).collect();
         let known = |it: &Received| it.event.entry.client_id.is_some_and(|id| accepted.contains(&id));
         let Some((_, gone)) = pick(&chat, which, |it| it.via == Via::Session && known(it)) else { return Ok(()) };
-        chat.calls.retain(|call| !matches!(call, Call::Received(received) if received.event == gone.event));
+        let is_it = |it: &Received| same_entry(&it.event, &gone.event);
+        chat.calls.retain(|call| !matches!(call, Call::Received(received) if is_it(received)));
         prop_assert!(kinds(&chat.calls).contains(&Kind::Lost));
     }
 
@@ -154,7 +161,7 @@ proptest! {
                 _ => {}
             }
         }
-        prop_assert_eq!(kinds(&chat.calls), HashSet::from([Kind::Phantom]));
+        prop_assert!(kinds(&chat.calls).contains(&Kind::Phantom));
     }
 
     #[test]
@@ -212,7 +219,7 @@ proptest! {
         let Some((_, other)) = pick(&chat, which, |it| it.event.prev == 0) else { return Ok(()) };
         let sender = other.user.clone();
         let (client_id, conversation) = (ClientId::at(5), other.event.conversation.clone());
-        chat.calls.push(Call::Attempt(Attempt { sender, conversation, client_id, text: "x".to_owned() }));
+        chat.calls.push(Call::Attempt(Attempt { sender, conversation, client_id, change: Change::message("x") }));
         chat.calls.push(Call::Outcome(client_id, Outcome::Accepted { seq: other.event.seq }));
         prop_assert!(kinds(&chat.calls).contains(&Kind::Divergent));
     }

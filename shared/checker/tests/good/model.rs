@@ -1,5 +1,8 @@
 //! A small model of a correct chat, which records what clients of one would.
 
+mod changes;
+mod ops;
+
 use std::{
     collections::HashSet,
     sync::{
@@ -9,10 +12,12 @@ use std::{
     time::Duration,
 };
 
-use natter_checker::{Attempt, DeviceStart, Outcome, Reading, Received, Recorder, Source, Span, Via};
+use natter_checker::{Attempt, DeviceStart, Mark, Outcome, Reader, Reading, Received, Recorder, Source, Span, Via};
 use natter_ids::{ClientId, ConversationId, DeviceId, Seq, UserId};
 use natter_protocol::{Change, Entry, Event};
-use proptest::prelude::*;
+
+use ops::{Fate, To};
+pub use ops::{Op, ops};
 
 /// One call of a recorder.
 #[derive(Debug, Clone)]
@@ -23,6 +28,8 @@ pub enum Call {
     Member(Span),
     Start(DeviceStart),
     Reading(Reading),
+    Reads(Reader),
+    Mark(Mark),
     Bound(Duration),
     Broken(&'static str),
     Mended,
@@ -42,6 +49,8 @@ pub fn record(calls: &[Call]) -> Recorder {
             Call::Member(span) => recorder.member(span),
             Call::Start(start) => recorder.start(start),
             Call::Reading(reading) => recorder.reading(reading),
+            Call::Reads(reader) => recorder.reads(reader),
+            Call::Mark(mark) => recorder.mark(mark),
             Call::Bound(bound) => recorder.bound(bound),
             Call::Broken(what) => recorder.broken(what),
             Call::Mended => recorder.mended(),
@@ -49,65 +58,6 @@ pub fn record(calls: &[Call]) -> Recorder {
         }
     }
     recorder
-}
-
-/// What happens next; numbers are taken modulo what there is.
-#[derive(Debug, Clone)]
-pub enum Op {
-    Send {
-        user: usize,
-        room: usize,
-        text: String,
-        fate: Fate,
-    },
-    Leave {
-        user: usize,
-        room: usize,
-    },
-    Join {
-        user: usize,
-        room: usize,
-    },
-    Disconnect {
-        device: usize,
-    },
-    /// Comes back, with a position that is that many entries old.
-    Reconnect {
-        device: usize,
-        stale: usize,
-    },
-    NewDevice {
-        user: usize,
-    },
-}
-
-#[derive(Debug, Clone, Copy)]
-pub enum Fate {
-    Accepted,
-    AcceptedOnRetry,
-    Refused,
-    LostOnTheWay,
-    StoredUnanswered,
-}
-
-pub fn ops() -> impl Strategy<Value = Vec<Op>> {
-    let n = || 0_usize..60;
-    let fate = prop_oneof![
-        6 => Just(Fate::Accepted),
-        1 => Just(Fate::AcceptedOnRetry),
-        1 => Just(Fate::Refused),
-        1 => Just(Fate::LostOnTheWay),
-        1 => Just(Fate::StoredUnanswered),
-    ];
-    let op = prop_oneof![
-        12 => (n(), n(), "\\PC{0,12}", fate).prop_map(|(user, room, text, fate)| Op::Send { user, room, text, fate }),
-        1 => (n(), n()).prop_map(|(user, room)| Op::Leave { user, room }),
-        1 => (n(), n()).prop_map(|(user, room)| Op::Join { user, room }),
-        2 => n().prop_map(|device| Op::Disconnect { device }),
-        3 => (n(), 0_usize..3).prop_map(|(device, stale)| Op::Reconnect { device, stale }),
-        1 => n().prop_map(|user| Op::NewDevice { user }),
-    ];
-    prop::collection::vec(op, 1..80)
 }
 
 struct Device {
@@ -125,6 +75,8 @@ struct Room {
     id: ConversationId,
     /// Spans of each user, the last one open or not.
     spans: Vec<Vec<(Seq, Option<Seq>)>>,
+    /// What each user has read.
+    read: Vec<Seq>,
 }
 
 /// A correct chat of four users in three rooms.
@@ -139,7 +91,11 @@ pub struct Chat {
 impl Chat {
     pub fn run(ops: &[Op]) -> Self {
         let users: Vec<_> = (0..4).map(|n| UserId::new(format!("user {n}")).unwrap()).collect();
-        let room = |n: u64| Room { id: ConversationId::group(&users[0], ClientId::at(n)), spans: vec![Vec::new(); 4] };
+        let room = |n: u64| Room {
+            id: ConversationId::group(&users[0], ClientId::at(n)),
+            spans: vec![Vec::new(); 4],
+            read: vec![0; 4],
+        };
         let rooms = (0..3).map(room).collect();
         let mut chat = Self { users, rooms, devices: Vec::new(), log: Vec::new(), calls: Vec::new() };
         (0..4).for_each(|user| chat.new_device(user));
@@ -163,7 +119,9 @@ impl Chat {
 
     fn apply(&mut self, op: &Op) {
         match op {
-            Op::Send { user, room, text, fate } => self.send(user % 4, room % 3, text, *fate),
+            Op::Send { user, room, text, fate } => self.say(user % 4, room % 3, Change::message(text), *fate),
+            Op::Change { user, room, message, to, fate } => self.change(user % 4, room % 3, *message, to, *fate),
+            Op::Read { user, room, entry } => self.read_upto(user % 4, room % 3, *entry),
             Op::Leave { user, room } => self.leave(user % 4, room % 3),
             Op::Join { user, room } => self.join(user % 4, room % 3),
             Op::Disconnect { device } => {
@@ -234,19 +192,19 @@ impl Chat {
         }
     }
 
-    fn send(&mut self, user: usize, room: usize, text: &str, fate: Fate) {
+    fn say(&mut self, user: usize, room: usize, change: Change, fate: Fate) {
         if !self.is_member(user, room) {
             return;
         }
         let client_id = ClientId::at(10_000 + self.calls.len() as u64);
         let (sender, conversation) = (self.users[user].clone(), self.rooms[room].id.clone());
-        let attempt = Attempt { sender, conversation, client_id, text: text.to_owned() };
+        let attempt = Attempt { sender, conversation, client_id, change: change.clone() };
         self.calls.push(Call::Attempt(attempt.clone()));
         let outcome = match fate {
             Fate::Refused => Outcome::Refused,
             Fate::LostOnTheWay => Outcome::Unknown,
             Fate::Accepted | Fate::AcceptedOnRetry | Fate::StoredUnanswered => {
-                let seq = self.append(user, room, Some(client_id), Change::message(text));
+                let seq = self.append(user, room, Some(client_id), change);
                 self.push_live();
                 if matches!(fate, Fate::AcceptedOnRetry) {
                     self.calls.push(Call::Outcome(client_id, Outcome::Unknown));
@@ -282,11 +240,13 @@ impl Chat {
         it.online = true;
         it.reached = it.reached.saturating_sub(stale).max(it.began);
         self.catch_up(device);
+        self.tell_marks(device);
     }
 
     fn catch_up(&mut self, device: usize) {
         let it = &self.devices[device];
-        let missed = self.log[it.reached..].iter().filter(|event| self.may_see(it.user, event)).cloned();
+        let missed = self.log[it.reached..].iter().filter(|event| self.may_see(it.user, event));
+        let missed = missed.map(|event| self.archived(event));
         let calls: Vec<_> = missed.map(|event| Call::Received(self.receipt(device, Via::Session, event))).collect();
         self.calls.extend(calls);
         self.devices[device].reached = self.log.len();
@@ -314,7 +274,11 @@ impl Chat {
     fn read(&mut self, source: Source, room: usize, shows: impl Fn(Seq) -> bool) {
         let conversation = self.rooms[room].id.clone();
         let stands = self.log.iter().filter(|event| event.conversation == conversation && shows(event.seq));
-        let events = stands.cloned().collect();
-        self.calls.push(Call::Reading(Reading { source, conversation, events }));
+        let events = stands.map(|event| self.archived(event)).collect();
+        let mut reading = Reading { source, conversation, events, states: Vec::new() };
+        if let Source::History(reader) = &reading.source {
+            (reading.events, reading.states) = self.as_now(&reader.clone(), reading.events);
+        }
+        self.calls.push(Call::Reading(reading));
     }
 }

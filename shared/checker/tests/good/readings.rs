@@ -10,7 +10,7 @@ use proptest::{prelude::*, sample::Index};
 use crate::{
     is_message, kinds, last_seq,
     model::{Call, Chat, ops, record},
-    pick,
+    pick, same_entry,
 };
 
 /// An entry that fits of a reading, any of them: the place of the reading among the calls, and of
@@ -136,10 +136,11 @@ proptest! {
         }).collect();
         let known = |it: &Received| it.event.entry.client_id.is_some_and(|id| accepted.contains(&id));
         let Some((_, gone)) = pick(&chat, which, known) else { return Ok(()) };
-        chat.calls.retain(|call| !matches!(call, Call::Received(received) if received.event == gone.event));
+        let is_it = |event: &Event| same_entry(event, &gone.event);
+        chat.calls.retain(|call| !matches!(call, Call::Received(received) if is_it(&received.event)));
         for call in &mut chat.calls {
             if let Call::Reading(reading) = call {
-                reading.events.retain(|event| *event != gone.event);
+                reading.events.retain(|event| !is_it(event));
             }
         }
         let conversation = &gone.event.conversation;
