@@ -9,7 +9,12 @@ use natter_client::{Client, Fatal, RequestError};
 use natter_ids::{ConversationId, DeviceId, Seq, UserId};
 use natter_protocol::{Audience, BlockView, CloseCode, DeviceView, ErrorCode, PresenceView, PrivacyView};
 
-use super::{answers::Answer, command::Line, session::Session, style::Style};
+use super::{
+    answers::Answer,
+    command::Line,
+    session::{Session, Step},
+    style::Style,
+};
 
 /// How long it is no news that somebody writes.
 const WRITING_AGAIN: Duration = Duration::from_secs(15);
@@ -127,6 +132,17 @@ impl Session {
         self.presence = Some(state.clone());
         let name = self.style.name(&view.user);
         self.notice(&format!("{name}: {state}"));
+    }
+
+    /// Tells the others of the open conversation that the user writes, or has stopped.
+    ///
+    /// # Errors
+    /// None; the type is that of the other steps.
+    pub fn writes(&self, writes: bool) -> anyhow::Result<Step> {
+        if let Some(transcript) = &self.transcript {
+            self.client.typing(&transcript.conversation, !writes);
+        }
+        Ok(Step::GoOn)
     }
 
     /// Says that somebody writes in the open conversation.

@@ -3,18 +3,32 @@
 use std::io::{BufRead, IsTerminal, Write};
 
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
-use rustyline::{DefaultEditor, ExternalPrinter};
+use rustyline::{Editor, ExternalPrinter, history::DefaultHistory};
 use tokio::sync::mpsc;
+
+use super::keys::Keys;
 
 /// Lines that wait to be handled. When it is full the reader waits.
 const LINES: usize = 16;
 
+/// Signs that somebody is writing that wait to be handled; more are dropped.
+const SIGNS: usize = 4;
+
 /// Prints above the line that is being edited.
 type Print = Box<dyn FnMut(&str) + Send>;
+
+/// What a person does.
+pub enum Typed {
+    /// A whole line; none at the end.
+    Line(Option<String>),
+    /// They begin or go on to write something to say; or have taken it back.
+    Writes(bool),
+}
 
 /// Where lines come from, and how to print meanwhile.
 pub struct Input {
     lines: mpsc::Receiver<String>,
+    writes: mpsc::Receiver<bool>,
     more: mpsc::Sender<()>,
     print: Print,
     is_terminal: bool,
@@ -29,20 +43,22 @@ impl Input {
     pub fn start(prompt: (String, String)) -> anyhow::Result<Self> {
         let (sender, lines) = mpsc::channel(LINES);
         let (more, go_on) = mpsc::channel(1);
+        let (tell, writes) = mpsc::channel(SIGNS);
         // Both ends: with a piped output there is nothing to edit on.
         let is_terminal = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
         if !is_terminal {
             tokio::task::spawn_blocking(move || read_pipe(&sender));
             let print: Print = Box::new(crate::output::say);
-            return Ok(Self { lines, more, print, is_terminal, before: None });
+            return Ok(Self { lines, writes, more, print, is_terminal, before: None });
         }
         let before = tcgetattr(std::io::stdin()).ok();
-        let mut editor = DefaultEditor::new()?;
+        let mut editor = Editor::new()?;
+        editor.set_helper(Some(Keys::new(tell)));
         let mut printer = editor.create_external_printer()?;
         // A closed terminal has no reader.
         let print: Print = Box::new(move |text| drop(printer.print(format!("{text}\n"))));
         tokio::task::spawn_blocking(move || read_terminal(&mut editor, &prompt, &sender, go_on));
-        Ok(Self { lines, more, print, is_terminal, before })
+        Ok(Self { lines, writes, more, print, is_terminal, before })
     }
 
     /// Whether a person types.
@@ -50,10 +66,14 @@ impl Input {
         self.is_terminal
     }
 
-    /// The next line; `None` at the end. Cancel safe. In a terminal the prompt comes back with
-    /// [`Input::go_on`].
-    pub async fn next(&mut self) -> Option<String> {
-        self.lines.recv().await
+    /// The next line, or sign that one is being written. Cancel safe. In a terminal the prompt comes
+    /// back after a line with [`Input::go_on`].
+    pub async fn next(&mut self) -> Typed {
+        tokio::select! {
+            biased;
+            Some(writes) = self.writes.recv() => Typed::Writes(writes),
+            line = self.lines.recv() => Typed::Line(line),
+        }
     }
 
     /// The line has been handled: the prompt may come back.
@@ -94,7 +114,7 @@ fn read_pipe(lines: &mpsc::Sender<String>) {
 }
 
 fn read_terminal(
-    editor: &mut DefaultEditor,
+    editor: &mut Editor<Keys, DefaultHistory>,
     prompt: &(String, String),
     lines: &mpsc::Sender<String>,
     mut go_on: mpsc::Receiver<()>,
@@ -103,6 +123,7 @@ fn read_terminal(
     while let Ok(line) = editor.readline(prompt) {
         erase(editor, prompt.0.chars().count() + line.chars().count());
         let _ = editor.add_history_entry(line.as_str());
+        editor.helper().into_iter().for_each(Keys::line_ends);
         if lines.blocking_send(line).is_err() || go_on.blocking_recv().is_none() {
             return;
         }
@@ -110,7 +131,7 @@ fn read_terminal(
 }
 
 /// Takes the typed line off the screen: it comes back as a message, in its place among others'.
-fn erase(editor: &mut DefaultEditor, columns: usize) {
+fn erase(editor: &mut Editor<Keys, DefaultHistory>, columns: usize) {
     let width = editor.dimensions().map_or(80, |(width, _)| usize::from(width)).max(1);
     let rows = columns / width + 1;
     let mut stdout = std::io::stdout().lock();

@@ -10,6 +10,7 @@ mod changes;
 mod command;
 mod groups;
 mod input;
+mod keys;
 mod outbox;
 mod place;
 mod requests;
@@ -28,7 +29,7 @@ use natter_runtime::wait_for_stop;
 
 use crate::{output, tokens};
 pub use args::Args;
-use input::Input;
+use input::{Input, Typed};
 
 use place::Place;
 use requests::Target;
@@ -108,7 +109,10 @@ async fn converse(client: &Client, session: &mut Session) -> anyhow::Result<()> 
             () = &mut stop => return Ok(()),
             told = client.next_event() => session.told(told),
             answer = session.answers.recv() => session.answered(answer),
-            line = session.input.next(), if session.takes_input() => session.typed(line),
+            typed = session.input.next(), if session.takes_input() => match typed {
+                Typed::Line(line) => session.typed(line),
+                Typed::Writes(writes) => session.writes(writes),
+            },
             _ = tick.tick() => session.tick(),
         };
         match step {

@@ -55,6 +55,30 @@ async fn whoever_was_away_sees_what_was_missed() {
     natter.stop().await;
 }
 
+/// In a terminal, others are told while a line is being written; what comes meanwhile does not disturb it.
+#[tokio::test]
+async fn others_are_told_that_somebody_writes() {
+    let folder = tempfile::tempdir().unwrap();
+    let data_dir = folder.path();
+    let natter = Natter::serve(data_dir).await;
+    let arguments = ["chat", "--as", "alice", "--data-dir", data_dir.to_str().unwrap(), "--to", "bob"];
+    let mut alice = Natter::start_in_terminal(&arguments);
+    alice.says("/help for help").await;
+    let mut bob = chat(data_dir, "bob", &["--to", "alice"]);
+    bob.says("alice: online").await;
+    alice.presses("half a ").await;
+    bob.says("alice is writing").await;
+    bob.types("take your time").await;
+    alice.says("take your time").await;
+    alice.presses("sentence\r").await;
+    bob.says("alice: half a sentence").await;
+    alice.says("half a sentence").await;
+    alice.presses("/quit\r").await;
+    assert_eq!(alice.ends().await.code, Some(0));
+    assert_eq!(bob.ends().await.code, Some(0));
+    natter.stop().await;
+}
+
 #[tokio::test]
 async fn what_comes_out_of_a_pipe_is_stored_before_the_end() {
     let folder = tempfile::tempdir().unwrap();

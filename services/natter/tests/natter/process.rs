@@ -1,6 +1,7 @@
 //! Running `natter`, and reading what it says.
 
 use std::{
+    fs::File,
     path::Path,
     process::Stdio,
     sync::{Arc, Mutex},
@@ -8,10 +9,13 @@ use std::{
 };
 
 use natter_testkit::{tools, wait_for};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::{
+    process::{Pid, Signal, kill_process},
+    pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
+};
 use tokio::{
-    io::{AsyncBufReadExt, AsyncRead, AsyncWriteExt, BufReader},
-    process::{Child, ChildStdin, Command},
+    io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader},
+    process::{Child, Command},
     task::JoinHandle,
     time::timeout,
 };
@@ -22,7 +26,7 @@ pub const LIMIT: Duration = Duration::from_secs(60);
 /// A running `natter`, with everything it has said.
 pub struct Natter {
     child: Child,
-    stdin: Option<ChildStdin>,
+    stdin: Option<Box<dyn AsyncWrite + Send + Unpin>>,
     out: Lines,
     err: Lines,
     /// They end with the process.
@@ -85,10 +89,27 @@ pub async fn run(arguments: &[&str], variables: &[(&str, &str)]) -> Ended {
 impl Natter {
     pub fn start(arguments: &[&str]) -> Self {
         let mut child = command(arguments, &[]).spawn().unwrap();
-        let stdin = child.stdin.take();
+        let stdin = child.stdin.take().map(|stdin| Box::new(stdin) as _);
         let (out, follow_out) = Lines::follow(child.stdout.take().unwrap());
         let (err, follow_err) = Lines::follow(child.stderr.take().unwrap());
         Self { child, stdin, out, err, followers: vec![follow_out, follow_err] }
+    }
+
+    /// In a terminal: lines hold what moves the cursor, too.
+    pub fn start_in_terminal(arguments: &[&str]) -> Self {
+        let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&terminal).unwrap();
+        unlockpt(&terminal).unwrap();
+        let path = ptsname(&terminal, Vec::new()).unwrap().into_string().unwrap();
+        let screen = File::options().read(true).write(true).open(path).unwrap();
+        let mut command = command(arguments, &[("TERM", "xterm")]);
+        command.stdin(screen.try_clone().unwrap()).stdout(screen);
+        let mut child = command.spawn().unwrap();
+        let terminal = File::from(terminal);
+        let keyboard = tokio::fs::File::from_std(terminal.try_clone().unwrap());
+        let (out, follow_out) = Lines::follow(tokio::fs::File::from_std(terminal));
+        let (err, follow_err) = Lines::follow(child.stderr.take().unwrap());
+        Self { child, stdin: Some(Box::new(keyboard)), out, err, followers: vec![follow_out, follow_err] }
     }
 
     /// `natter serve` on a data directory, ready, on free ports.
@@ -137,7 +158,13 @@ impl Natter {
     }
 
     pub async fn types(&mut self, line: &str) {
-        self.stdin.as_mut().unwrap().write_all(format!("{line}\n").as_bytes()).await.unwrap();
+        self.presses(&format!("{line}\n")).await;
+    }
+
+    pub async fn presses(&mut self, keys: &str) {
+        let stdin = self.stdin.as_mut().unwrap();
+        stdin.write_all(keys.as_bytes()).await.unwrap();
+        stdin.flush().await.unwrap();
     }
 
     pub fn signal(&self, signal: Signal) {
