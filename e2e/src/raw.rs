@@ -150,7 +150,7 @@ impl Raw {
         loop {
             match self.frame().await {
                 ServerFrame::Error { id: Some(of), error } if of == id => return Err(error),
-                frame if answers(&frame, id) => return Ok(frame),
+                frame if frame.answers() == Some(id) => return Ok(frame),
                 _ => {}
             }
         }
@@ -176,30 +176,5 @@ impl Raw {
         let closed = self.connection.closed(PATIENCE).await;
         let (code, _) = closed.unwrap_or_else(|error| panic!("instead of a close: {error}"));
         code.expect("a close code")
-    }
-}
-
-fn answers(frame: &ServerFrame, request: RequestId) -> bool {
-    match frame {
-        ServerFrame::Accepted { id, .. }
-        | ServerFrame::Conversation { id, .. }
-        | ServerFrame::Conversations { id, .. }
-        | ServerFrame::Members { id, .. }
-        | ServerFrame::Invite { id, .. }
-        | ServerFrame::Invites { id, .. }
-        | ServerFrame::History { id, .. }
-        | ServerFrame::Presence { id, .. }
-        | ServerFrame::Marked { id, .. }
-        | ServerFrame::Marks { id, .. }
-        | ServerFrame::Receipts { id, .. }
-        | ServerFrame::Settings { id, .. }
-        | ServerFrame::Overview { id, .. }
-        | ServerFrame::Arranged { id, .. }
-        | ServerFrame::Devices { id, .. }
-        | ServerFrame::Privacy { id, .. }
-        | ServerFrame::Blocks { id, .. }
-        | ServerFrame::Done { id }
-        | ServerFrame::Refreshed { id, .. } => *id == request,
-        _ => false,
     }
 }

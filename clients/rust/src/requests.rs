@@ -97,10 +97,7 @@ impl Client {
         after: Option<Seq>,
         limit: Option<u32>,
     ) -> Result<HistoryPage> {
-        match self.request(Request::History { conversation: of.clone(), before, after, limit, edits: false }).await? {
-            ServerFrame::History { page, .. } => Ok(page),
-            _ => Err(RequestError::UnexpectedAnswer),
-        }
+        page(self.request(Request::History { conversation: of.clone(), before, after, limit, edits: false }).await?)
     }
 
     /// Who of the users is online, among those one shares a conversation with.
@@ -220,6 +217,13 @@ pub(crate) fn conversation(frame: ServerFrame) -> Result<ConversationView> {
 pub(crate) fn accepted(frame: ServerFrame) -> Result<Seq> {
     match frame {
         ServerFrame::Accepted { seq, .. } => Ok(seq),
+        _ => Err(RequestError::UnexpectedAnswer),
+    }
+}
+
+pub(crate) fn page(frame: ServerFrame) -> Result<HistoryPage> {
+    match frame {
+        ServerFrame::History { page, .. } => Ok(page),
         _ => Err(RequestError::UnexpectedAnswer),
     }
 }

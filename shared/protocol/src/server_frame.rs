@@ -274,6 +274,47 @@ pub enum ServerFrame {
     },
 }
 
+impl ServerFrame {
+    /// The request that this frame answers; none for what comes by itself.
+    pub fn answers(&self) -> Option<RequestId> {
+        match self {
+            Self::Accepted { id, .. }
+            | Self::Conversation { id, .. }
+            | Self::Conversations { id, .. }
+            | Self::Members { id, .. }
+            | Self::Invite { id, .. }
+            | Self::Invites { id, .. }
+            | Self::History { id, .. }
+            | Self::Presence { id, .. }
+            | Self::Marked { id, .. }
+            | Self::Marks { id, .. }
+            | Self::Receipts { id, .. }
+            | Self::Settings { id, .. }
+            | Self::Overview { id, .. }
+            | Self::Arranged { id, .. }
+            | Self::Devices { id, .. }
+            | Self::Privacy { id, .. }
+            | Self::Blocks { id, .. }
+            | Self::Refreshed { id, .. }
+            | Self::Done { id } => Some(*id),
+            Self::Error { id, .. } => *id,
+            Self::Welcome { .. }
+            | Self::CaughtUp { .. }
+            | Self::ResumeDelayed { .. }
+            | Self::Event { .. }
+            | Self::PresenceChanged { .. }
+            | Self::MarksChanged { .. }
+            | Self::ArrangementChanged { .. }
+            | Self::SettingsChanged { .. }
+            | Self::Typing { .. }
+            | Self::Unblocked { .. }
+            | Self::TokenExpiring { .. }
+            | Self::GoingAway { .. }
+            | Self::Pong { .. } => None,
+        }
+    }
+}
+
 /// How an event frame begins; see [`event_frame`].
 pub const EVENT_FRAME_PREFIX: &str = "{\"type\":\"event\",\"position\":\"";
 

@@ -98,25 +98,11 @@ impl Session<'_> {
             ServerFrame::Error { id: None, error } => {
                 tracing::debug!(code = %error.code, "the gateway refuses something");
             }
-            ServerFrame::Welcome { .. } | ServerFrame::Pong { .. } => {}
-            ServerFrame::Accepted { id, .. }
-            | ServerFrame::Conversation { id, .. }
-            | ServerFrame::Conversations { id, .. }
-            | ServerFrame::Members { id, .. }
-            | ServerFrame::Invite { id, .. }
-            | ServerFrame::Invites { id, .. }
-            | ServerFrame::History { id, .. }
-            | ServerFrame::Marked { id, .. }
-            | ServerFrame::Marks { id, .. }
-            | ServerFrame::Receipts { id, .. }
-            | ServerFrame::Settings { id, .. }
-            | ServerFrame::Overview { id, .. }
-            | ServerFrame::Arranged { id, .. }
-            | ServerFrame::Devices { id, .. }
-            | ServerFrame::Privacy { id, .. }
-            | ServerFrame::Blocks { id, .. }
-            | ServerFrame::Done { id }
-            | ServerFrame::Presence { id, .. } => self.answered(id, frame),
+            frame => {
+                if let Some(id) = frame.answers() {
+                    self.answered(id, frame);
+                }
+            }
         }
         Ok(())
     }
