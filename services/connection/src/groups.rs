@@ -44,7 +44,7 @@ impl Shared {
         group: &ConversationId,
         gone: UserId,
     ) -> Result<Accepted, ErrorBody> {
-        self.group_of(user, group).await?;
+        self.member_of(user, group).await?;
         let Some(member) = self.members.member_now(group, &gone).await? else {
             let last = self.bus.last_member_entry(group, &gone).await.map_err(unavailable)?;
             return last.map(|(seq, entry)| Accepted { seq, time: entry.time }).ok_or_else(no_such_member);
@@ -62,7 +62,7 @@ impl Shared {
         group: &ConversationId,
         barred: UserId,
     ) -> Result<Accepted, ErrorBody> {
-        self.group_of(user, group).await?;
+        self.member_of(user, group).await?;
         let needs = match self.members.member_now(group, &barred).await? {
             Some(member) => Needs::Above(member.role),
             None if self.members.is_banned(group, &barred).await? => {
@@ -83,7 +83,7 @@ impl Shared {
         group: &ConversationId,
         barred: UserId,
     ) -> Result<Accepted, ErrorBody> {
-        self.group_of(user, group).await?;
+        self.member_of(user, group).await?;
         if !self.members.is_banned(group, &barred).await? {
             return Ok(self.done_before(self.members.fence(group, &barred).await?));
         }
@@ -98,7 +98,7 @@ impl Shared {
         of: UserId,
         role: Role,
     ) -> Result<Accepted, ErrorBody> {
-        let (me, _) = self.group_of(user, group).await?;
+        let me = self.member_of(user, group).await?;
         if of == *user {
             let said =
                 "Nobody changes their own role: an owner hands the group over by making another member the owner.";
@@ -145,7 +145,7 @@ impl Shared {
                 return Err(too_large(limit, max, what, "bytes"));
             }
         }
-        self.group_of(user, group).await?;
+        self.member_of(user, group).await?;
         let change = Change::GroupChanged { patch: patch.clone() };
         let accepted = self.change_group_log(user, group, change, Needs::Management).await?;
         self.group_settings.changed(group, accepted.seq, &patch);
@@ -190,17 +190,23 @@ impl Shared {
         Accepted { seq: seq.max(1), time: self.bus.now_ms() }
     }
 
-    /// The user as a member, and the group as the archive knows it.
-    pub(crate) async fn group_of(
-        &self,
-        user: &UserId,
-        group: &ConversationId,
-    ) -> Result<(Member, MembershipReply), ErrorBody> {
+    /// The user as a member of a group, as of everything accepted so far: mostly the log alone tells.
+    pub(crate) async fn member_of(&self, user: &UserId, group: &ConversationId) -> Result<Member, ErrorBody> {
         let member = self.members.member_now(group, user).await?.ok_or_else(not_a_member)?;
         if group.is_direct() {
             let said = "A direct conversation is of its two users, and there is nothing to set up.";
             return Err(ErrorBody::new(ErrorCode::NotAllowed).because(said));
         }
+        Ok(member)
+    }
+
+    /// The same, and the group as the archive knows it.
+    pub(crate) async fn group_of(
+        &self,
+        user: &UserId,
+        group: &ConversationId,
+    ) -> Result<(Member, MembershipReply), ErrorBody> {
+        let member = self.member_of(user, group).await?;
         let found = self.members.archived(group, user).await?.ok_or_else(not_a_member)?;
         Ok((member, found))
     }

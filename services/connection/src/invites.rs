@@ -70,7 +70,7 @@ impl Shared {
         group: &ConversationId,
         invite: InviteId,
     ) -> Result<Accepted, ErrorBody> {
-        self.group_of(user, group).await?;
+        self.member_of(user, group).await?;
         let known = self.invite(group, &invite).await?.ok_or_else(no_such_invite)?;
         if known.state.revoked {
             return Ok(self.done_before(known.fence));
