@@ -154,7 +154,7 @@ impl Shared {
 
     /// Leaves a group.
     pub(crate) async fn leave(&self, user: &UserId, group: &ConversationId) -> Result<Accepted, ErrorBody> {
-        let (me, _) = self.group_of(user, group).await?;
+        let me = self.member_of(user, group).await?;
         if me.role == Role::Owner && self.members_now(user, group).await? > 1 {
             let said = "Make another member the owner first: a group is not left without one.";
             return Err(ErrorBody::new(ErrorCode::NotAllowed).because(said));
