@@ -133,7 +133,7 @@ impl Store {
         Ok(sizes)
     }
 
-    /// Every event of the ranges, each range's oldest first.
+    /// Every event of the ranges, each range's oldest first; of messages that are due, what will be left.
     pub(crate) async fn events(&self, ranges: &[Range], show: Show) -> Result<Vec<Found>, sqlx::Error> {
         let mut events = Vec::new();
         for (piece, base) in ranges.chunks(RANGES_MAX).zip((0..).step_by(RANGES_MAX)) {
@@ -146,6 +146,7 @@ impl Store {
             }
         }
         events.sort_by_key(|event| (event.range, event.seq));
+        self.hide_due(&mut events).await?;
         Ok(events)
     }
 }

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use natter_bus::{Bus, Service};
+use natter_ids::Partition;
 use natter_runtime::{OnEnd, Scope};
 
 use crate::{Config, Reconciler, Store, StoreError, answers, archiver, eraser::Eraser};
@@ -56,15 +57,19 @@ fn in_full(error: &StoreError) -> String {
 }
 
 fn serve(config: &Config, bus: Bus, store: Store, scope: &Scope) {
-    let store = Arc::new(store);
+    let clock = bus.clone();
+    let store = Arc::new(store.with_clock(move || clock.now_ms()));
     answers::start(config, &bus, &store, scope);
     let (follow, cancel) = (bus.clone(), scope.cancel_token());
     scope.spawn("storage-archived", OnEnd::StopProcess, async move { follow.follow_archived(cancel).await });
     let (reconciler, cancel) = (Reconciler::new(bus.clone(), Arc::clone(&store)), scope.cancel_token());
     let every = Duration::from_millis(config.reconcile_ms.into());
     scope.spawn("storage-reconciler", OnEnd::StopProcess, async move { reconciler.run(every, cancel).await });
-    let (eraser, cancel) = (Eraser::new(bus.clone(), Arc::clone(&store)), scope.cancel_token());
-    scope.spawn("storage-eraser", OnEnd::StopProcess, async move { eraser.run(cancel).await });
+    for partition in Partition::all(bus.partitions()) {
+        let eraser = Eraser::new(bus.clone(), Arc::clone(&store), partition, config);
+        let cancel = scope.cancel_token();
+        scope.spawn("storage-eraser", OnEnd::StopProcess, async move { eraser.run(cancel).await });
+    }
     let (shown, cancel) = (Arc::clone(&store), scope.cancel_token());
     scope.spawn("storage-pool", OnEnd::StopProcess, async move {
         let mut tick = tokio::time::interval(POOL_SHOWN);

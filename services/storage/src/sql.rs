@@ -36,10 +36,18 @@ pub(crate) fn pieces<T>(mut items: &[T]) -> impl Iterator<Item = &[T]> {
 /// `($1,$2),($3,$4)`: placeholders for `rows` rows of `columns` values. On SQLite they are
 /// `(?,?),(?,?)`: there a number is a name, and binding a value looks through all names before it.
 pub(crate) fn rows(connection: &AnyConnection, rows: usize, columns: usize) -> String {
-    let in_order = connection.backend_name() == Sqlite::NAME;
+    rows_from(connection.backend_name() == Sqlite::NAME, 1, rows, columns)
+}
+
+/// A placeholder for one value, and those for rows that come after it.
+pub(crate) fn rows_after(in_order: bool, rows: usize, columns: usize) -> (&'static str, String) {
+    (if in_order { "?" } else { "$1" }, rows_from(in_order, 2, rows, columns))
+}
+
+fn rows_from(in_order: bool, first: usize, rows: usize, columns: usize) -> String {
     let row = |row: usize| match in_order {
         true => format!("({})", vec!["?"; columns].join(",")),
-        false => format!("({})", list(row * columns + 1, columns)),
+        false => format!("({})", list(row * columns + first, columns)),
     };
     (0..rows).map(row).collect::<Vec<_>>().join(",")
 }
@@ -66,5 +74,7 @@ mod tests {
     #[test]
     fn placeholders_are_numbered_through() {
         assert_eq!(list(4, 2), "$4,$5");
+        assert_eq!(rows_after(false, 2, 2), ("$1", "($2,$3),($4,$5)".to_owned()));
+        assert_eq!(rows_after(true, 2, 1), ("?", "(?),(?)".to_owned()));
     }
 }

@@ -131,7 +131,9 @@ impl Store {
             chosen.push(Range { conversation: asked.conversation.clone(), after: seq - 1, upto: seq });
         }
         chosen.reverse();
-        let events = self.read_events(&chosen, Show::Log).await?;
+        let mut events = self.read_events(&chosen, Show::Log).await?;
+        // What is due is pinned no more.
+        events.retain(is_message);
         self.page(&asked.conversation, &asked.user, events, more, true).await
     }
 
@@ -172,6 +174,7 @@ impl Store {
         let Some(row) = select.bind(conversation).bind(seq).fetch_optional(&self.pool).await? else { return Ok(None) };
         let Entry { sender, time, change, .. } = entry(&row, 0)?;
         let (deleted, said, forwarded) = match change {
+            Change::Message { .. } if self.is_due(&asked.conversation, asked.seq).await? => (true, None, None),
             Change::Message { text, forwarded, .. } => (false, Some(text), forwarded),
             Change::Erased { was } if was == "message" => (true, None, None),
             _ => return Ok(None),

@@ -11,7 +11,7 @@ use sqlx::{
     sqlite::SqliteConnectOptions,
 };
 
-use crate::{Config, Gap, SqliteSync};
+use crate::{Config, Gap, SqliteSync, clock::Clock};
 
 /// A connection that was used this recently is taken to be alive.
 const IDLE_TRUSTED: Duration = Duration::from_secs(1);
@@ -69,6 +69,7 @@ pub struct Store {
     pub(crate) partitions: u16,
     /// As of the opening: they change while no service runs.
     pub(crate) gaps: Vec<(Partition, Gap)>,
+    pub(crate) clock: Clock,
     sqlite: bool,
 }
 
@@ -95,7 +96,7 @@ impl Store {
             true => pool_options(config, settings).max_connections(1).connect(&url).await?,
             false => pool.clone(),
         };
-        let mut store = Self { pool, writing, partitions, gaps: Vec::new(), sqlite };
+        let mut store = Self { pool, writing, partitions, gaps: Vec::new(), clock: Clock::default(), sqlite };
         store.gaps = store.read_gaps().await?;
         Ok(store)
     }

@@ -3,7 +3,7 @@
 
 use natter_ids::{ConversationId, Partition};
 use natter_protocol::Change;
-use sqlx::Row;
+use sqlx::{AnyConnection, Connection, Row, any::AnyRow};
 
 use crate::{
     Store,
@@ -45,32 +45,56 @@ pub(crate) async fn save_timer(
 }
 
 impl Store {
-    /// Lets messages disappear that are due, up to so many; returns how many were. They become what a
-    /// deletion leaves of a message. Several replicas may do so at once.
+    /// Lets messages of a partition disappear that are due, up to so many, in one transaction; returns
+    /// how many were. They become what a deletion leaves of a message. Several replicas may do so at once.
     ///
     /// # Errors
     /// The database cannot be used.
-    pub async fn expire(&self, now: u64, limit: u32) -> Result<usize, sqlx::Error> {
-        let select =
-            sqlx::query("SELECT conversation, seq, part FROM expirations WHERE due <= $1 ORDER BY due LIMIT $2");
-        let rows = select.bind(to_sql(now)).bind(i64::from(limit)).fetch_all(&self.pool).await?;
-        for row in &rows {
+    pub async fn expire(&self, partition: Partition, now: u64, limit: u32) -> Result<usize, sqlx::Error> {
+        let select = sqlx::query(
+            "SELECT conversation, seq FROM expirations WHERE due <= $1 AND part = $2 ORDER BY due LIMIT $3",
+        );
+        let select = select.bind(to_sql(now)).bind(i64::from(partition.0)).bind(i64::from(limit));
+        let due = select.fetch_all(&self.pool).await?;
+        if due.is_empty() {
+            return Ok(0);
+        }
+        let mut connection = self.writing.acquire().await?;
+        let expired = self.expire_on(&mut connection, partition, &due).await;
+        if expired.is_err() {
+            // See `Store::apply`: a transaction may have ended without sqlx knowing.
+            connection.close_on_drop();
+        }
+        expired.map(|()| due.len())
+    }
+
+    async fn expire_on(
+        &self,
+        connection: &mut AnyConnection,
+        partition: Partition,
+        due: &[AnyRow],
+    ) -> Result<(), sqlx::Error> {
+        let mut tx = connection.begin_with(self.begin_statement()).await?;
+        // Whoever archives holds this row too: an edit that comes just now is seen, or comes after.
+        let lock = sqlx::query("UPDATE checkpoints SET seq = seq WHERE part = $1");
+        lock.bind(i64::from(partition.0)).execute(&mut *tx).await?;
+        for row in due {
             let conversation = ConversationId::parse(row.try_get(0)?);
             let conversation = conversation.map_err(|error| sqlx::Error::Decode(error.into()))?;
-            let part: i64 = row.try_get(2)?;
-            let partition = Partition(u16::try_from(part).unwrap_or(u16::MAX));
             let at = At { partition, conversation: &conversation, seq: from_sql(row.try_get(1)?) };
-            let mut tx = self.begin().await?;
-            // Whoever archives holds this row too: an edit that comes just now is seen, or comes after.
-            let lock = sqlx::query("UPDATE checkpoints SET seq = seq WHERE part = $1");
-            lock.bind(part).execute(&mut *tx).await?;
-            if let Some(message) = entry_at(&mut tx, at.conversation, at.seq).await?
-                && matches!(message.change, Change::Message { .. })
-            {
-                delete(&mut tx, at, &message).await?;
+            match entry_at(&mut tx, at.conversation, at.seq).await? {
+                Some(message) if matches!(message.change, Change::Message { .. }) => {
+                    delete(&mut tx, at, &message).await?;
+                }
+                // Gone already: another replica was here.
+                _ => await_no_more(&mut tx, at).await?,
             }
-            tx.commit().await?;
         }
-        Ok(rows.len())
+        tx.commit().await
     }
+}
+
+async fn await_no_more(tx: &mut Tx<'_>, at: At<'_>) -> Result<(), sqlx::Error> {
+    let delete = sqlx::query("DELETE FROM expirations WHERE conversation = $1 AND seq = $2");
+    delete.bind(at.conversation.as_str()).bind(to_sql(at.seq)).execute(&mut **tx).await.map(drop)
 }

@@ -80,7 +80,9 @@ contract! {
     timers:
         messages_disappear_when_they_are_due
         only_the_owner_of_a_group_sets_its_timer
-        a_repeat_disappears_with_the_first;
+        a_repeat_disappears_with_the_first
+        what_is_due_is_shown_no_more
+        a_partition_waits_for_no_other;
     marks:
         marks_rise_and_never_go_back
         concurrent_writers_leave_the_largest
