@@ -96,6 +96,11 @@ impl Room {
         fits
     }
 
+    /// Takes room for what is no entry.
+    pub(crate) fn spend(&mut self, bytes: usize) {
+        self.bytes = self.bytes.saturating_sub(bytes);
+    }
+
     /// How many entries more fit, at most.
     pub(crate) fn entries(&self) -> usize {
         self.entries

@@ -26,6 +26,7 @@ mod marks;
 mod overview;
 #[cfg(test)]
 mod plan_tests;
+mod preview;
 mod reads;
 mod receipts;
 mod reconciler;

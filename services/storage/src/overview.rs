@@ -6,29 +6,28 @@
 use std::collections::{HashMap, HashSet};
 
 use natter_bus::storage_api::{Overview, StorageFault};
-use natter_ids::{ConversationId, Partition, Seq, UserId};
+use natter_ids::{ConversationId, Partition, Position, Seq, UserId};
 use natter_protocol::{
-    Arrangement, Change, ConversationView, Event, GroupSettings, MarkView, OverviewCursor, OverviewItem, OverviewPage,
+    Arrangement, ConversationView, Event, GroupSettings, MarkView, OverviewCursor, OverviewItem, OverviewPage,
     OverviewPosition,
 };
 use sqlx::{Row, any::AnyRow};
 
 use crate::{
     Store,
-    entries::{self, RANGES_MAX, Range, Show},
+    entries::{self, RANGES_MAX, Range, Room, Show},
     groups::settings_at,
     marks::key_at,
-    reads::{database, name_at},
+    preview::{Preview, preview},
+    reads::{database, json_bytes, name_at},
     spans::role_of,
     sql::{OPEN, from_sql, list, statement, to_sql},
 };
 
 type Answer<T> = Result<T, StorageFault>;
 
-/// Most conversations in an answer, whatever is asked.
-const PAGE_MAX: u32 = 1_000;
-/// Longest text of a last message, in bytes.
-const TEXT_BYTES: usize = 256;
+/// How many conversations are read together.
+const AT_ONCE: usize = 128;
 /// Entries larger than this are read one by one.
 const ENTRY_BYTES: usize = 16 * 1024;
 
@@ -117,11 +116,13 @@ impl Store {
         let mut all = rows.iter().map(Entry::at).collect::<Result<Vec<_>, _>>().map_err(database)?;
         self.learn_times(&mut all).await.map_err(database)?;
         let first = asked.after.is_none();
-        let gone = match &asked.since {
+        let as_of = asked.after.as_ref().map_or(&now, |after| &after.position);
+        let since = asked.since.as_ref().map(|since| before(since, as_of));
+        let gone = match &since {
             Some(since) if first => self.gone(&asked.user, since, &all).await.map_err(database)?,
             _ => Vec::new(),
         };
-        if let Some(since) = &asked.since {
+        if let Some(since) = &since {
             all.retain(|entry| entry.has_changed(since));
         }
         all.sort_by(|one, other| other.rank().cmp(&one.rank()));
@@ -133,17 +134,34 @@ impl Store {
             }
             None => now,
         };
-        let limit = asked.limit.clamp(1, PAGE_MAX) as usize;
-        let more = all.len() > limit;
-        all.truncate(limit);
-        let next = all.last().filter(|_| more).map(|last| OverviewCursor {
+        let mut room = Room::new(asked.limit);
+        room.spend(json_bytes(&gone));
+        let (conversations, more) = self.fill(&asked.user, all, room).await?;
+        let next = conversations.last().filter(|_| more).map(|last| OverviewCursor {
             pinned: last.arrangement.pinned,
             active_at: last.active_at,
-            conversation: last.conversation.clone(),
+            conversation: last.view.conversation.clone(),
             position: position.clone(),
         });
-        let conversations = self.items(&asked.user, all).await?;
         Ok(OverviewPage { conversations, gone, position, next })
+    }
+
+    /// As much of the list as there is room for; whether there is more.
+    async fn fill(&self, user: &UserId, all: Vec<Entry>, mut room: Room) -> Answer<(Vec<OverviewItem>, bool)> {
+        let (mut items, mut all) = (Vec::new(), all.into_iter());
+        while all.len() > 0 {
+            if room.entries() == 0 {
+                return Ok((items, true));
+            }
+            let piece = all.by_ref().take(AT_ONCE.min(room.entries())).collect();
+            for item in self.items(user, piece).await? {
+                if !room.take(json_bytes(&item)) {
+                    return Ok((items, true));
+                }
+                items.push(item);
+            }
+        }
+        Ok((items, false))
     }
 
     /// Conversations that the user is no member of any more.
@@ -206,7 +224,7 @@ impl Store {
                 // A direct conversation without another user is one's notes to oneself.
                 peers.get(&entry.conversation).unwrap_or(user).clone()
             });
-            let (last, cut) = last.next().flatten().map_or((None, false), |(event, cut)| (Some(event), cut));
+            let (last, cut) = last.next().unwrap_or_default();
             OverviewItem {
                 active_at: entry.active_at,
                 last,
@@ -321,8 +339,8 @@ impl Store {
         Ok(unread)
     }
 
-    /// The last thing that happened in each, and whether its text was cut.
-    async fn last_events(&self, all: &[Entry]) -> Result<Vec<Option<(Event, bool)>>, sqlx::Error> {
+    /// The last thing that happened in each, as it is now.
+    async fn last_events(&self, all: &[Entry]) -> Result<Vec<Preview>, sqlx::Error> {
         let range = |entry: &Entry| Range {
             conversation: entry.conversation.clone(),
             after: entry.active_seq.saturating_sub(1),
@@ -333,35 +351,34 @@ impl Store {
         let is_small =
             |index: &usize| sizes.get(*index).and_then(|found| found.first()).is_some_and(|it| it.bytes <= ENTRY_BYTES);
         let (small, large): (Vec<_>, Vec<_>) = (0..all.len()).partition(is_small);
-        let mut last = vec![None; all.len()];
+        let mut last = vec![Preview::default(); all.len()];
         let chosen: Vec<_> = small.iter().filter_map(|index| ranges.get(*index).cloned()).collect();
         for found in self.events(&chosen, Show::Log).await? {
             let event = serde_json::from_str(&found.event).map_err(|error| sqlx::Error::Decode(error.into()))?;
             if let Some(place) = small.get(found.range).and_then(|index| last.get_mut(*index)) {
-                *place = Some(cut(event));
+                *place = preview(event);
             }
         }
         // A page of nothing but the largest must not be in memory at once.
         for index in large {
             if let (Some(entry), Some(place)) = (all.get(index), last.get_mut(index)) {
                 let event = self.last_event(&entry.conversation, entry.active_seq).await?;
-                *place = event.map(cut);
+                *place = event.map(preview).unwrap_or_default();
             }
         }
+        self.preview_edits(&mut last).await?;
         Ok(last)
     }
 }
 
-/// An event with its text cut, and whether it was.
-fn cut(mut event: Event) -> (Event, bool) {
-    let mut was_cut = false;
-    if let Change::Message { text, .. } = &mut event.entry.change
-        && text.len() > TEXT_BYTES
-    {
-        text.truncate(text.floor_char_boundary(TEXT_BYTES));
-        was_cut = true;
-    }
-    (event, was_cut)
+/// How far a device knows the list, as far as there is such a thing: numbers beyond the present are from
+/// before a restore, and everything may have changed.
+fn before(since: &OverviewPosition, now: &OverviewPosition) -> OverviewPosition {
+    let known = |since: &Position, now: &Position| {
+        let number = |partition| Some(since.get(partition)).filter(|seq| *seq <= now.get(partition)).unwrap_or(0);
+        Position::from_seqs(Partition::all(now.partitions()).map(number).collect::<Vec<_>>())
+    };
+    OverviewPosition { entries: known(&since.entries, &now.entries), marks: known(&since.marks, &now.marks) }
 }
 
 fn numbers(rows: Vec<AnyRow>) -> Result<Vec<(usize, Seq)>, sqlx::Error> {

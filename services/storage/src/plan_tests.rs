@@ -11,7 +11,7 @@ use crate::{
     backlog::missed_text,
     entries,
     entries::{From, Show},
-    overview, reads, receipts,
+    overview, preview, reads, receipts,
     sql::statement,
     states,
 };
@@ -106,6 +106,7 @@ async fn plans(store: &Store) -> Vec<(&'static str, Vec<String>)> {
         ("overview", overview::NUMBERS.to_owned()),
         ("gone conversations", overview::GONE.to_owned()),
         ("last said", overview::own_text(4)),
+        ("edited previews", preview::edits_text(4)),
         ("read up to", overview::ordinals_text(4)),
         ("acquaintances", reads::acquaintances_text(4)),
     ] {

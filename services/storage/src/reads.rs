@@ -10,6 +10,7 @@ use sqlx::{Row, any::AnyRow};
 
 use crate::{
     Store,
+    entries::Room,
     groups::settings_at,
     spans::role_of,
     sql::{OPEN, from_sql, list, statement, to_sql},
@@ -60,7 +61,15 @@ impl Store {
         let select = sqlx::query(CONVERSATIONS).bind(asked.user.as_str()).bind(OPEN).bind(after);
         let rows = select.bind(i64::from(limit) + 1).fetch_all(&self.pool).await.map_err(database)?;
         let views = rows.iter().take(limit as usize).map(|row| conversation_view(&asked.user, row));
-        let conversations = views.collect::<Result<Vec<_>, _>>().map_err(database)?;
+        // Settings of groups are long: a page ends where its bytes do.
+        let (mut room, mut conversations) = (Room::new(limit), Vec::new());
+        for view in views {
+            let view = view.map_err(database)?;
+            if !room.take(json_bytes(&view)) {
+                break;
+            }
+            conversations.push(view);
+        }
         Ok(ConversationPage { more: rows.len() > conversations.len(), conversations })
     }
 
@@ -157,6 +166,11 @@ impl Store {
         }
         Ok(known)
     }
+}
+
+/// What something weighs in an answer.
+pub(crate) fn json_bytes<T: serde::Serialize>(part: &T) -> usize {
+    serde_json::to_vec(part).map_or(usize::MAX / 2, |json| json.len())
 }
 
 pub(crate) fn acquaintances_text(others: usize) -> String {

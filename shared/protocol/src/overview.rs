@@ -145,10 +145,11 @@ pub struct OverviewItem {
     pub view: ConversationView,
     /// When something last happened in it, in milliseconds since 1970 UTC.
     pub active_at: u64,
-    /// The last thing that happened; a long text is cut.
+    /// The last thing that happened, as it is now; what is long in it is cut. Absent when it is of a kind
+    /// that cannot be cut and too large for a list.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last: Option<Event>,
-    /// Whether the text of `last` is longer.
+    /// Whether there is more of `last`: of its text, its mentions or its members.
     pub cut: bool,
     /// How many messages of others stand behind what the user has read or said themselves.
     pub unread: u64,

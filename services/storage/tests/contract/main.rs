@@ -97,7 +97,10 @@ contract! {
         what_has_changed_comes_alone
         arrangements_are_kept
         an_archive_from_before_learns_its_times
-        long_texts_are_cut;
+        long_texts_are_cut
+        pages_end_where_their_bytes_do
+        an_edited_message_is_shown_as_it_is
+        numbers_from_before_a_restore_count_for_nothing;
     gaps:
         a_gap_counts_once_it_is_passed;
     backlog:

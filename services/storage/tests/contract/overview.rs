@@ -232,3 +232,119 @@ pub async fn long_texts_are_cut(database: &Database) {
     shown.sort_unstable();
     assert_eq!(shown, [(20, false), (200, false), (256, true), (256, true)]);
 }
+
+/// Long settings, many members and mentions: an answer stays well below what NATS carries, and the next page
+/// goes on.
+pub async fn pages_end_where_their_bytes_do(database: &Database) {
+    const GROUPS: usize = 150;
+    let store = database.open().await;
+    let mut log = Log::default();
+    let users: Vec<_> = (0..1_000).map(|number| user(&format!("somebody-{number:0>50}"))).collect();
+    let members: Vec<_> = ["a"].into_iter().chain(users.iter().map(natter_ids::UserId::as_str)).collect();
+    let created = log.group("a", "large", &members);
+    let mentioned = log.direct("a", "b");
+    log.append(
+        &mentioned,
+        "a",
+        Change::Message {
+            text: "all of you".to_owned(),
+            reply_to: None,
+            forwarded: None,
+            mentions: users[..50].to_vec(),
+        },
+    );
+    for number in 0..GROUPS {
+        let group = log.group("a", &format!("group {number}"), &["a"]);
+        let patch = natter_protocol::GroupPatch {
+            description: Some("d".repeat(4_096)),
+            avatar: Some("v".repeat(1_024)),
+            ..natter_protocol::GroupPatch::default()
+        };
+        log.append(&group, "a", Change::GroupChanged { patch });
+    }
+    log.archive(&store).await;
+    let (mut items, mut after, mut pages) = (Vec::new(), None, 0);
+    loop {
+        let asked = Overview { user: user("a"), since: None, after, limit: 1_000 };
+        let page = store.overview(&asked).await.unwrap();
+        let bytes = serde_json::to_vec(&page).unwrap().len();
+        assert!(bytes < 600 * 1024, "{bytes}");
+        items.extend(page.conversations);
+        pages += 1;
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    assert_eq!((pages, items.len()), (3, GROUPS + 2));
+    let unique: std::collections::HashSet<_> = ids(&items).into_iter().collect();
+    assert_eq!(unique.len(), items.len());
+    let of = |id: &ConversationId| items.iter().find(|item| item.view.conversation == *id).unwrap();
+    let last = |id| (of(id).last.as_ref().unwrap().entry.change.clone(), of(id).cut);
+    assert!(matches!(last(&created), (Change::GroupCreated { members, .. }, true) if members.len() == 10));
+    assert!(matches!(last(&mentioned), (Change::Message { mentions, .. }, true) if mentions.len() == 10));
+
+    let (mut plain, mut after, mut pages) = (Vec::new(), None, 0);
+    loop {
+        let asked = natter_bus::storage_api::Conversations { user: user("a"), after, limit: 1_000 };
+        let page = store.conversations(&asked).await.unwrap();
+        assert!(serde_json::to_vec(&page).unwrap().len() < 600 * 1024);
+        plain.extend(page.conversations.into_iter().map(|view| view.conversation));
+        pages += 1;
+        after = plain.last().cloned();
+        if !page.more {
+            break;
+        }
+    }
+    assert_eq!((pages, plain.len()), (2, GROUPS + 2));
+    assert!(plain.is_sorted());
+}
+
+/// The last message is shown as it is now: with the text and the mentions of its edit.
+pub async fn an_edited_message_is_shown_as_it_is(database: &Database) {
+    let store = database.open().await;
+    let mut log = Log::default();
+    let talks: Vec<_> = (0..40).map(|number| log.direct("a", &format!("b{number}"))).collect();
+    let mut texts = std::collections::HashMap::new();
+    for (number, talk) in talks.iter().enumerate() {
+        let target = log.say(talk, "a", "teh");
+        if number % 3 > 0 {
+            let text = format!("the {}", "x".repeat(if number % 3 == 1 { 10 } else { 1_000 }));
+            texts.insert(talk.clone(), text.clone());
+            log.append(talk, "a", Change::Edited { target, text, mentions: vec![user("a")] });
+        }
+    }
+    log.archive(&store).await;
+    let all = page(&store, "a", None).await;
+    for item in &all.conversations {
+        let Change::Message { text, mentions, .. } = &item.last.as_ref().unwrap().entry.change else { panic!() };
+        match texts.get(&item.view.conversation) {
+            None => assert_eq!((text.as_str(), mentions.len(), item.cut), ("teh", 0, false)),
+            Some(now) => {
+                let length = now.len().min(256);
+                assert_eq!((text.as_str(), mentions.len(), item.cut), (&now[..length], 1, now.len() > 256));
+            }
+        }
+    }
+}
+
+/// A device that knows more than there is, because a restore has put an older archive back, gets everything.
+pub async fn numbers_from_before_a_restore_count_for_nothing(database: &Database) {
+    let store = database.open().await;
+    let mut log = Log::default();
+    let talks: Vec<_> = (0..12).map(|number| log.direct("a", &format!("b{number}"))).collect();
+    log.archive(&store).await;
+    let ahead = natter_ids::Position::from_seqs([1_u64 << 40; PARTITIONS as usize]);
+    let since = Some(OverviewPosition { entries: ahead.clone(), marks: ahead });
+    let (mut got, mut after) = (Vec::new(), None);
+    loop {
+        let asked = Overview { user: user("a"), since: since.clone(), after, limit: 5 };
+        let page = store.overview(&asked).await.unwrap();
+        got.extend(page.conversations);
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    assert_eq!(got.len(), talks.len());
+}
