@@ -10,8 +10,11 @@ use sqlx::{Any, AnyConnection, Connection, Row, Transaction};
 use crate::{
     Store,
     changes::{note_repeat, save_change},
+    derived::{derived_upto, forget_stale},
     fold::{Folded, Head, Heads},
     groups::save_group,
+    runs::{Run, save_runs},
+    said::save_said,
     spans::save_members,
     sql::{from_sql, list, pieces, rows, statement, to_sql},
     timers::save_timer,
@@ -116,6 +119,7 @@ impl Store {
         let folded: Vec<_> =
             bodies.into_iter().map(|(seq, (conversation, entry))| heads.fold(seq, conversation, entry)).collect();
         insert_entries(&mut tx, &folded).await?;
+        save_said(&mut tx, &folded).await?;
         for entry in &folded {
             let gained = save_members(&mut tx, entry).await?;
             if let Some(head) = heads.0.get_mut(entry.conversation) {
@@ -125,6 +129,7 @@ impl Store {
             save_change(&mut tx, partition, entry).await?;
         }
         save_heads(&mut tx, partition, &heads).await?;
+        save_runs(&mut tx, &heads).await?;
         for entry in &folded {
             save_group(&mut tx, entry).await?;
         }
@@ -154,9 +159,17 @@ pub(crate) async fn move_checkpoint(
         let insert = "INSERT INTO checkpoints (part, seq) VALUES ($1, 0) ON CONFLICT (part) DO NOTHING";
         sqlx::query(insert).bind(part).execute(&mut **tx).await?;
     }
-    let update = sqlx::query("UPDATE checkpoints SET seq = $1 WHERE part = $2 AND seq = $3");
+    let derived = derived_upto(tx, partition).await?.unwrap_or(0);
+    // Where the release before has gone on, what follows is known from here on anew.
+    let update = sqlx::query(
+        "UPDATE checkpoints SET seq = $1, derived_upto = $1, \
+         derived_after = CASE WHEN derived_upto = $3 THEN derived_after ELSE $3 END WHERE part = $2 AND seq = $3",
+    );
     let moved = update.bind(to_sql(to)).bind(part).bind(to_sql(after)).execute(&mut **tx).await?;
     if moved.rows_affected() == 1 {
+        if derived > 0 && derived != after {
+            forget_stale(tx, partition, derived).await?;
+        }
         return Ok(());
     }
     let row = sqlx::query("SELECT seq FROM checkpoints WHERE part = $1").bind(part).fetch_optional(&mut **tx).await?;
@@ -223,7 +236,7 @@ async fn load_heads<'a>(
     for piece in pieces(&wanted) {
         let mut select = statement(format!(
             "SELECT id, last_seq, active_seq, active_at, messages, \
-             COALESCE((SELECT t.seconds FROM timers t WHERE t.conversation = id), 0) \
+             COALESCE((SELECT t.seconds FROM timers t WHERE t.conversation = id), 0), run_first, run_last, run_entries \
              FROM conversations WHERE id IN ({})",
             list(1, piece.len())
         ));
@@ -234,8 +247,8 @@ async fn load_heads<'a>(
             if let Ok(conversation) = ConversationId::parse(row.try_get(0)?) {
                 let number = |column| row.try_get::<i64, _>(column).map(from_sql);
                 let (last_seq, active, messages) = (number(1)?, (number(2)?, number(3)?), number(4)?);
-                let timer = number(5)?;
-                heads.0.insert(conversation, Head { last_seq, active, messages, timer, ..Head::default() });
+                let (timer, run) = (number(5)?, Run { first: number(6)?, last: number(7)?, entries: number(8)? });
+                heads.0.insert(conversation, Head { last_seq, active, messages, timer, run, ..Head::default() });
             }
         }
     }
@@ -262,17 +275,21 @@ async fn save_heads(tx: &mut Tx<'_>, partition: Partition, heads: &Heads<'_>) ->
     let all: Vec<_> = heads.0.iter().collect();
     for piece in pieces(&all) {
         let mut upsert = statement(format!(
-            "INSERT INTO conversations (id, part, name, last_seq, members, active_seq, active_at, messages) VALUES {} \
+            "INSERT INTO conversations (id, part, name, last_seq, members, active_seq, active_at, messages, run_first, run_last, \
+             run_entries) VALUES {} \
              ON CONFLICT (id) DO UPDATE SET last_seq = excluded.last_seq, \
              members = conversations.members + excluded.members, active_seq = excluded.active_seq, \
-             active_at = excluded.active_at, messages = excluded.messages",
-            rows(tx, piece.len(), 8)
+             active_at = excluded.active_at, messages = excluded.messages, run_first = excluded.run_first, \
+             run_last = excluded.run_last, run_entries = excluded.run_entries",
+            rows(tx, piece.len(), 11)
         ));
         for (conversation, head) in piece {
             let part = i64::from(partition.0);
             upsert = upsert.bind(conversation.as_str()).bind(part).bind(json(&head.name)?);
             upsert = upsert.bind(to_sql(head.last_seq)).bind(head.gained);
             upsert = upsert.bind(to_sql(head.active.0)).bind(to_sql(head.active.1)).bind(to_sql(head.messages));
+            let Run { first, last, entries } = head.run;
+            upsert = upsert.bind(to_sql(first)).bind(to_sql(last)).bind(to_sql(entries));
         }
         upsert.execute(&mut **tx).await?;
     }

@@ -4,18 +4,21 @@
 
 use natter_bus::{FRESH_ID_AGE_MS, FUTURE_ID_MS};
 use natter_ids::{ConversationId, Partition, Seq};
-use natter_protocol::{Change, Entry, PINNED_MAX, REACTIONS_MAX, Role, is_emoji};
+use natter_protocol::{Change, Entry, PINNED_MAX, Role, is_emoji};
 use sqlx::Row;
 
 use crate::{
     apply::{Tx, json},
+    derived::derived_after,
     fold::Folded,
+    reactions::{REACTION_BYTES, different, react},
+    runs::only_changes,
     spans::role_of,
     sql::{OPEN, from_sql, to_sql},
 };
 
-/// What a reaction adds to a message's weight in an answer, at most.
-const REACTION_BYTES: i64 = 128;
+/// What an edited message weighs in an answer besides the entry of its edit, at most.
+const AROUND_EDIT: usize = 512;
 
 /// Where an entry stands.
 #[derive(Clone, Copy)]
@@ -30,13 +33,16 @@ pub(crate) async fn save_change(tx: &mut Tx<'_>, partition: Partition, folded: &
     let Some(target) = folded.entry.change.target() else { return Ok(()) };
     let Folded { conversation, seq, entry, .. } = *folded;
     let at = At { partition, conversation, seq };
-    if !matches!(entry.change, Change::Pinned { .. } | Change::Unpinned { .. }) {
+    if only_changes(&entry.change) {
         note(tx, conversation, seq, target).await?;
+    }
+    if matches!(entry.change, Change::Edited { .. }) {
+        note_text(tx, conversation, seq, target).await?;
     }
     let Some(message) = entry_at(tx, conversation, target).await? else { return Ok(()) };
     match (&message.change, &entry.change) {
-        (Change::Message { .. }, Change::Edited { text, .. }) if message.sender == entry.sender => {
-            edit(tx, conversation, target, seq, text).await?;
+        (Change::Message { .. }, Change::Edited { .. }) if message.sender == entry.sender => {
+            edit(tx, conversation, (target, &message), (seq, entry)).await?;
         }
         (Change::Message { .. }, Change::Deleted { .. })
             if message.sender == entry.sender || manages(tx, conversation, entry).await? =>
@@ -68,6 +74,7 @@ pub(crate) async fn note_repeat(
 ) -> Result<(), sqlx::Error> {
     let target = entry.change.target().unwrap_or(first);
     note(tx, conversation, seq, target).await?;
+    note_text(tx, conversation, seq, target).await?;
     let is_erased = |entry: Entry| matches!(entry.change, Change::Erased { .. });
     if entry_at(tx, conversation, target).await?.is_some_and(is_erased) {
         erase_from_log(tx, partition, seq, entry).await?;
@@ -78,6 +85,12 @@ pub(crate) async fn note_repeat(
 async fn note(tx: &mut Tx<'_>, conversation: &ConversationId, seq: Seq, target: Seq) -> Result<(), sqlx::Error> {
     let insert = sqlx::query("INSERT INTO changes (conversation, seq, target) VALUES ($1, $2, $3)");
     insert.bind(conversation.as_str()).bind(to_sql(seq)).bind(to_sql(target)).execute(&mut **tx).await.map(drop)
+}
+
+/// Notes that the entry is erased with the message.
+async fn note_text(tx: &mut Tx<'_>, conversation: &ConversationId, seq: Seq, target: Seq) -> Result<(), sqlx::Error> {
+    let insert = sqlx::query("INSERT INTO erasables (conversation, target, seq) VALUES ($1, $2, $3)");
+    insert.bind(conversation.as_str()).bind(to_sql(target)).bind(to_sql(seq)).execute(&mut **tx).await.map(drop)
 }
 
 pub(crate) async fn entry_at(
@@ -106,19 +119,22 @@ pub(crate) async fn manages(
 async fn edit(
     tx: &mut Tx<'_>,
     conversation: &ConversationId,
-    target: Seq,
-    by: Seq,
-    text: &str,
+    (target, message): (Seq, &Entry),
+    (by, entry): (Seq, &Entry),
 ) -> Result<(), sqlx::Error> {
     let upsert = sqlx::query(
         "INSERT INTO edits (conversation, seq, by_seq) VALUES ($1, $2, $3) \
          ON CONFLICT (conversation, seq) DO UPDATE SET by_seq = excluded.by_seq",
     );
     upsert.bind(conversation.as_str()).bind(to_sql(target)).bind(to_sql(by)).execute(&mut **tx).await?;
-    // Pages of history are planned by what stands here: the message may have become longer.
-    let bytes = i64::try_from(json(&text)?.len()).unwrap_or(i64::MAX / 2) + 512;
-    let update = sqlx::query("UPDATE entries SET bytes = $1 WHERE conversation = $2 AND seq = $3 AND bytes < $1");
-    update.bind(bytes).bind(conversation.as_str()).bind(to_sql(target)).execute(&mut **tx).await.map(drop)
+    // Pages of history are planned by what stands here. They show the text that counts now, or, with edits,
+    // the first one: the larger counts, and what people have reacted.
+    let bytes = json(message)?.len().max(json(entry)?.len() + AROUND_EDIT);
+    let bytes = i64::try_from(bytes).unwrap_or(i64::MAX / 2);
+    let reactions = REACTION_BYTES * different(tx, conversation, target).await?;
+    let update = sqlx::query("UPDATE entries SET bytes = $1 WHERE conversation = $2 AND seq = $3");
+    let update = update.bind(bytes + reactions).bind(conversation.as_str()).bind(to_sql(target));
+    update.execute(&mut **tx).await.map(drop)
 }
 
 /// Takes a message and everything that followed from it away.
@@ -127,20 +143,15 @@ pub(crate) async fn delete(tx: &mut Tx<'_>, at: At<'_>, message: &Entry) -> Resu
     for text in [
         "DELETE FROM edits WHERE conversation = $1 AND seq = $2",
         "DELETE FROM reactions WHERE conversation = $1 AND seq = $2",
+        "DELETE FROM reaction_counts WHERE conversation = $1 AND seq = $2",
         "DELETE FROM pins WHERE conversation = $1 AND seq = $2",
         "DELETE FROM expirations WHERE conversation = $1 AND seq = $2",
     ] {
         forget(tx, text, conversation, target).await?;
     }
     erase(tx, at, message).await?;
-    let select = sqlx::query(
-        "SELECT c.seq, e.entry FROM changes c LEFT JOIN entries e ON e.conversation = c.conversation AND e.seq = c.seq \
-         WHERE c.conversation = $1 AND c.target = $2",
-    );
-    let rows = select.bind(conversation.as_str()).bind(to_sql(target)).fetch_all(&mut **tx).await?;
-    for row in rows {
-        let seq = from_sql(row.try_get(0)?);
-        let Some(text) = row.try_get::<Option<String>, _>(1)? else {
+    for (seq, text) in other_texts(tx, at).await? {
+        let Some(text) = text else {
             // A repeat of the message, under the same id.
             erase_from_log(tx, at.partition, seq, message).await?;
             continue;
@@ -150,7 +161,27 @@ pub(crate) async fn delete(tx: &mut Tx<'_>, at: At<'_>, message: &Entry) -> Resu
             erase(tx, At { seq, ..at }, &entry).await?;
         }
     }
-    Ok(())
+    forget(tx, "DELETE FROM erasables WHERE conversation = $1 AND target = $2", conversation, target).await
+}
+
+/// The entries that may hold a text of the message besides itself; repeats have none of their own. Of what
+/// the release before has archived, these are all changes of it.
+async fn other_texts(tx: &mut Tx<'_>, at: At<'_>) -> Result<Vec<(Seq, Option<String>)>, sqlx::Error> {
+    let (conversation, target) = (at.conversation.as_str(), to_sql(at.seq));
+    let select = sqlx::query(
+        "SELECT x.seq, e.entry FROM erasables x LEFT JOIN entries e ON e.conversation = x.conversation AND e.seq = x.seq \
+         WHERE x.conversation = $1 AND x.target = $2",
+    );
+    let mut rows = select.bind(conversation).bind(target).fetch_all(&mut **tx).await?;
+    let derived_after = derived_after(tx, at.partition).await?;
+    if at.seq < derived_after {
+        let select = sqlx::query(
+            "SELECT c.seq, e.entry FROM changes c LEFT JOIN entries e ON e.conversation = c.conversation AND e.seq = c.seq \
+             WHERE c.conversation = $1 AND c.target = $2 AND c.seq <= $3",
+        );
+        rows.extend(select.bind(conversation).bind(target).bind(to_sql(derived_after)).fetch_all(&mut **tx).await?);
+    }
+    rows.iter().map(|row| Ok((from_sql(row.try_get(0)?), row.try_get(1)?))).collect()
 }
 
 /// Leaves of an entry who and when, here and, soon, in the log.
@@ -169,45 +200,6 @@ async fn erase_from_log(tx: &mut Tx<'_>, partition: Partition, seq: Seq, entry: 
     let insert = sqlx::query("INSERT INTO erasures (part, seq, not_before) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING");
     let insert = insert.bind(i64::from(partition.0)).bind(to_sql(seq)).bind(to_sql(not_before));
     insert.execute(&mut **tx).await.map(drop)
-}
-
-async fn react(
-    tx: &mut Tx<'_>,
-    conversation: &ConversationId,
-    target: Seq,
-    (by, entry): (Seq, &Entry),
-    emoji: &str,
-    on: bool,
-) -> Result<(), sqlx::Error> {
-    let select = sqlx::query(
-        "SELECT COUNT(DISTINCT emoji), COUNT(DISTINCT CASE WHEN emoji = $3 THEN emoji END) FROM reactions \
-         WHERE conversation = $1 AND seq = $2",
-    );
-    let select = select.bind(conversation.as_str()).bind(to_sql(target)).bind(emoji);
-    let row = select.fetch_one(&mut **tx).await?;
-    let (different, known): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
-    let full = different >= i64::try_from(REACTIONS_MAX).unwrap_or(i64::MAX);
-    if on && known == 0 && full {
-        return Ok(());
-    }
-    if on {
-        let insert = sqlx::query(
-            "INSERT INTO reactions (conversation, seq, user_id, emoji, by_seq) VALUES ($1, $2, $3, $4, $5) \
-             ON CONFLICT DO NOTHING",
-        );
-        let insert = insert.bind(conversation.as_str()).bind(to_sql(target)).bind(entry.sender.as_str());
-        insert.bind(emoji).bind(to_sql(by)).execute(&mut **tx).await?;
-        if known == 0 {
-            let update = sqlx::query("UPDATE entries SET bytes = bytes + $1 WHERE conversation = $2 AND seq = $3");
-            let update = update.bind(REACTION_BYTES).bind(conversation.as_str()).bind(to_sql(target));
-            update.execute(&mut **tx).await?;
-        }
-        return Ok(());
-    }
-    let delete =
-        sqlx::query("DELETE FROM reactions WHERE conversation = $1 AND seq = $2 AND user_id = $3 AND emoji = $4");
-    let delete = delete.bind(conversation.as_str()).bind(to_sql(target)).bind(entry.sender.as_str()).bind(emoji);
-    delete.execute(&mut **tx).await.map(drop)
 }
 
 async fn pin(tx: &mut Tx<'_>, conversation: &ConversationId, target: Seq, by: Seq) -> Result<(), sqlx::Error> {

@@ -5,6 +5,8 @@ use std::collections::HashMap;
 use natter_ids::{ConversationId, Seq, UserId};
 use natter_protocol::{Change, Entry, Role};
 
+use crate::runs::{Run, only_changes};
+
 /// A change of membership, in the order of the log.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum MemberOp<'a> {
@@ -45,6 +47,10 @@ pub(crate) struct Head<'a> {
     pub(crate) gained: i64,
     /// For how many seconds its messages stay; 0: for ever.
     pub(crate) timer: u64,
+    /// The last entries that history leaves out.
+    pub(crate) run: Run,
+    /// The long runs that this batch has brought, or made longer.
+    pub(crate) runs: Vec<Run>,
 }
 
 /// Every conversation that the batch touches.
@@ -67,6 +73,13 @@ impl<'a> Heads<'a> {
             Change::RoleChanged { user, role } => Some(MemberOp::Role(user, *role)),
             change => change.takes_out(&entry.sender).map(MemberOp::Leave),
         };
+        if only_changes(&entry.change) {
+            head.run.take(prev, seq);
+            if head.run.is_long() {
+                head.runs.pop_if(|run| run.first == head.run.first);
+                head.runs.push(head.run);
+            }
+        }
         head.messages += u64::from(matches!(entry.change, Change::Message { .. }));
         // What changes a message, or is about an invite, moves no conversation to the top.
         if entry.change.target().is_none() && entry.change.changed_invite().is_none() {

@@ -1,5 +1,7 @@
 //! Pages of a conversation's history, in both directions.
 
+use std::collections::VecDeque;
+
 use natter_bus::storage_api::{History, StorageFault};
 use natter_ids::Seq;
 use natter_protocol::{Event, HistoryPage, Past};
@@ -10,9 +12,6 @@ use crate::{
     reads::database,
     spans::Span,
 };
-
-/// How many spans of membership are looked at together. Most people have one.
-const SPANS_AT_ONCE: usize = 4;
 
 impl Store {
     /// Answers [`History`]: the newest entries, those before a number or those after one, within
@@ -30,12 +29,13 @@ impl Store {
             && spans[0].joined > 1
             && self.group_settings(&asked.conversation).await?.past == Past::All;
         let whole = Span { joined: 0, ..spans[spans.len() - 1] };
-        let ranges = visible(asked, if all { std::slice::from_ref(&whole) } else { &spans }, from);
+        let mut ahead = visible(asked, if all { std::slice::from_ref(&whole) } else { &spans }, from);
         let show = if asked.edits { Show::Log } else { Show::Messages };
         let mut room = Room::new(asked.limit);
         let (mut chosen, mut more) = (Vec::new(), false);
-        'pages: for piece in ranges.chunks(SPANS_AT_ONCE) {
-            let sizes = self.sizes(piece, show, from, room.entries() + 1).await.map_err(database)?;
+        'pages: while !ahead.is_empty() {
+            let piece = self.next_ranges(&mut ahead, show, from).await.map_err(database)?;
+            let sizes = self.sizes(&piece, show, from, room.entries() + 1).await.map_err(database)?;
             for (range, found) in piece.iter().zip(sizes) {
                 let taken: Vec<Seq> =
                     found.iter().take_while(|entry| room.take(entry.bytes)).map(|it| it.seq).collect();
@@ -59,7 +59,7 @@ impl Store {
 }
 
 /// What the user may see of what is asked for, in the direction asked for.
-fn visible(asked: &History, spans: &[Span], from: From) -> Vec<Range> {
+fn visible(asked: &History, spans: &[Span], from: From) -> VecDeque<Range> {
     let before = asked.before.map_or(Seq::MAX, |before| before.saturating_sub(1));
     let after = asked.after.unwrap_or(0);
     let range = |span: &Span| Range {
@@ -67,9 +67,9 @@ fn visible(asked: &History, spans: &[Span], from: From) -> Vec<Range> {
         after: after.max(span.joined.saturating_sub(1)),
         upto: before.min(span.left),
     };
-    let mut ranges: Vec<_> = spans.iter().map(range).filter(|range| range.after < range.upto).collect();
+    let mut ranges: VecDeque<_> = spans.iter().map(range).filter(|range| range.after < range.upto).collect();
     if from == From::Newest {
-        ranges.reverse();
+        ranges.make_contiguous().reverse();
     }
     ranges
 }

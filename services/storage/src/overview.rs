@@ -20,6 +20,7 @@ use crate::{
     marks::key_at,
     preview::{Preview, preview},
     reads::{database, json_bytes, name_at},
+    said::said_text,
     spans::role_of,
     sql::{OPEN, from_sql, list, statement, to_sql},
 };
@@ -308,7 +309,7 @@ impl Store {
             .filter(|(_, entry)| entry.messages > 0 && entry.read.max(entry.joined) < entry.active_seq)
             .collect();
         for piece in open.chunks(RANGES_MAX) {
-            let mut select = statement(own_text(piece.len()));
+            let mut select = statement(said_text(piece.len()));
             for (_, entry) in piece {
                 select = select.bind(entry.conversation.as_str()).bind(user.as_str());
             }
@@ -387,18 +388,6 @@ fn numbers(rows: Vec<AnyRow>) -> Result<Vec<(usize, Seq)>, sqlx::Error> {
         Ok((index, from_sql(row.try_get(1)?)))
     };
     rows.iter().map(pair).collect()
-}
-
-/// The last thing that a user has said in each of several conversations. Client ids sort by time.
-pub(crate) fn own_text(count: usize) -> String {
-    let part = |index: usize| {
-        let (conversation, user) = (2 * index + 1, 2 * index + 2);
-        format!(
-            "SELECT {index} AS place, COALESCE((SELECT i.seq FROM message_ids i WHERE i.conversation = ${conversation} \
-             AND i.sender = ${user} ORDER BY i.client_id DESC LIMIT 1), 0) AS number"
-        )
-    };
-    (0..count.next_power_of_two()).map(part).collect::<Vec<_>>().join(" UNION ALL ")
 }
 
 /// How many messages stand up to a number in each of several conversations.

@@ -11,7 +11,7 @@ use crate::{
     backlog::missed_text,
     entries,
     entries::{From, Show},
-    overview, preview, reads, receipts,
+    overview, preview, reactions, reads, receipts, runs, said,
     sql::statement,
     states,
 };
@@ -77,9 +77,9 @@ async fn pages_of_a_large_archive_are_found_through_indexes() {
                 !step.contains("SCAN") || step.contains("CONSTANT ROW") || step.starts_with("SCAN r"),
                 "{name} reads everything: {steps:#?}"
             );
-            // The sorts that may be: few rows, of a user's own conversations.
+            // The sorts that may be: few rows, of a user's own conversations or of a page's messages.
             assert!(
-                !step.contains("TEMP B-TREE") || ["acquaintances", "changed marks"].contains(&name),
+                !step.contains("TEMP B-TREE") || ["acquaintances", "changed marks", "reactions"].contains(&name),
                 "{name} sorts: {steps:#?}"
             );
         }
@@ -105,8 +105,11 @@ async fn plans(store: &Store) -> Vec<(&'static str, Vec<String>)> {
         ("receipts", receipts::RECEIPTS.to_owned()),
         ("overview", overview::NUMBERS.to_owned()),
         ("gone conversations", overview::GONE.to_owned()),
-        ("last said", overview::own_text(4)),
+        ("last said", said::said_text(4)),
         ("edited previews", preview::edits_text(4)),
+        ("reactions", reactions::counts_text(4)),
+        ("runs, oldest", runs::RUNS_ASCENDING.to_owned()),
+        ("runs, newest", runs::RUNS_DESCENDING.to_owned()),
         ("read up to", overview::ordinals_text(4)),
         ("acquaintances", reads::acquaintances_text(4)),
     ] {

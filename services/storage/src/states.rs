@@ -10,6 +10,7 @@ use sqlx::{Row, any::AnyRow};
 use crate::{
     Store,
     entries::{Range, Room, Show},
+    reactions::{counts_text, uncounted_text},
     reads::database,
     spans::Span,
     sql::{from_sql, list, pieces, statement, to_sql},
@@ -53,8 +54,24 @@ impl Store {
             let due = from_sql(row.try_get(1)?);
             states.entry(from_sql(row.try_get(0)?)).or_default().expires_at = Some(due);
         }
-        let text = reactions_text(seqs.len());
-        let mut select = statement(text).bind(conversation.as_str());
+        self.read_reactions(&counts_text(seqs.len()), conversation, reader, seqs, states).await?;
+        let has_none = |seq: &&Seq| states.get(*seq).is_none_or(|state| state.reactions.is_empty());
+        let rest: Vec<_> = seqs.iter().filter(has_none).copied().collect();
+        for piece in pieces(&rest) {
+            self.read_reactions(&uncounted_text(piece.len()), conversation, reader, piece, states).await?;
+        }
+        Ok(())
+    }
+
+    async fn read_reactions(
+        &self,
+        text: &str,
+        conversation: &ConversationId,
+        reader: &UserId,
+        seqs: &[Seq],
+        states: &mut HashMap<Seq, MessageState>,
+    ) -> Result<(), sqlx::Error> {
+        let mut select = statement(text.to_owned()).bind(conversation.as_str());
         for seq in seqs {
             select = select.bind(to_sql(*seq));
         }
@@ -180,8 +197,16 @@ impl Store {
             _ => return Ok(None),
         };
         let text = if asked.with_text && !deleted { self.current_text(asked).await?.or(said) } else { None };
-        let select = sqlx::query("SELECT DISTINCT emoji FROM reactions WHERE conversation = $1 AND seq = $2");
-        let rows = select.bind(conversation).bind(seq).fetch_all(&self.pool).await?;
+        let mut rows = Vec::new();
+        for text in [
+            "SELECT emoji FROM reaction_counts WHERE conversation = $1 AND seq = $2",
+            // Nobody has reacted since the release before, or nobody at all.
+            "SELECT DISTINCT emoji FROM reactions WHERE conversation = $1 AND seq = $2",
+        ] {
+            if rows.is_empty() {
+                rows = sqlx::query(text).bind(conversation).bind(seq).fetch_all(&self.pool).await?;
+            }
+        }
         let emoji = rows.iter().map(|row| row.try_get(0)).collect::<Result<Vec<_>, _>>()?;
         let select =
             sqlx::query("SELECT COUNT(*), COUNT(CASE WHEN seq = $2 THEN 1 END) FROM pins WHERE conversation = $1");
@@ -226,13 +251,4 @@ pub(crate) fn pins_text(seqs: usize) -> String {
 
 pub(crate) fn expirations_text(seqs: usize) -> String {
     format!("SELECT seq, due FROM expirations WHERE conversation = $1 AND seq IN ({})", list(2, seqs))
-}
-
-pub(crate) fn reactions_text(seqs: usize) -> String {
-    format!(
-        "SELECT seq, emoji, COUNT(*), COUNT(CASE WHEN user_id = ${} THEN 1 END) FROM reactions \
-         WHERE conversation = $1 AND seq IN ({}) GROUP BY seq, emoji ORDER BY seq, MIN(by_seq)",
-        seqs + 2,
-        list(2, seqs)
-    )
 }

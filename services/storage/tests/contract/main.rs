@@ -6,6 +6,7 @@ mod backlog;
 mod changes;
 mod database;
 mod dedupe;
+mod derived;
 mod gaps;
 mod groups;
 mod history;
@@ -100,7 +101,14 @@ contract! {
         long_texts_are_cut
         pages_end_where_their_bytes_do
         an_edited_message_is_shown_as_it_is
+        only_what_one_says_counts_as_said
         numbers_from_before_a_restore_count_for_nothing;
+    derived:
+        what_was_archived_before_is_found
+        the_release_before_may_archive_in_between
+        history_steps_over_reactions
+        the_weight_of_a_message_does_not_drift
+        only_texts_are_noted_for_erasing;
     gaps:
         a_gap_counts_once_it_is_passed;
     backlog:

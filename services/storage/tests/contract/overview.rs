@@ -328,6 +328,38 @@ pub async fn an_edited_message_is_shown_as_it_is(database: &Database) {
     }
 }
 
+/// Whoever says something has read what stood before; whoever reacts, edits or pins has not.
+pub async fn only_what_one_says_counts_as_said(database: &Database) {
+    let store = database.open().await;
+    let mut log = Log::default();
+    let talk = log.direct("a", "b");
+    let with_id = |change| {
+        let client_id = Some(natter_ids::ClientId::now());
+        Entry { sender: user("b"), client_id, time: 1_700_000_000_000, change }
+    };
+    let own = log.say(&talk, "b", "hello");
+    log.say(&talk, "a", "one");
+    let two = log.say(&talk, "a", "two");
+    for change in [
+        Change::Reacted { target: two, emoji: "👍".to_owned(), on: true },
+        Change::Pinned { target: two },
+        Change::Edited { target: own, text: "hi".to_owned(), mentions: Vec::new() },
+    ] {
+        log.append_entry(&talk, with_id(change));
+    }
+    log.archive(&store).await;
+    assert_eq!(unread(&store, "b", &talk).await, 2);
+    // Neither does an old message that comes late take back what a newer one has shown.
+    log.say(&talk, "b", "I see");
+    log.say(&talk, "a", "three");
+    log.archive(&store).await;
+    assert_eq!(unread(&store, "b", &talk).await, 1);
+    let late = Entry { client_id: Some(natter_ids::ClientId::at(1_000)), ..with_id(text("from the tunnel")) };
+    log.append_entry(&talk, late);
+    log.archive(&store).await;
+    assert_eq!(unread(&store, "b", &talk).await, 0, "by number, not by the client's clock");
+}
+
 /// A device that knows more than there is, because a restore has put an older archive back, gets everything.
 pub async fn numbers_from_before_a_restore_count_for_nothing(database: &Database) {
     let store = database.open().await;
