@@ -15,6 +15,10 @@ use crate::{
 
 type Key<'a> = (&'a ConversationId, &'a UserId);
 
+/// The number of the newest change of a mark, `k`, that others are shown. The release before moves
+/// `version` alone: that is shown.
+pub(crate) const SHOWN_VERSION: &str = "CASE WHEN k.version = k.hidden_version THEN k.shown_version ELSE k.version END";
+
 /// What a batch of marks came to.
 #[derive(Debug, Default)]
 pub struct WrittenMarks {
@@ -34,25 +38,31 @@ struct Known {
     /// Whether others are shown what the member reads.
     shows: bool,
     members: u32,
+    /// The number of the newest change that others are shown.
+    shown_version: i64,
+    /// Whether something has risen that others are shown.
+    tells: bool,
 }
 
 impl Known {
     /// Takes a mark in; whether anything rises.
     fn rise(&mut self, delivered: Seq, read: Seq) -> bool {
-        let before = (self.delivered, self.read, self.shown);
+        let (before, shown_before) = (self.read, (self.delivered, self.shown));
         let (delivered, read) = (delivered.max(read).min(self.last_seq), read.min(self.last_seq));
         self.delivered = self.delivered.max(delivered);
         if read > self.read {
             self.read = read;
             self.shown = if self.shows { read } else { self.shown };
         }
-        before != (self.delivered, self.read, self.shown)
+        self.tells = shown_before != (self.delivered, self.shown);
+        self.tells || before != self.read
     }
 }
 
 impl Store {
     /// Stores marks of conversations of one partition. Whoever is to be told is so for
-    /// conversations of up to `members_max` members; of larger ones, only the user's own devices.
+    /// conversations of up to `members_max` members; of larger ones, and of what others are not shown,
+    /// only the user's own devices.
     ///
     /// # Errors
     /// The database cannot be used; nothing is stored then.
@@ -126,24 +136,24 @@ impl Store {
         members_max: u32,
     ) -> Result<Vec<MarksChange>, sqlx::Error> {
         let mut changes: BTreeMap<&ConversationId, MarksChange> = BTreeMap::new();
-        let mut small = Vec::new();
+        let mut alone = Vec::new();
         for (conversation, user) in risen {
-            let Some(Known { delivered, read, shown, shows, members, .. }) =
+            let Some(Known { delivered, read, shown, shows, members, tells, .. }) =
                 known.get(&(*conversation, *user)).copied()
             else {
                 continue;
             };
-            let change = changes.entry(conversation).or_insert_with(|| {
-                if members <= members_max {
-                    small.push(*conversation);
-                }
-                MarksChange { conversation: (*conversation).clone(), marks: Vec::new(), recipients: Vec::new() }
-            });
-            change.marks.push(StoredMark { user: (*user).clone(), delivered, read, shown });
-            if members > members_max {
-                change.recipients.push(Recipient { user: (*user).clone(), sees_read: shows });
+            let none =
+                || MarksChange { conversation: (*conversation).clone(), marks: Vec::new(), recipients: Vec::new() };
+            let mark = StoredMark { user: (*user).clone(), delivered, read, shown };
+            if tells && members <= members_max {
+                changes.entry(conversation).or_insert_with(none).marks.push(mark);
+            } else {
+                let own = Recipient { user: (*user).clone(), sees_read: shows };
+                alone.push(MarksChange { marks: vec![mark], recipients: vec![own], ..none() });
             }
         }
+        let small: Vec<_> = changes.keys().copied().collect();
         for piece in pieces(&small) {
             let mut select = statement(format!(
                 "SELECT m.conversation, m.user_id, COALESCE(s.read_receipts, 1) FROM members m \
@@ -162,24 +172,8 @@ impl Store {
                 }
             }
         }
-        // In a large conversation nobody is told of others.
-        Ok(changes.into_values().flat_map(|change| split(change, known, members_max)).collect())
+        Ok(changes.into_values().chain(alone).collect())
     }
-}
-
-/// One change for a small conversation; for a large one, one for each member who has come further.
-fn split(change: MarksChange, known: &HashMap<Key<'_>, Known>, members_max: u32) -> Vec<MarksChange> {
-    let conversation = &change.conversation;
-    let first = change.marks.first().and_then(|mark| known.get(&(conversation, &mark.user)));
-    if first.is_none_or(|known| known.members <= members_max) {
-        return vec![change];
-    }
-    let alone = |(mark, recipient): (&StoredMark, &Recipient)| MarksChange {
-        conversation: conversation.clone(),
-        marks: vec![mark.clone()],
-        recipients: vec![recipient.clone()],
-    };
-    change.marks.iter().zip(&change.recipients).map(alone).collect()
 }
 
 /// Takes so many numbers for changes; returns the last one.
@@ -216,6 +210,8 @@ async fn read_known<'a>(
                 shown: number(5)?,
                 shows: number(6)? != 0,
                 members: u32::try_from(number(7)?).unwrap_or(u32::MAX),
+                shown_version: row.try_get(8)?,
+                tells: false,
             };
             known.insert(*key, found);
         }
@@ -226,8 +222,8 @@ async fn read_known<'a>(
 pub(crate) fn known_text(keys: &str) -> String {
     format!(
         "SELECT m.conversation, m.user_id, c.last_seq, COALESCE(k.delivered, 0), COALESCE(k.read_seq, 0), \
-         COALESCE(k.shown_seq, 0), COALESCE(s.read_receipts, 1), c.members FROM members m \
-         JOIN conversations c ON c.id = m.conversation \
+         COALESCE(k.shown_seq, 0), COALESCE(s.read_receipts, 1), c.members, \
+         COALESCE({SHOWN_VERSION}, 0) FROM members m JOIN conversations c ON c.id = m.conversation \
          LEFT JOIN marks k ON k.conversation = m.conversation AND k.user_id = m.user_id \
          LEFT JOIN settings s ON s.user_id = m.user_id \
          WHERE m.left_seq = {OPEN} AND (m.conversation, m.user_id) IN (VALUES {keys})"
@@ -249,18 +245,22 @@ async fn save(
             )
         };
         let mut upsert = statement(format!(
-            "INSERT INTO marks (conversation, user_id, delivered, read_seq, shown_seq, version) VALUES {} \
-             ON CONFLICT (conversation, user_id) DO UPDATE SET {}, {}, {}, version = excluded.version",
-            rows(tx, piece.len(), 6),
+            "INSERT INTO marks (conversation, user_id, delivered, read_seq, shown_seq, version, hidden_version, \
+             shown_version) VALUES {} ON CONFLICT (conversation, user_id) DO UPDATE SET {}, {}, {}, \
+             version = excluded.version, hidden_version = excluded.hidden_version, \
+             shown_version = excluded.shown_version",
+            rows(tx, piece.len(), 8),
             larger("delivered"),
             larger("read_seq"),
             larger("shown_seq"),
         ));
         for key in piece {
-            let Some(Known { delivered, read, shown, .. }) = known.get(key) else { continue };
+            let Some(Known { delivered, read, shown, shown_version, tells, .. }) = known.get(key) else { continue };
             version += 1;
             upsert = upsert.bind(key.0.as_str()).bind(key.1.as_str()).bind(to_sql(*delivered));
             upsert = upsert.bind(to_sql(*read)).bind(to_sql(*shown)).bind(version);
+            let (hidden_version, shown_version) = if *tells { (0, 0) } else { (version, *shown_version) };
+            upsert = upsert.bind(hidden_version).bind(shown_version);
         }
         upsert.execute(&mut **tx).await?;
     }

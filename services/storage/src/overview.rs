@@ -35,7 +35,8 @@ const ENTRY_BYTES: usize = 16 * 1024;
 pub(crate) const NUMBERS: &str = "SELECT c.id, c.part, c.last_seq, c.active_seq, c.active_at, c.messages, \
      m.joined_seq, m.role, c.name, COALESCE(k.delivered, 0), COALESCE(k.read_seq, 0), COALESCE(k.version, 0), \
      COALESCE(a.muted_until, 0), COALESCE(a.pinned, 0), COALESCE(a.archived, 0), COALESCE(a.version, 0), \
-     COALESCE((SELECT MAX(v.version) FROM marks v WHERE v.conversation = c.id), 0), c.settings \
+     COALESCE((SELECT MAX(CASE WHEN v.version = v.hidden_version THEN v.shown_version ELSE v.version END) \
+     FROM marks v WHERE v.conversation = c.id AND v.user_id <> $1 AND c.id LIKE 'd%'), 0), c.settings \
      FROM members m JOIN conversations c ON c.id = m.conversation \
      LEFT JOIN marks k ON k.conversation = c.id AND k.user_id = $1 \
      LEFT JOIN arrangements a ON a.user_id = $1 AND a.conversation = c.id \

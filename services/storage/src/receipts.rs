@@ -17,10 +17,20 @@ type Answer<T> = Result<T, StorageFault>;
 /// Most marks in an answer, whatever is asked.
 const PAGE_MAX: u32 = 1_000;
 
-pub(crate) const CHANGED: &str = "SELECT k.conversation, k.user_id, k.delivered, k.read_seq, k.shown_seq, k.version \
+/// In small conversations the marks of everybody who is a member now, as far as they are shown; in large
+/// ones the user's own, by its key.
+pub(crate) const CHANGED: &str = "SELECT k.conversation, k.user_id, k.delivered, k.read_seq, k.shown_seq, \
+     CASE WHEN k.version = k.hidden_version AND k.user_id <> $1 THEN k.shown_version ELSE k.version END AS told \
      FROM members m JOIN conversations c ON c.id = m.conversation JOIN marks k ON k.conversation = m.conversation \
-     WHERE m.user_id = $1 AND m.left_seq = $2 AND c.part = $3 AND k.version > $4 \
-     AND (c.members <= $5 OR k.user_id = $1) ORDER BY k.version LIMIT $6";
+     WHERE m.user_id = $1 AND m.left_seq = $2 AND c.part = $3 AND c.members <= $5 AND k.version > $4 \
+     AND (k.user_id = $1 OR k.version <> k.hidden_version OR k.shown_version > $4) \
+     AND EXISTS (SELECT 1 FROM members o WHERE o.conversation = k.conversation AND o.user_id = k.user_id \
+     AND o.left_seq = $2) \
+     UNION ALL SELECT k.conversation, k.user_id, k.delivered, k.read_seq, k.shown_seq, k.version AS told \
+     FROM members m JOIN conversations c ON c.id = m.conversation \
+     JOIN marks k ON k.conversation = m.conversation AND k.user_id = m.user_id \
+     WHERE m.user_id = $1 AND m.left_seq = $2 AND c.part = $3 AND c.members > $5 AND k.version > $4 \
+     ORDER BY told LIMIT $6";
 
 const COUNTS: &str = "SELECT COUNT(*), COUNT(CASE WHEN k.delivered >= $4 THEN 1 END), \
      COUNT(CASE WHEN k.shown_seq >= $4 THEN 1 END) FROM members m \
@@ -110,9 +120,11 @@ impl Store {
         let (conversation, user) = (asked.conversation.as_str(), asked.user.as_str());
         self.role(&asked.conversation, &asked.user).await?.ok_or(StorageFault::NotAMember)?;
         let sees_read = self.settings_of(&asked.user).await?.read_receipts;
-        let counts = sqlx::query(COUNTS).bind(conversation).bind(OPEN).bind(user).bind(to_sql(asked.seq));
-        let counts = counts.fetch_one(&self.pool).await.map_err(database)?;
-        let count = |column: usize| counts.try_get::<i64, _>(column).map(|count| u32::try_from(count).unwrap_or(0));
+        // Everybody is counted once, not with every page.
+        let [members, delivered, read] = match &asked.after {
+            None => self.count_receipts(asked).await.map_err(database)?,
+            Some(_) => [0; 3],
+        };
         let (limit, after) = (asked.limit.clamp(1, PAGE_MAX), asked.after.as_ref().map_or("", UserId::as_str));
         let select = sqlx::query(RECEIPTS).bind(conversation).bind(OPEN).bind(after).bind(user);
         let rows = select.bind(i64::from(limit) + 1).fetch_all(&self.pool).await.map_err(database)?;
@@ -125,12 +137,20 @@ impl Store {
         Ok(ReceiptPage {
             conversation: asked.conversation.clone(),
             seq: asked.seq,
-            members: count(0).map_err(database)?,
-            delivered: count(1).map_err(database)?,
-            read: if sees_read { count(2).map_err(database)? } else { 0 },
+            members,
+            delivered,
+            read: if sees_read { read } else { 0 },
             marks: rows.iter().take(limit as usize).map(view).collect::<Answer<_>>()?,
             more: rows.len() > limit as usize,
         })
+    }
+
+    /// How many others there are, and how many of them have received and read the entry.
+    async fn count_receipts(&self, asked: &Receipts) -> Result<[u32; 3], sqlx::Error> {
+        let counts = sqlx::query(COUNTS).bind(asked.conversation.as_str()).bind(OPEN).bind(asked.user.as_str());
+        let row = counts.bind(to_sql(asked.seq)).fetch_one(&self.pool).await?;
+        let count = |column: usize| row.try_get::<i64, _>(column).map(|count| u32::try_from(count).unwrap_or(0));
+        Ok([count(0)?, count(1)?, count(2)?])
     }
 
     /// Answers [`Settings`]; whether anything has changed too.

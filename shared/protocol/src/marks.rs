@@ -60,18 +60,18 @@ pub struct MarkPage {
 }
 
 /// How many members, of those other than the user who asks, have received and read an entry, and
-/// a page of them by id.
+/// a page of them by id. They are counted on the first page only: with `after`, the three counts are 0.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ReceiptPage {
     /// Where.
     pub conversation: ConversationId,
     /// Which entry.
     pub seq: Seq,
-    /// How many other members there are.
+    /// How many other members there are; 0 with `after`.
     pub members: u32,
-    /// How many of them have it on a device.
+    /// How many of them have it on a device; 0 with `after`.
     pub delivered: u32,
-    /// How many of them have read it, as far as it is shown.
+    /// How many of them have read it, as far as it is shown; 0 with `after`.
     pub read: u32,
     /// Other members, by id, and how far each has come.
     pub marks: Vec<MarkView>,

@@ -91,7 +91,10 @@ contract! {
         read_receipts_can_be_switched_off
         strangers_mark_nothing
         receipts_tell_who_and_how_many
-        large_conversations_are_not_told;
+        large_conversations_are_not_told
+        what_is_hidden_is_told_to_nobody_else
+        the_release_before_may_write_marks
+        who_has_left_is_told_of_no_more;
     overview:
         the_list_is_by_last_activity
         unread_messages_are_counted
@@ -102,7 +105,8 @@ contract! {
         pages_end_where_their_bytes_do
         an_edited_message_is_shown_as_it_is
         only_what_one_says_counts_as_said
-        numbers_from_before_a_restore_count_for_nothing;
+        numbers_from_before_a_restore_count_for_nothing
+        a_mark_that_is_not_shown_changes_nothing;
     derived:
         what_was_archived_before_is_found
         the_release_before_may_archive_in_between

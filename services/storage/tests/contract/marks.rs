@@ -6,6 +6,7 @@ use natter_bus::storage_api::{Marks, Receipts, Settings, StorageFault, UserMark}
 use natter_ids::{ConversationId, Partition, Position, Seq};
 use natter_protocol::{MarkDraft, MarkView, MarkedView};
 use natter_storage::{Store, WrittenMarks};
+use sqlx::{AnyConnection, Connection};
 
 use crate::{
     database::{Database, PARTITIONS},
@@ -238,6 +239,7 @@ pub async fn receipts_tell_who_and_how_many(database: &Database) {
     let page = ask(seqs[2], Some("b"), 2).await;
     let view = |name, delivered, read| MarkView { user: user(name), delivered, read };
     assert_eq!((page.marks, page.more), (vec![view("c", seqs[1], seqs[0]), view("d", 0, 0)], true));
+    assert_eq!((page.members, page.delivered, page.read), (0, 0, 0), "counted on the first page only");
 }
 
 /// Of a conversation with more members than configured, nobody is told of others: only a user's own
@@ -260,4 +262,75 @@ pub async fn large_conversations_are_not_told(database: &Database) {
     let page = store.marks(&asked, 2).await.unwrap();
     let told: Vec<_> = page.conversations.iter().flat_map(|it| &it.marks).map(|mark| mark.user.as_str()).collect();
     assert_eq!(told, ["a"]);
+}
+
+/// With read receipts off, what one reads is told to one's own devices and nobody else, live or afterwards.
+pub async fn what_is_hidden_is_told_to_nobody_else(database: &Database) {
+    let store = database.open().await;
+    let mut log = Log::default();
+    let (group, seqs) = talk(&mut log, &["a", "b", "c"], 4);
+    log.archive(&store).await;
+    write(&store, &[mark("b", &group, seqs[1], seqs[0])]).await;
+    store.settings(&Settings { user: user("b"), read_receipts: Some(false) }).await.unwrap();
+    let (_, start) = changed(&store, "a", None, 10).await;
+
+    let written = write(&store, &[mark("b", &group, 0, seqs[1]), mark("c", &group, 0, seqs[0])]).await;
+    let told: Vec<_> = written
+        .changes
+        .iter()
+        .map(|change| {
+            let marks: Vec<_> = change.marks.iter().map(|mark| mark.user.as_str()).collect();
+            (marks, change.recipients.iter().map(|it| it.user.as_str()).collect::<Vec<_>>())
+        })
+        .collect();
+    assert_eq!(told, [(vec!["c"], vec!["a", "b", "c"]), (vec!["b"], vec!["b"])]);
+    let names = async |who: &str, since: &Position| {
+        let (marks, _) = changed(&store, who, Some(since.clone()), 1).await;
+        marks.into_iter().map(|(_, mark)| mark.user.as_str().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(names("a", &start).await, ["c"]);
+    assert_eq!(names("b", &start).await, ["b", "c"]);
+    // What was shown before is not lost behind it.
+    assert_eq!(names("a", &Position::start(PARTITIONS)).await, ["b", "c"]);
+    write(&store, &[mark("b", &group, seqs[2], 0)]).await;
+    assert_eq!(names("a", &start).await, ["c", "b"]);
+}
+
+/// The release before moves a mark and knows nothing of what is hidden: that is shown.
+pub async fn the_release_before_may_write_marks(database: &Database) {
+    let store = database.open().await;
+    let mut log = Log::default();
+    let (group, seqs) = talk(&mut log, &["a", "b"], 4);
+    log.archive(&store).await;
+    store.settings(&Settings { user: user("b"), read_receipts: Some(false) }).await.unwrap();
+    write(&store, &[mark("b", &group, seqs[1], 0)]).await;
+    write(&store, &[mark("b", &group, 0, seqs[1])]).await;
+    let (_, start) = changed(&store, "a", None, 10).await;
+    assert!(changed(&store, "a", Some(start.clone()), 10).await.0.is_empty());
+    sqlx::any::install_default_drivers();
+    let mut sql = AnyConnection::connect(database.config.url.as_deref().unwrap()).await.unwrap();
+    for text in [
+        "UPDATE mark_versions SET version = version + 1",
+        "UPDATE marks SET delivered = delivered + 1, version = version + 1",
+    ] {
+        sqlx::query(text).execute(&mut sql).await.unwrap();
+    }
+    let (marks, _) = changed(&store, "a", Some(start), 10).await;
+    assert_eq!(marks.iter().map(|(_, mark)| (mark.delivered, mark.read)).collect::<Vec<_>>(), [(seqs[1] + 1, 0)]);
+}
+
+/// Members are told the marks of members: not of people who have left.
+pub async fn who_has_left_is_told_of_no_more(database: &Database) {
+    let store = database.open().await;
+    let mut log = Log::default();
+    let (group, seqs) = talk(&mut log, &["a", "b", "c"], 3);
+    log.archive(&store).await;
+    write(&store, &[mark("b", &group, 0, seqs[0]), mark("c", &group, 0, seqs[1])]).await;
+    log.remove(&group, "a", "b");
+    log.add(&group, "a", "d");
+    log.archive(&store).await;
+    for who in ["a", "d"] {
+        let (marks, _) = changed(&store, who, Some(Position::start(PARTITIONS)), 10).await;
+        assert_eq!(marks.iter().map(|(_, mark)| mark.user.as_str()).collect::<Vec<_>>(), ["c"], "{who}");
+    }
 }

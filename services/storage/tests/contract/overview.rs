@@ -380,3 +380,22 @@ pub async fn numbers_from_before_a_restore_count_for_nothing(database: &Database
     }
     assert_eq!(got.len(), talks.len());
 }
+
+/// With read receipts off, what the other one reads does not move the conversation for its peer.
+pub async fn a_mark_that_is_not_shown_changes_nothing(database: &Database) {
+    let store = database.open().await;
+    let mut log = Log::default();
+    let talk = log.direct("a", "b");
+    let said = log.say(&talk, "a", "hello");
+    log.archive(&store).await;
+    let off = natter_bus::storage_api::Settings { user: user("b"), read_receipts: Some(false) };
+    store.settings(&off).await.unwrap();
+    let mark =
+        |delivered, read| UserMark { user: user("b"), conversation: talk.clone(), mark: MarkDraft { delivered, read } };
+    let partition = Partition::of(&talk, PARTITIONS);
+    store.write_marks(partition, &[mark(Some(said), None)], 100).await.unwrap();
+    let [of_a, of_b] = [page(&store, "a", None).await.position, page(&store, "b", None).await.position];
+    store.write_marks(partition, &[mark(None, Some(said))], 100).await.unwrap();
+    assert_eq!(page(&store, "a", Some(of_a)).await.conversations.len(), 0);
+    assert_eq!(page(&store, "b", Some(of_b)).await.conversations.len(), 1, "their own devices");
+}
