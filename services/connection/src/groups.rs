@@ -11,6 +11,9 @@ use crate::{
     server::Shared,
 };
 
+/// So close to being full, members are counted exactly.
+const COUNTED_EXACTLY: u32 = 1_000;
+
 impl Shared {
     /// Adds a user to a group.
     pub(crate) async fn add_member(
@@ -20,21 +23,29 @@ impl Shared {
         added: UserId,
     ) -> Result<Accepted, ErrorBody> {
         let (_, found) = self.group_of(user, group).await?;
-        if let Some(member) = self.members.member_now(group, &added).await? {
-            return Ok(self.done_before(member.fence));
+        let standing = self.members.standing(group, &added).await?;
+        if standing.member().is_some() {
+            return Ok(self.done_before(standing.fence));
         }
-        if self.members.is_banned(group, &added).await? {
+        if standing.banned {
             return Err(ErrorBody::new(ErrorCode::NotAllowed).because("That user is barred from the group."));
         }
-        self.room_for_one_more(&found)?;
+        self.room_for_one_more(user, group, &found).await?;
         self.change_group_log(user, group, Change::MemberAdded { user: added }, found.settings.add.into()).await
     }
 
-    pub(crate) fn room_for_one_more(&self, group: &MembershipReply) -> Result<(), ErrorBody> {
-        if group.members >= self.live.get().limits.group_members_max {
-            return Err(ErrorBody::new(ErrorCode::GroupFull).limit("group_members_max"));
+    pub(crate) async fn room_for_one_more(
+        &self,
+        user: &UserId,
+        group: &ConversationId,
+        found: &MembershipReply,
+    ) -> Result<(), ErrorBody> {
+        let max = self.live.get().limits.group_members_max;
+        // Far from full it does not matter how far the archive is.
+        if found.members + COUNTED_EXACTLY < max || self.members_now(user, group).await? < max {
+            return Ok(());
         }
-        Ok(())
+        Err(ErrorBody::new(ErrorCode::GroupFull).limit("group_members_max"))
     }
 
     /// Removes a member of a group who stands below.
@@ -45,9 +56,10 @@ impl Shared {
         gone: UserId,
     ) -> Result<Accepted, ErrorBody> {
         self.member_of(user, group).await?;
-        let Some(member) = self.members.member_now(group, &gone).await? else {
-            let last = self.bus.last_member_entry(group, &gone).await.map_err(unavailable)?;
-            return last.map(|(seq, entry)| Accepted { seq, time: entry.time }).ok_or_else(no_such_member);
+        let standing = self.members.standing(group, &gone).await?;
+        let Some(member) = standing.member() else {
+            let was_one = standing.fence > 0;
+            return if was_one { Ok(self.done_before(standing.fence)) } else { Err(no_such_member()) };
         };
         let change = Change::MemberRemoved { user: gone.clone() };
         let accepted = self.change_group_log(user, group, change, Needs::Above(member.role)).await?;
@@ -63,13 +75,11 @@ impl Shared {
         barred: UserId,
     ) -> Result<Accepted, ErrorBody> {
         self.member_of(user, group).await?;
-        let needs = match self.members.member_now(group, &barred).await? {
-            Some(member) => Needs::Above(member.role),
-            None if self.members.is_banned(group, &barred).await? => {
-                return Ok(self.done_before(self.members.fence(group, &barred).await?));
-            }
-            None => Needs::Management,
-        };
+        let standing = self.members.standing(group, &barred).await?;
+        if standing.banned {
+            return Ok(self.done_before(standing.fence));
+        }
+        let needs = standing.member().map_or(Needs::Management, |member| Needs::Above(member.role));
         let change = Change::MemberBanned { user: barred.clone() };
         let accepted = self.change_group_log(user, group, change, needs).await?;
         self.members.forget(group, &barred).await;
@@ -84,8 +94,9 @@ impl Shared {
         barred: UserId,
     ) -> Result<Accepted, ErrorBody> {
         self.member_of(user, group).await?;
-        if !self.members.is_banned(group, &barred).await? {
-            return Ok(self.done_before(self.members.fence(group, &barred).await?));
+        let standing = self.members.standing(group, &barred).await?;
+        if !standing.banned {
+            return Ok(self.done_before(standing.fence));
         }
         self.change_group_log(user, group, Change::MemberUnbanned { user: barred }, Needs::Management).await
     }

@@ -11,7 +11,7 @@ use natter_ids::{ConversationId, InviteCode, InviteId, Seq, UserId};
 use natter_protocol::{Change, ConversationView, Entry, ErrorBody, ErrorCode, InvitePage, InviteView, Role};
 
 use crate::{
-    members::{refusal, unavailable},
+    members::{Standing, refusal, unavailable},
     posting::{Accepted, append_refusal},
     rights::Needs,
     server::Shared,
@@ -84,15 +84,15 @@ impl Shared {
             .map_err(|error| ErrorBody::new(ErrorCode::Malformed).because(format!("The code: {error}.")))?;
         let (group, invite) = (code.conversation().clone(), code.id());
         let known = self.invite(&group, &invite).await?.ok_or_else(no_such_invite)?;
-        // First the fence, then what it stands for: whoever is barred meanwhile does not come in.
-        let seq = self.members.fence(&group, user).await?;
-        if self.members.member_now(&group, user).await?.is_none() {
-            let known = known.seen_by(user, seq);
-            self.check_invite(&group, user, &known).await?;
+        let standing = self.members.standing(&group, user).await?;
+        if standing.member().is_none() {
+            let known = known.seen_by(user, standing.fence);
+            self.check_invite(&group, user, &standing, &known).await?;
             self.use_invite(user, &group, &invite, known).await?;
             let change = Change::MemberJoined { invite };
             let entry = Entry { sender: user.clone(), client_id: None, time: self.bus.now_ms(), change };
-            let fence = Fence::Member { user, seq };
+            // Whoever is barred meanwhile does not come in.
+            let fence = Fence::Member { user, seq: standing.fence };
             match self.bus.append(Append { conversation: &group, entry: &entry, fence }).await {
                 // Another device of the user's was faster.
                 Ok(_) | Err(AppendError::FenceMoved) => self.members.forget(&group, user).await,
@@ -105,12 +105,18 @@ impl Shared {
         Ok(ConversationView { conversation: group, name, peer: None, group: settings, role, last_seq })
     }
 
-    async fn check_invite(&self, group: &ConversationId, user: &UserId, known: &Known) -> Result<(), ErrorBody> {
-        if self.members.is_banned(group, user).await? {
+    async fn check_invite(
+        &self,
+        group: &ConversationId,
+        user: &UserId,
+        standing: &Standing,
+        known: &Known,
+    ) -> Result<(), ErrorBody> {
+        if standing.banned {
             return Err(ErrorBody::new(ErrorCode::NotAllowed).because("You are barred from this group."));
         }
         let found = self.members.archived(group, user).await?.ok_or_else(no_such_invite)?;
-        self.room_for_one_more(&found)?;
+        self.room_for_one_more(user, group, &found).await?;
         known.check(self.bus.now_ms())
     }
 
@@ -134,8 +140,8 @@ impl Shared {
             match self.bus.append(Append { conversation: group, entry: &entry, fence }).await {
                 Ok(_) => return Ok(()),
                 Err(AppendError::FenceMoved) => {
-                    let seq = self.members.fence(group, user).await?;
-                    known = self.invite(group, invite).await?.ok_or_else(no_such_invite)?.seen_by(user, seq);
+                    let fence = self.members.standing(group, user).await?.fence;
+                    known = self.invite(group, invite).await?.ok_or_else(no_such_invite)?.seen_by(user, fence);
                 }
                 Err(error) => return Err(append_refusal(&error)),
             }

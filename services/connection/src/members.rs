@@ -20,6 +20,23 @@ pub(crate) struct Member {
     pub(crate) fence: Seq,
 }
 
+/// How somebody stands to a conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Standing {
+    /// Absent when they are no member.
+    role: Option<Role>,
+    /// Whether they are barred from it.
+    pub(crate) banned: bool,
+    /// On what an entry about them is fenced; 0 when the log holds nothing of theirs.
+    pub(crate) fence: Seq,
+}
+
+impl Standing {
+    pub(crate) fn member(&self) -> Option<Member> {
+        self.role.map(|role| Member { role, fence: self.fence })
+    }
+}
+
 /// What is known of members. A stale entry costs a refused append and a look at the log, never a
 /// message of somebody who is no member.
 pub(crate) struct Members {
@@ -50,42 +67,31 @@ impl Members {
         conversation: &ConversationId,
         user: &UserId,
     ) -> Result<Option<Member>, ErrorBody> {
+        Ok(self.standing(conversation, user).await?.member())
+    }
+
+    /// How the user stands to the conversation, as of everything accepted so far.
+    pub(crate) async fn standing(&self, conversation: &ConversationId, user: &UserId) -> Result<Standing, ErrorBody> {
         let last = self.bus.last_member_entry(conversation, user).await.map_err(unavailable)?;
         let Some((fence, entry)) = last else {
-            let archived = self.archived(conversation, user).await?;
             // The log holds no entry of this member alone (any more), so there is nothing to fence on.
-            return Ok(archived.and_then(|reply| reply.role).map(|role| Member { role, fence: 0 }));
+            let MembershipReply { role, banned, .. } = self.archived(conversation, user).await?.unwrap_or_default();
+            return Ok(Standing { role, banned, fence: 0 });
         };
         match entry.change {
             // Whoever comes in anew is a plain member, whatever they were before.
-            Change::MemberAdded { .. } | Change::MemberJoined { .. } => Ok(Some(Member { role: Role::Member, fence })),
-            // They may have gone while somebody gave them the role: the archive tells.
+            Change::MemberAdded { .. } | Change::MemberJoined { .. } => {
+                Ok(Standing { role: Some(Role::Member), banned: false, fence })
+            }
+            // They may have gone, or been barred, while somebody gave them the role: the archive tells.
             Change::RoleChanged { .. } => {
                 let asked = Membership { user: user.clone(), conversation: conversation.clone(), at_least: fence };
-                let reply = self.bus.ask(&asked).await.map_err(refusal)?;
-                Ok(reply.and_then(|reply| reply.role).map(|role| Member { role, fence }))
+                let MembershipReply { role, banned, .. } =
+                    self.bus.ask(&asked).await.map_err(refusal)?.unwrap_or_default();
+                Ok(Standing { role, banned, fence })
             }
-            _ => Ok(None),
+            change => Ok(Standing { role: None, banned: matches!(change, Change::MemberBanned { .. }), fence }),
         }
-    }
-
-    /// On what an append of somebody who is no member is fenced: 0 when the log holds nothing of theirs.
-    pub(crate) async fn fence(&self, conversation: &ConversationId, user: &UserId) -> Result<Seq, ErrorBody> {
-        let last = self.bus.last_member_entry(conversation, user).await.map_err(unavailable)?;
-        Ok(last.map_or(0, |(fence, _)| fence))
-    }
-
-    /// Whether the user is barred, as of everything accepted so far.
-    pub(crate) async fn is_banned(&self, conversation: &ConversationId, user: &UserId) -> Result<bool, ErrorBody> {
-        let last = self.bus.last_member_entry(conversation, user).await.map_err(unavailable)?;
-        let at_least = match last {
-            // They may have been barred while somebody gave them the role: the archive tells.
-            Some((seq, entry)) if matches!(entry.change, Change::RoleChanged { .. }) => seq,
-            Some((_, entry)) => return Ok(matches!(entry.change, Change::MemberBanned { .. })),
-            None => 0,
-        };
-        let asked = Membership { user: user.clone(), conversation: conversation.clone(), at_least };
-        Ok(self.bus.ask(&asked).await.map_err(refusal)?.is_some_and(|reply| reply.banned))
     }
 
     /// Whether the user was a member once and is none any more, as of everything accepted so far.
@@ -94,7 +100,9 @@ impl Members {
         Ok(last.is_some() && self.member_now(conversation, user).await?.is_none())
     }
 
-    /// What the archive says, once it is as far as the log was when asked.
+    /// What the archive says of somebody of whom the log holds no entry alone: they came in with the beginning,
+    /// or the log has forgotten the entry, and the archive has not. An archive that knows the conversation at
+    /// all is far enough.
     pub(crate) async fn archived(
         &self,
         conversation: &ConversationId,
@@ -102,10 +110,9 @@ impl Members {
     ) -> Result<Option<MembershipReply>, ErrorBody> {
         let asked = |at_least| Membership { user: user.clone(), conversation: conversation.clone(), at_least };
         let reply = self.bus.ask(&asked(0)).await.map_err(refusal)?;
-        if reply.as_ref().is_some_and(|reply| reply.role.is_some()) {
+        if reply.is_some() {
             return Ok(reply);
         }
-        // Perhaps the archive has not come to the entry that makes them a member.
         let at_least = self.bus.last_seq(conversation).await.map_err(unavailable)?;
         self.bus.ask(&asked(at_least)).await.map_err(refusal)
     }
