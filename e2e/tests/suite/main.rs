@@ -40,6 +40,7 @@ mod large_rooms;
 mod limits;
 mod lost_log;
 mod membership;
+mod mentions;
 mod outages;
 mod overview;
 mod presence;

@@ -35,7 +35,7 @@ impl Shared {
         for item in &mut page.conversations {
             // Whoever is blocked is neither heard nor counted.
             if blocks.here(&item.view.conversation).is_some() {
-                item.unread = 0;
+                (item.unread, item.mentions) = (0, 0);
                 item.last = item.last.take().filter(|last| last.entry.sender == *user);
             }
         }

@@ -13,6 +13,7 @@ use crate::{
     derived::{derived_upto, forget_stale},
     fold::{Folded, Head, Heads},
     groups::save_group,
+    mentions::save_mentions,
     runs::{Run, save_runs},
     said::save_said,
     spans::save_members,
@@ -126,6 +127,7 @@ impl Store {
                 head.gained += gained;
                 save_timer(&mut tx, partition, entry, head).await?;
             }
+            save_mentions(&mut tx, entry).await?;
             save_change(&mut tx, partition, entry).await?;
         }
         save_heads(&mut tx, partition, &heads).await?;

@@ -11,6 +11,7 @@ use crate::{
     apply::{Tx, json},
     derived::derived_after,
     fold::Folded,
+    mentions::replace_mentions,
     reactions::{REACTION_BYTES, different, react},
     runs::only_changes,
     spans::role_of,
@@ -41,8 +42,9 @@ pub(crate) async fn save_change(tx: &mut Tx<'_>, partition: Partition, folded: &
     }
     let Some(message) = entry_at(tx, conversation, target).await? else { return Ok(()) };
     match (&message.change, &entry.change) {
-        (Change::Message { .. }, Change::Edited { .. }) if message.sender == entry.sender => {
+        (Change::Message { .. }, Change::Edited { mentions, .. }) if message.sender == entry.sender => {
             edit(tx, conversation, (target, &message), (seq, entry)).await?;
+            replace_mentions(tx, conversation, target, &message, mentions).await?;
         }
         (Change::Message { .. }, Change::Deleted { .. })
             if message.sender == entry.sender || manages(tx, conversation, entry).await? =>
@@ -145,6 +147,7 @@ pub(crate) async fn delete(tx: &mut Tx<'_>, at: At<'_>, message: &Entry) -> Resu
         "DELETE FROM reactions WHERE conversation = $1 AND seq = $2",
         "DELETE FROM reaction_counts WHERE conversation = $1 AND seq = $2",
         "DELETE FROM pins WHERE conversation = $1 AND seq = $2",
+        "DELETE FROM mentions WHERE conversation = $1 AND seq = $2",
         "DELETE FROM expirations WHERE conversation = $1 AND seq = $2",
     ] {
         forget(tx, text, conversation, target).await?;

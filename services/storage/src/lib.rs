@@ -24,6 +24,7 @@ mod groups;
 mod history;
 mod marker;
 mod marks;
+mod mentions;
 mod overview;
 #[cfg(test)]
 mod plan_tests;

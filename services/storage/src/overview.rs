@@ -18,6 +18,7 @@ use crate::{
     entries::{self, RANGES_MAX, Range, Room, Show},
     groups::settings_at,
     marks::key_at,
+    mentions::mentions_text,
     preview::{Preview, preview},
     reads::{database, json_bytes, name_at},
     said::said_text,
@@ -44,6 +45,15 @@ pub(crate) const NUMBERS: &str = "SELECT c.id, c.part, c.last_seq, c.active_seq,
 
 pub(crate) const GONE: &str = "SELECT m.conversation, c.part, m.left_seq FROM members m \
      JOIN conversations c ON c.id = m.conversation WHERE m.user_id = $1 AND m.left_seq > $2 AND m.left_seq < $3";
+
+/// What waits for the user in a conversation.
+#[derive(Debug, Clone, Copy, Default)]
+struct Waiting {
+    /// Messages of others.
+    unread: u64,
+    /// How many of them mean the user.
+    mentions: u64,
+}
 
 /// A conversation of the user's, in numbers.
 #[derive(Debug, Clone)]
@@ -219,7 +229,7 @@ impl Store {
         let peers = self.peers(user, &direct).await.map_err(database)?;
         let sees_read = self.settings_of(user).await?.read_receipts;
         let marks = self.marks_of_peers(user, &direct, sees_read).await.map_err(database)?;
-        let unread = self.unread(user, &all).await.map_err(database)?;
+        let waiting = self.waiting(user, &all).await.map_err(database)?;
         let mut last = self.last_events(&all).await.map_err(database)?.into_iter();
         let item = |(index, entry): (usize, Entry)| {
             let peer = entry.conversation.is_direct().then(|| {
@@ -231,7 +241,8 @@ impl Store {
                 active_at: entry.active_at,
                 last,
                 cut,
-                unread: unread.get(index).copied().unwrap_or(0),
+                unread: waiting.get(index).map_or(0, |waiting| waiting.unread),
+                mentions: waiting.get(index).map_or(0, |waiting| waiting.mentions),
                 delivered: entry.delivered,
                 read: entry.read,
                 marks: marks.get(&entry.conversation).cloned().into_iter().collect(),
@@ -301,9 +312,10 @@ impl Store {
     }
 
     /// How many messages of others stand behind what the user has read, or said, in each: the number
-    /// of all messages without that of those up to there. Two look-ups, however many there are.
-    async fn unread(&self, user: &UserId, all: &[Entry]) -> Result<Vec<u64>, sqlx::Error> {
-        let mut unread = vec![0; all.len()];
+    /// of all messages without that of those up to there. Two look-ups, however many there are; and one
+    /// for those that mean the user, which are few.
+    async fn waiting(&self, user: &UserId, all: &[Entry]) -> Result<Vec<Waiting>, sqlx::Error> {
+        let mut waiting = vec![Waiting::default(); all.len()];
         let open: Vec<_> = all
             .iter()
             .enumerate()
@@ -332,13 +344,25 @@ impl Store {
             }
             for (index, ordinal) in numbers(select.fetch_all(&self.pool).await?)? {
                 if let Some((place, entry)) = piece.get(index)
-                    && let Some(unread) = unread.get_mut(*place)
+                    && let Some(waiting) = waiting.get_mut(*place)
                 {
-                    *unread = entry.messages.saturating_sub(ordinal);
+                    waiting.unread = entry.messages.saturating_sub(ordinal);
+                }
+            }
+            let mut select = statement(mentions_text(piece.len()));
+            for ((_, entry), upto) in piece.iter().zip(&upto) {
+                select = select.bind(user.as_str()).bind(entry.conversation.as_str()).bind(to_sql(*upto));
+            }
+            for _ in piece.len()..piece.len().next_power_of_two() {
+                select = select.bind("").bind("").bind(0_i64);
+            }
+            for (index, mentions) in numbers(select.fetch_all(&self.pool).await?)? {
+                if let Some(waiting) = piece.get(index).and_then(|(place, _)| waiting.get_mut(*place)) {
+                    waiting.mentions = mentions;
                 }
             }
         }
-        Ok(unread)
+        Ok(waiting)
     }
 
     /// The last thing that happened in each, as it is now.

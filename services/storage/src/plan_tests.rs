@@ -11,7 +11,7 @@ use crate::{
     backlog::missed_text,
     entries,
     entries::{From, Show},
-    overview, preview, reactions, reads, receipts, runs, said,
+    mentions, overview, preview, reactions, reads, receipts, runs, said,
     sql::statement,
     states,
 };
@@ -111,6 +111,7 @@ async fn plans(store: &Store) -> Vec<(&'static str, Vec<String>)> {
         ("runs, oldest", runs::RUNS_ASCENDING.to_owned()),
         ("runs, newest", runs::RUNS_DESCENDING.to_owned()),
         ("read up to", overview::ordinals_text(4)),
+        ("mentions", mentions::mentions_text(4)),
         ("acquaintances", reads::acquaintances_text(4)),
     ] {
         plans.push((name, plan(store, &text).await));

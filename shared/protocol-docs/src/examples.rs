@@ -218,6 +218,7 @@ pub(crate) fn overview_page() -> OverviewPage {
         last: Some(said()),
         cut: false,
         unread: 3,
+        mentions: 1,
         delivered: 1205,
         read: 1191,
         marks: bobs_marks().marks,

@@ -153,6 +153,10 @@ pub struct OverviewItem {
     pub cut: bool,
     /// How many messages of others stand behind what the user has read or said themselves.
     pub unread: u64,
+    /// How many of those mention the user, as their texts are now; deleted ones do not count. Absent from
+    /// gateways of the release before.
+    #[serde(default)]
+    pub mentions: u64,
     /// A device of the user has every entry up to here.
     pub delivered: Seq,
     /// The user has read every entry up to here.

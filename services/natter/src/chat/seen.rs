@@ -154,6 +154,7 @@ async fn list(client: &Client, style: &Style) -> Result<Vec<String>, RequestErro
 
 fn line(item: &OverviewItem, style: &Style) -> String {
     let unread = if item.unread > 0 { format!(", {} unread", item.unread) } else { String::new() };
+    let mentions = if item.mentions > 0 { format!(" @{}", item.mentions) } else { String::new() };
     let flags = flags(&item.arrangement, "");
     let flags = if flags.is_empty() { flags } else { format!(" ({flags})") };
     let last = item.last.as_ref().and_then(|event| match &event.entry.change {
@@ -163,16 +164,47 @@ fn line(item: &OverviewItem, style: &Style) -> String {
         }
         _ => None,
     });
-    format!("  {}{unread}{flags}{}", label(&item.view), style.dim(&last.unwrap_or_default()))
+    format!("  {}{unread}{mentions}{flags}{}", label(&item.view), style.dim(&last.unwrap_or_default()))
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use jiff::tz::TimeZone;
-    use natter_protocol::MarkView;
+    use natter_protocol::{Arrangement, ConversationView, MarkView, Role};
 
     use super::*;
+
+    #[test]
+    fn the_list_tells_what_waits() {
+        let user = |name: &str| UserId::new(name).unwrap();
+        let style = Style { colour: false, me: user("alice"), zone: TimeZone::UTC };
+        let view = ConversationView {
+            conversation: ConversationId::direct(&user("alice"), &user("bob")),
+            name: Some("friends".to_owned()),
+            peer: None,
+            group: None,
+            role: Role::Member,
+            last_seq: 9,
+        };
+        let arrangement = Arrangement { pinned: true, ..Arrangement::default() };
+        let (delivered, read, marks) = (0, 0, Vec::new());
+        let mut item = OverviewItem {
+            view,
+            active_at: 0,
+            last: None,
+            cut: false,
+            unread: 5,
+            mentions: 2,
+            delivered,
+            read,
+            marks,
+            arrangement,
+        };
+        assert_eq!(line(&item, &style), "  #friends, 5 unread @2 (pinned)");
+        (item.unread, item.mentions) = (0, 0);
+        assert_eq!(line(&item, &style), "  #friends (pinned)");
+    }
 
     #[test]
     fn each_thing_is_told_once_and_only_of_the_newest() {

@@ -43,7 +43,7 @@ pub fn reacted(target: Seq, emoji: &str, on: bool) -> Change {
 }
 
 /// Every row of every table, as text.
-async fn everything(database: &Database) -> Vec<String> {
+pub async fn everything(database: &Database) -> Vec<String> {
     sqlx::any::install_default_drivers();
     let url = database.config.url.as_deref().unwrap();
     let mut sql = AnyConnection::connect(url).await.unwrap();

@@ -13,6 +13,7 @@ mod history;
 mod log;
 mod marks;
 mod members;
+mod mentions;
 mod model;
 mod overview;
 mod rollback;
@@ -113,6 +114,9 @@ contract! {
         history_steps_over_reactions
         the_weight_of_a_message_does_not_drift
         only_texts_are_noted_for_erasing;
+    mentions:
+        mentions_are_counted_as_unread_messages_are
+        mentions_follow_the_text;
     gaps:
         a_gap_counts_once_it_is_passed;
     backlog:

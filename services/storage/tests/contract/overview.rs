@@ -27,7 +27,7 @@ fn say_at(log: &mut Log, conversation: &ConversationId, who: &str, said: &str, t
     log.append_entry(conversation, Entry { sender: user(who), client_id, time, change: text(said) })
 }
 
-async fn read(store: &Store, who: &str, conversation: &ConversationId, upto: Seq) {
+pub async fn read(store: &Store, who: &str, conversation: &ConversationId, upto: Seq) {
     let mark = MarkDraft { delivered: None, read: Some(upto) };
     let mark = UserMark { user: user(who), conversation: conversation.clone(), mark };
     let partition = Partition::of(conversation, PARTITIONS);

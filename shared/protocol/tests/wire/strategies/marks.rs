@@ -41,14 +41,15 @@ pub(super) fn arrangement() -> impl Strategy<Value = Arrangement> {
 }
 
 pub(super) fn overview_item() -> impl Strategy<Value = OverviewItem> {
-    let numbers = (any::<u64>(), any::<u64>(), seq(), seq(), any::<bool>());
+    let numbers = (any::<u64>(), any::<u64>(), any::<u64>(), seq(), seq(), any::<bool>());
     (conversation_view(), option::of(event()), marks_view(), arrangement(), numbers).prop_map(
-        |(view, last, marks, arrangement, (active_at, unread, delivered, read, cut))| OverviewItem {
+        |(view, last, marks, arrangement, (active_at, unread, mentions, delivered, read, cut))| OverviewItem {
             view,
             active_at,
             last,
             cut,
             unread,
+            mentions,
             delivered,
             read,
             marks: marks.marks,
