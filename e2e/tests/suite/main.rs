@@ -43,6 +43,7 @@ mod membership;
 mod mentions;
 mod outages;
 mod overview;
+mod past;
 mod presence;
 mod privacy;
 mod receipts;

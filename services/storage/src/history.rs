@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use natter_bus::storage_api::{History, StorageFault};
 use natter_ids::Seq;
-use natter_protocol::{Event, HistoryPage, Past};
+use natter_protocol::{Event, HistoryPage};
 
 use crate::{
     Store,
@@ -20,16 +20,9 @@ impl Store {
     /// # Errors
     /// [`StorageFault::NotAMember`] when the user is no member now; [`StorageFault::Database`].
     pub async fn history(&self, asked: &History) -> Result<HistoryPage, StorageFault> {
-        let spans = self.spans(&asked.conversation, &asked.user).await?;
-        if !spans.last().is_some_and(Span::is_open) {
-            return Err(StorageFault::NotAMember);
-        }
+        let spans = self.visible_spans(&asked.conversation, &asked.user).await?;
         let from = if asked.after.is_some() && asked.before.is_none() { From::Oldest } else { From::Newest };
-        let all = !asked.conversation.is_direct()
-            && spans[0].joined > 1
-            && self.group_settings(&asked.conversation).await?.past == Past::All;
-        let whole = Span { joined: 0, ..spans[spans.len() - 1] };
-        let mut ahead = visible(asked, if all { std::slice::from_ref(&whole) } else { &spans }, from);
+        let mut ahead = visible(asked, &spans, from);
         let show = if asked.edits { Show::Log } else { Show::Messages };
         let mut room = Room::new(asked.limit);
         let (mut chosen, mut more) = (Vec::new(), false);

@@ -2,7 +2,7 @@
 
 use natter_bus::storage_api::StorageFault;
 use natter_ids::{ConversationId, Seq, UserId};
-use natter_protocol::Role;
+use natter_protocol::{Past, Role};
 use sqlx::Row;
 
 use crate::{
@@ -45,6 +45,25 @@ impl Store {
             Ok(Span { joined: from_sql(row.try_get(0)?), left: from_sql(row.try_get(1)?), role: role_of(&role) })
         };
         rows.and_then(|rows| rows.iter().map(span).collect()).map_err(database)
+    }
+
+    /// What a user, a member now, may see of a conversation, oldest first: what was said while they were one, or
+    /// everything where the group shows its past.
+    ///
+    /// # Errors
+    /// [`StorageFault::NotAMember`] when the user is no member now; [`StorageFault::Database`].
+    pub(crate) async fn visible_spans(
+        &self,
+        conversation: &ConversationId,
+        user: &UserId,
+    ) -> Result<Vec<Span>, StorageFault> {
+        let spans = self.spans(conversation, user).await?;
+        let (Some(first), Some(last)) = (spans.first(), spans.last().filter(|span| span.is_open())) else {
+            return Err(StorageFault::NotAMember);
+        };
+        let all =
+            !conversation.is_direct() && first.joined > 1 && self.group_settings(conversation).await?.past == Past::All;
+        Ok(if all { vec![Span { joined: 0, ..*last }] } else { spans })
     }
 
     /// The role of a user who is a member now.

@@ -12,7 +12,6 @@ use crate::{
     entries::{Range, Room, Show},
     reactions::{counts_text, uncounted_text},
     reads::database,
-    spans::Span,
     sql::{from_sql, list, pieces, statement, to_sql},
 };
 
@@ -123,10 +122,7 @@ impl Store {
     /// # Errors
     /// [`StorageFault::NotAMember`] when the user is no member now; [`StorageFault::Database`].
     pub async fn pinned(&self, asked: &Pinned) -> Answer<HistoryPage> {
-        let spans = self.spans(&asked.conversation, &asked.user).await?;
-        if !spans.last().is_some_and(Span::is_open) {
-            return Err(StorageFault::NotAMember);
-        }
+        let spans = self.visible_spans(&asked.conversation, &asked.user).await?;
         // At most as many as may be pinned.
         let select = sqlx::query(
             "SELECT p.seq, e.bytes FROM pins p JOIN entries e ON e.conversation = p.conversation AND e.seq = p.seq \
@@ -175,10 +171,7 @@ impl Store {
     /// # Errors
     /// [`StorageFault::NotAMember`] when the user is no member now; [`StorageFault::Database`].
     pub async fn message(&self, asked: &Message) -> Answer<Option<MessageReply>> {
-        let spans = self.spans(&asked.conversation, &asked.user).await?;
-        if !spans.last().is_some_and(Span::is_open) {
-            return Err(StorageFault::NotAMember);
-        }
+        let spans = self.visible_spans(&asked.conversation, &asked.user).await?;
         if !spans.iter().any(|span| span.covers(asked.seq)) {
             return Ok(None);
         }

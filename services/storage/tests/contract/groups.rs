@@ -1,7 +1,7 @@
 //! How groups are set up, who is barred from them, and the ways in.
 
 use natter_bus::storage_api::{
-    Conversations, History, Invite, InviteReply, Invites, Membership, MembershipReply, StorageFault,
+    Conversations, History, Invite, InviteReply, Invites, Membership, MembershipReply, Message, Pinned, StorageFault,
 };
 use natter_ids::{ConversationId, InviteCode};
 use natter_protocol::{Change, GroupPatch, GroupSettings, Past, Role, Who};
@@ -109,7 +109,8 @@ pub async fn the_past_is_shown_where_the_group_says(database: &Database) {
     let store = database.open().await;
     let mut log = Log::default();
     let group = log.group("a", "g", &["a"]);
-    log.append(&group, "a", text("before"));
+    let before = log.append(&group, "a", text("before"));
+    log.append(&group, "a", Change::Pinned { target: before });
     log.add(&group, "a", "b");
     log.append(&group, "a", text("after"));
     log.archive(&store).await;
@@ -124,12 +125,25 @@ pub async fn the_past_is_shown_where_the_group_says(database: &Database) {
         };
         store.history(&asked).await.map(|page| page.events.len())
     };
+    // What may be answered, and what is pinned, is what may be read.
+    let known = async || {
+        let (user, conversation) = (user("b"), group.clone());
+        let asked = Message { user, conversation, seq: before, at_least: 0, with_text: true };
+        store.message(&asked).await.map(|found| found.and_then(|found| found.text))
+    };
+    let pinned = async || {
+        let asked = Pinned { user: user("b"), conversation: group.clone(), before: None, limit: 10 };
+        store.pinned(&asked).await.map(|page| page.events.len())
+    };
     assert_eq!(seen().await, Ok(2), "their coming and what followed");
+    assert_eq!((known().await, pinned().await), (Ok(None), Ok(0)));
     let open = GroupPatch { past: Some(Past::All), ..GroupPatch::default() };
     log.append(&group, "a", Change::GroupChanged { patch: open });
     log.archive(&store).await;
-    assert_eq!(seen().await, Ok(5), "everything");
+    assert_eq!(seen().await, Ok(6), "everything");
+    assert_eq!((known().await, pinned().await), (Ok(Some("before".to_owned())), Ok(1)));
     log.remove(&group, "a", "b");
     log.archive(&store).await;
     assert_eq!(seen().await, Err(StorageFault::NotAMember));
+    assert_eq!((known().await, pinned().await), (Err(StorageFault::NotAMember), Err(StorageFault::NotAMember)));
 }
