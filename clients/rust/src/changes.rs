@@ -2,7 +2,7 @@
 //! happens once.
 
 use natter_ids::{ConversationId, Seq, UserId};
-use natter_protocol::{HistoryPage, Request};
+use natter_protocol::{HistoryPage, ReactorPage, Request, ServerFrame};
 
 use crate::{
     Client,
@@ -93,6 +93,24 @@ impl Client {
     /// [`RequestError`](crate::RequestError).
     pub async fn pinned(&self, of: &ConversationId, before: Option<Seq>, limit: Option<u32>) -> Result<HistoryPage> {
         page(self.request(Request::Pinned { conversation: of.clone(), before, limit }).await?)
+    }
+
+    /// Who has reacted to a message, with one emoji or with any, after the given user.
+    ///
+    /// # Errors
+    /// [`RequestError`].
+    pub async fn reactors(
+        &self,
+        (of, target): (&ConversationId, Seq),
+        emoji: Option<&str>,
+        after: Option<&UserId>,
+        limit: Option<u32>,
+    ) -> Result<ReactorPage> {
+        let (emoji, after) = (emoji.map(str::to_owned), after.cloned());
+        match self.request(Request::Reactors { conversation: of.clone(), target, emoji, after, limit }).await? {
+            ServerFrame::Reactors { page, .. } => Ok(page),
+            _ => Err(RequestError::UnexpectedAnswer),
+        }
     }
 
     /// Like [`Client::history`], with every entry as it was first said, edits and reactions too.

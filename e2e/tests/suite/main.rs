@@ -46,6 +46,7 @@ mod overview;
 mod past;
 mod presence;
 mod privacy;
+mod reactors;
 mod receipts;
 mod reconciler;
 mod references;

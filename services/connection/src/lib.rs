@@ -31,6 +31,7 @@ mod presence;
 mod privacy;
 mod queries;
 mod rates;
+mod reactors;
 mod rights;
 mod screen;
 mod server;

@@ -6,7 +6,7 @@ use natter_bus::{
     Bus, Notice,
     storage_api::{
         Acquaintances, Archived, Arrange, Backlog, BacklogReply, Conversations, FindMessage, History, Invite, Invites,
-        Marks, Members, Membership, Message, Overview, Pinned, Receipts, Roster, Settings, StorageFault,
+        Marks, Members, Membership, Message, Overview, Pinned, Reactors, Receipts, Roster, Settings, StorageFault,
         StorageRequest, WriteMarks,
     },
 };
@@ -52,6 +52,7 @@ pub(crate) fn start(config: &Config, bus: &Bus, store: &Arc<Store>, scope: &Scop
         this.store.invite(&asked).await
     });
     answers.serve(scope, |this: Answers, asked: Pinned| async move { this.store.pinned(&asked).await });
+    answers.serve(scope, |this: Answers, asked: Reactors| async move { this.store.reactors(&asked).await });
     answers.serve(scope, |this: Answers, asked: Message| async move {
         this.wait(&asked.conversation, asked.at_least).await?;
         this.store.message(&asked).await

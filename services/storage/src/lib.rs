@@ -30,6 +30,7 @@ mod overview;
 mod plan_tests;
 mod preview;
 mod reactions;
+mod reactors;
 mod reads;
 mod receipts;
 mod reconciler;

@@ -11,7 +11,7 @@ use crate::{
     backlog::missed_text,
     entries,
     entries::{From, Show},
-    mentions, overview, preview, reactions, reads, receipts, runs, said,
+    mentions, overview, preview, reactions, reactors, reads, receipts, runs, said,
     sql::statement,
     states,
 };
@@ -103,6 +103,7 @@ async fn plans(store: &Store) -> Vec<(&'static str, Vec<String>)> {
         ("roster", reads::ROSTER.to_owned()),
         ("changed marks", receipts::CHANGED.to_owned()),
         ("receipts", receipts::RECEIPTS.to_owned()),
+        ("reactors", reactors::REACTORS.to_owned()),
         ("overview", overview::NUMBERS.to_owned()),
         ("gone conversations", overview::GONE.to_owned()),
         ("last said", said::said_text(4)),

@@ -34,6 +34,47 @@ pub struct Message {
     pub with_text: bool,
 }
 
+/// Who has reacted to a message that `user`, a member now, may see. `None`: there is no such.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Reactors {
+    /// Who asks.
+    pub user: UserId,
+    /// Which conversation.
+    pub conversation: ConversationId,
+    /// The number of the message.
+    pub target: Seq,
+    /// Only those who have this one on it.
+    pub emoji: Option<String>,
+    /// The last user of the page before.
+    pub after: Option<UserId>,
+    /// Most users in the answer.
+    pub limit: u32,
+}
+
+/// A page of reactions: all of each of its users, by their id.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReactorsReply {
+    /// Who said the message.
+    pub sender: UserId,
+    /// Whether it is deleted: then there are no reactions.
+    pub deleted: bool,
+    /// The reactions; those of one user in the order in which they came.
+    pub reactions: Vec<Reaction>,
+    /// Whether there are more users after the last one.
+    pub more: bool,
+}
+
+/// One emoji of one user on a message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reaction {
+    /// Who.
+    pub user: UserId,
+    /// Which one.
+    pub emoji: String,
+    /// The number of the entry that brought it.
+    pub seq: Seq,
+}
+
 /// A message as it is now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MessageReply {

@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 
 pub use crate::{
     marks_api::{Arrange, Marks, Overview, Receipts, Settings, UserMark, WriteMarks},
-    message_api::{FindMessage, FoundMessage, Message, MessageReply, Pinned},
+    message_api::{FindMessage, FoundMessage, Message, MessageReply, Pinned, Reaction, Reactors, ReactorsReply},
 };
 
 /// A request to storage and the type of its answer.
@@ -44,6 +44,7 @@ storage_requests! {
     FindMessage -> Option<FoundMessage> = "find_message";
     Message -> Option<MessageReply> = "message";
     Pinned -> HistoryPage = "pinned";
+    Reactors -> Option<ReactorsReply> = "reactors";
     Acquaintances -> Vec<UserId> = "acquaintances";
     Invite -> Option<InviteReply> = "invite";
     Invites -> InvitePage = "invites";

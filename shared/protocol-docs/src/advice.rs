@@ -111,6 +111,7 @@ pub(crate) fn answer(frame: &ClientFrame) -> Option<&'static str> {
             Request::Mark { .. } => "marked",
             Request::Marks { .. } => "marks",
             Request::Receipts { .. } => "receipts",
+            Request::Reactors { .. } => "reactors",
             Request::Overview { .. } => "overview",
             Request::Arrange { .. } => "arranged",
             Request::ChangeSettings { .. } => "settings",

@@ -8,7 +8,8 @@ use natter_protocol::{
     ConversationPage, ConversationView, DevicePage, DeviceView, Entry, ErrorBody, ErrorCode, Event, GroupPatch,
     GroupSettings, Hello, HistoryPage, InvitePage, InviteView, Limits, MarkPage, MarkView, MarkedView, MarksView,
     MemberPage, MemberView, MessageState, OverviewCursor, OverviewItem, OverviewPage, OverviewPosition, Past,
-    PresenceView, PrivacyView, ReactionView, ReceiptPage, Request, Role, ServerFrame, SettingsView, Who,
+    PresenceView, PrivacyView, ReactionView, ReactorPage, ReactorView, ReceiptPage, Request, Role, ServerFrame,
+    SettingsView, Who,
 };
 
 /// When the story happens, in milliseconds since 1970 UTC.
@@ -207,6 +208,15 @@ pub(crate) fn receipt_page() -> ReceiptPage {
     ReceiptPage { conversation: group(), seq: 2040, members: 2, delivered: 2, read: 1, marks, more: false }
 }
 
+pub(crate) fn reactor_page() -> ReactorPage {
+    let reactor = |name, emoji: &[&str]| ReactorView {
+        user: user(name),
+        emoji: emoji.iter().map(|it| (*it).to_owned()).collect(),
+    };
+    let reactors = vec![reactor("bob", &["👍", "🥾"]), reactor("carol", &["👍"])];
+    ReactorPage { conversation: group(), target: 2040, reactors, more: false }
+}
+
 fn overview_position() -> OverviewPosition {
     OverviewPosition { entries: position(), marks: marks_position() }
 }
@@ -307,6 +317,7 @@ pub fn client_examples() -> Vec<ClientFrame> {
         request(14, Request::Mark { conversation: direct(), delivered: None, read: Some(1205) }),
         request(15, Request::Marks { since: Some(marks_position()), limit: None }),
         request(16, Request::Receipts { conversation: group(), seq: 2040, after: None, limit: None }),
+        request(17, Request::Reactors { conversation: group(), target: 2040, emoji: None, after: None, limit: None }),
         request(18, Request::Overview { since: None, after: None, limit: Some(50) }),
         request(
             19,
@@ -382,6 +393,7 @@ pub fn server_examples() -> Vec<ServerFrame> {
         ServerFrame::Marks { id: 15, page: mark_page() },
         ServerFrame::MarksChanged { marks: bobs_marks() },
         ServerFrame::Receipts { id: 16, page: receipt_page() },
+        ServerFrame::Reactors { id: 17, page: reactor_page() },
         ServerFrame::Overview { id: 18, page: overview_page() },
         ServerFrame::Arranged { id: 19, arranged: arranged() },
         ServerFrame::ArrangementChanged { arranged: arranged() },

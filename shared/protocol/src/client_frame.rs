@@ -307,6 +307,22 @@ pub enum Request {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         limit: Option<u32>,
     },
+    /// Asks who has reacted to a message, and with what. Answered by `reactors`.
+    Reactors {
+        /// Where.
+        conversation: ConversationId,
+        /// The number of the message.
+        target: Seq,
+        /// Only those who have this one on it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        emoji: Option<String>,
+        /// The last user of the page before.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        after: Option<UserId>,
+        /// How many users at most; `page_items_max` when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        limit: Option<u32>,
+    },
     /// Asks who is online, among users one shares a conversation with. Answered by `presence`.
     Presence {
         /// Whom, up to `presence_users_max`.
@@ -459,6 +475,7 @@ impl Request {
             Self::Unpin { .. } => "unpin",
             Self::SetTimer { .. } => "set_timer",
             Self::Pinned { .. } => "pinned",
+            Self::Reactors { .. } => "reactors",
             Self::Presence { .. } => "presence",
             Self::WatchPresence { .. } => "watch_presence",
             Self::SetAway { .. } => "set_away",

@@ -46,6 +46,7 @@ pub(crate) const CLIENT_FRAME_TYPES: &[&str] = &[
     "unpin",
     "set_timer",
     "pinned",
+    "reactors",
     "presence",
     "watch_presence",
     "set_away",

@@ -41,7 +41,7 @@ pub use limits::{Limits, configured_limits};
 pub use marks::{MarkDraft, MarkPage, MarkView, MarkedView, MarksView, ReceiptPage, SettingsDraft, SettingsView};
 pub use message_views::{
     ChangeDraft, EMOJI_BYTES_MAX, EditDraft, ForwardDraft, MENTIONS_MAX, MessageState, PINNED_MAX, REACTIONS_MAX,
-    ReactionDraft, ReactionView, TIMER_MAX_S, TimerDraft, is_emoji,
+    ReactionDraft, ReactionView, ReactorPage, ReactorView, TIMER_MAX_S, TimerDraft, is_emoji,
 };
 pub use other::Other;
 pub use overview::{

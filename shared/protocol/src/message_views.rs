@@ -53,6 +53,28 @@ pub struct ReactionView {
     pub mine: bool,
 }
 
+/// A user who has reacted to a message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ReactorView {
+    /// Who.
+    pub user: UserId,
+    /// With what, in the order in which they did.
+    pub emoji: Vec<String>,
+}
+
+/// A page of those who have reacted to a message, by id.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ReactorPage {
+    /// Where.
+    pub conversation: ConversationId,
+    /// The number of the message.
+    pub target: Seq,
+    /// Who, and with what.
+    pub reactors: Vec<ReactorView>,
+    /// Whether there are more after the last one.
+    pub more: bool,
+}
+
 /// What `POST …/messages/{seq}/edit` takes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct EditDraft {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     ArrangementView, BlockPage, ConversationPage, ConversationView, DevicePage, ErrorBody, Event, HistoryPage,
     InvitePage, InviteView, Limits, MarkPage, MarkedView, MarksView, MemberPage, OverviewPage, PresenceView,
-    PrivacyView, ReceiptPage, RequestId, SettingsView,
+    PrivacyView, ReactorPage, ReceiptPage, RequestId, SettingsView,
 };
 
 /// A frame from gateway to client.
@@ -218,6 +218,14 @@ pub enum ServerFrame {
         /// Which conversation, and whose marks.
         #[serde(flatten)]
         marks: MarksView,
+    },
+    /// Who has reacted to a message.
+    Reactors {
+        /// Of the request.
+        id: RequestId,
+        /// The page.
+        #[serde(flatten)]
+        page: ReactorPage,
     },
     /// Answers `receipts`.
     Receipts {

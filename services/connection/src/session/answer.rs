@@ -75,6 +75,10 @@ impl Shared {
             Request::Pinned { conversation, before, limit } => {
                 ServerFrame::History { id, page: self.pinned(user, conversation, before, limit).await? }
             }
+            Request::Reactors { conversation, target, emoji, after, limit } => {
+                let page = self.reactors(user, conversation, target, emoji, (after, limit)).await?;
+                ServerFrame::Reactors { id, page }
+            }
             Request::Presence { users } => ServerFrame::Presence { id, users: self.presence(user, users).await? },
             Request::WatchPresence { users } => {
                 let users = self.presence(user, users).await?;

@@ -182,6 +182,7 @@ impl Session {
                 let style = self.style.clone();
                 self.ask(|client| async move { Answer::Lines(requests::pinned(&client, &here, &style).await) });
             }
+            Line::Reactions(number) => self.ask_reactors(number, here),
             Line::Last => {
                 let lines = self.transcript.as_ref().map(|transcript| transcript.recent.lines(&self.style));
                 lines.into_iter().flatten().for_each(|line| self.print(&line));
@@ -203,6 +204,18 @@ impl Session {
         match number.or_else(last) {
             Some(target) => {
                 self.ask(|client| async move { Answer::Changed(deed.ask(&client, &here, target).await) });
+            }
+            None => self.fail("there is no such message on the screen"),
+        }
+    }
+
+    fn ask_reactors(&mut self, number: Option<Seq>, here: ConversationId) {
+        match number.or_else(|| self.transcript.as_ref().and_then(|transcript| transcript.recent.last(None))) {
+            Some(target) => {
+                let style = self.style.clone();
+                self.ask(
+                    |client| async move { Answer::Lines(requests::reactors(&client, &here, target, &style).await) },
+                );
             }
             None => self.fail("there is no such message on the screen"),
         }

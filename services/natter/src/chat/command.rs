@@ -17,6 +17,7 @@ pub const HELP: &str = "\
   /edit TEXT       give your last message another text
   /delete          delete your last message for everybody
   /react EMOJI     react to the last message; /unreact EMOJI takes it back
+  /reactions       who has reacted to the last message, or with /reactions #7 to that one
   /pin, /unpin     pin the last message, or take it off; /pinned shows all
   /timer SECONDS   let messages disappear so long after they are said; /timer off
   /last            show the last messages with their numbers, for /edit #7 TEXT,
@@ -56,6 +57,8 @@ pub enum Line {
     /// Do something to a message; without a number, to the last one.
     Change(Option<Seq>, Deed),
     Pinned,
+    /// Who has reacted to a message; without a number, to the last one.
+    Reactions(Option<Seq>),
     Last,
     Timer(u32),
     List,
@@ -124,6 +127,13 @@ impl Line {
                 }
             },
             "pinned" => Self::Pinned,
+            "reactions" => match argument.trim() {
+                "" => Self::Reactions(None),
+                number => match number.trim_start_matches('#').parse() {
+                    Ok(number) => Self::Reactions(Some(number)),
+                    Err(_) => Self::Wrong(format!("{number} is no message; /last lists some")),
+                },
+            },
             "last" => Self::Last,
             "list" => Self::List,
             "seen" => Self::Seen,
@@ -176,6 +186,9 @@ mod tests {
             ("/help", Line::Help),
             ("/add two words ", Line::Add(user("two words"))),
             ("/delete #7", Line::Change(Some(7), Deed::Delete)),
+            ("/reactions", Line::Reactions(None)),
+            ("/reactions #7", Line::Reactions(Some(7))),
+            ("/reactions x", Line::Wrong("x is no message; /last lists some".into())),
             ("/timer 60", Line::Timer(60)),
             ("/timer off", Line::Timer(0)),
             ("/remove bob", Line::Remove(user("bob"))),

@@ -2,7 +2,7 @@
 
 use natter_client::{Client, RequestError};
 use natter_ids::{ConversationId, Seq, UserId};
-use natter_protocol::{ConversationView, Event, HistoryPage, Role};
+use natter_protocol::{ConversationView, Event, HistoryPage, ReactorView, Role};
 
 use super::{changes::told_in_full, style::Style};
 
@@ -109,6 +109,31 @@ pub async fn pinned(client: &Client, of: &ConversationId, style: &Style) -> Resu
         return Ok(vec![style.notice("nothing is pinned")]);
     }
     Ok(page.events.iter().map(|event| format!("  #{} {}", event.seq, style.event(event))).collect())
+}
+
+/// Who has reacted to a message, as lines.
+///
+/// # Errors
+/// [`RequestError`].
+pub async fn reactors(
+    client: &Client,
+    of: &ConversationId,
+    target: Seq,
+    style: &Style,
+) -> Result<Vec<String>, RequestError> {
+    let (mut lines, mut after) = (Vec::new(), None);
+    loop {
+        let page = client.reactors((of, target), None, after.as_ref(), None).await?;
+        let line = |view: &ReactorView| {
+            format!("  {}: {}", style.name(&view.user), super::style::clean(&view.emoji.join(" ")))
+        };
+        lines.extend(page.reactors.iter().map(line));
+        after = page.reactors.into_iter().next_back().map(|view| view.user);
+        if !page.more || after.is_none() || lines.len() >= LISTED_MAX {
+            break;
+        }
+    }
+    Ok(if lines.is_empty() { vec![style.notice("nobody has reacted")] } else { lines })
 }
 
 /// The members of a conversation as lines: who, in which role, whether online.

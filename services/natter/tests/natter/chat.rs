@@ -160,6 +160,11 @@ async fn messages_are_edited_reacted_to_pinned_and_deleted() {
     bob.says("alice edited a message: the first").await;
     bob.types("/react 👍").await;
     alice.says("bob reacted with 👍").await;
+    wait_for("who has reacted", LIMIT, async || {
+        alice.types("/reactions").await;
+        alice.lines().iter().any(|line| line.ends_with("  bob: 👍")).then_some(())
+    })
+    .await;
     bob.types("/pin").await;
     alice.says("bob pinned a message").await;
     // The list comes from the archive, which is a moment behind what alice saw live.

@@ -77,6 +77,7 @@ contract! {
     states:
         reactions_are_a_set_and_bounded
         pinned_messages_are_listed
+        who_has_reacted_is_told_page_by_page
         what_a_message_is_now_is_told_to_members_only
         an_unknown_kind_is_archived_as_it_is;
     timers:

@@ -1,6 +1,7 @@
 //! Reactions, pins, and what is told of a message to whoever wants to change it.
 
-use natter_bus::storage_api::{Message, Pinned, StorageFault};
+use natter_bus::storage_api::{Message, Pinned, Reactors, StorageFault};
+use natter_ids::Seq;
 use natter_protocol::{Change, Entry, PINNED_MAX, REACTIONS_MAX, ReactionView};
 
 use crate::{
@@ -123,4 +124,71 @@ pub async fn an_unknown_kind_is_archived_as_it_is(database: &Database) {
     let missed = drain(&store, "b", &start(), &log.position(), 9).await;
     assert_eq!(serde_json::to_string(&missed[1].entry).unwrap(), later);
     assert_eq!(holding(database, "applauded").await.len(), 1, "once");
+}
+
+/// Every user who has reacted, once, with what they have on the message now in the order they did; page by
+/// page, for one emoji or all; to whoever sees the message.
+pub async fn who_has_reacted_is_told_page_by_page(database: &Database) {
+    let store = database.open().await;
+    let mut log = Log::default();
+    let names: Vec<_> = (0..20).map(|number| format!("u{number:02}")).collect();
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    let group = log.group("u00", "g", &names);
+    let first = log.say(&group, "u00", "x");
+    let other = log.say(&group, "u00", "y");
+    log.append(&group, "u00", reacted(other, "👎", true));
+    for (turn, name) in names.iter().rev().enumerate() {
+        for emoji in (0..REACTIONS_MAX).rev().step_by(1 + turn % 3) {
+            log.append(&group, name, reacted(first, &format!(":{emoji:02}:"), true));
+        }
+    }
+    log.append(&group, "u00", reacted(first, ":15:", false));
+    log.append(&group, "u00", reacted(first, ":15:", true));
+    log.add(&group, "u00", "late");
+    log.archive(&store).await;
+    let ask = async |who: &str, target: Seq, emoji: Option<&str>, after: Option<&str>, limit| {
+        let (user, after) = (user(who), after.map(user));
+        let asked =
+            Reactors { user, conversation: group.clone(), target, emoji: emoji.map(str::to_owned), after, limit };
+        store.reactors(&asked).await
+    };
+    let expected = |turn: usize| {
+        let mut emoji: Vec<_> = (0..REACTIONS_MAX).rev().step_by(1 + turn % 3).map(|it| format!(":{it:02}:")).collect();
+        if turn == 19 {
+            // Taken back and given again: it is the last one now.
+            emoji.rotate_left(1);
+        }
+        emoji
+    };
+    for limit in [1, 7, 20, 1_000] {
+        let (mut all, mut after) = (Vec::new(), None);
+        loop {
+            let page = ask("u05", first, None, after.as_deref(), limit).await.unwrap().unwrap();
+            assert_eq!((page.sender, page.deleted), (user("u00"), false));
+            let mut users: Vec<_> = page.reactions.iter().map(|reaction| reaction.user.to_string()).collect();
+            users.dedup();
+            assert!(users.len() <= limit as usize, "{limit}: {users:?}");
+            after = users.pop();
+            all.extend(page.reactions.into_iter().map(|reaction| (reaction.user.to_string(), reaction.emoji)));
+            if !page.more {
+                break;
+            }
+        }
+        let wanted = names
+            .iter()
+            .enumerate()
+            .flat_map(|(index, name)| expected(19 - index).into_iter().map(move |emoji| ((*name).to_owned(), emoji)));
+        assert_eq!(all, wanted.collect::<Vec<_>>(), "{limit} at a time");
+    }
+    // Those with one emoji alone: every one who has it.
+    let page = ask("u05", first, Some(":14:"), None, 20).await.unwrap().unwrap();
+    let wanted = (0..20).filter(|index| expected(19 - index).iter().any(|emoji| emoji == ":14:")).count();
+    assert_eq!((page.reactions.len(), page.more), (wanted, false));
+    assert_eq!(ask("late", first, None, None, 9).await, Ok(None), "said before they came");
+    assert_eq!(ask("u05", first + 2, None, None, 9).await, Ok(None), "no message");
+    assert_eq!(ask("x", first, None, None, 9).await, Err(StorageFault::NotAMember));
+    log.append(&group, "u00", Change::Deleted { target: first });
+    log.archive(&store).await;
+    let gone = ask("u05", first, None, None, 9).await.unwrap().unwrap();
+    assert!(gone.deleted && gone.reactions.is_empty());
 }

@@ -46,6 +46,7 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("storage.ask.membership",                           "c+",     ""),
     ("storage.ask.message",                              "c+",     ""),
     ("storage.ask.pinned",                               "c+",     ""),
+    ("storage.ask.reactors",                             "c+",     ""),
     ("storage.ask.acquaintances",                        "c+",     ""),
     ("storage.ask.marks",                                "c+",     ""),
     ("storage.ask.receipts",                             "c+",     ""),

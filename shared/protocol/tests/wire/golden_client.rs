@@ -207,6 +207,16 @@ fn changes() -> Vec<Golden<ClientFrame>> {
             frame(Request::Pinned { conversation, before: Some(300), limit: Some(20) }),
             r#"{"id":7,"type":"pinned","conversation":"dmI9aXkWZ1WSl4RCA8TA-tQ","before":300,"limit":20}"#,
         ),
+        (
+            frame(Request::Reactors {
+                conversation: group(),
+                target,
+                emoji: Some("🦀".to_owned()),
+                after: Some(bob()),
+                limit: Some(20),
+            }),
+            r#"{"id":7,"type":"reactors","conversation":"gZy2ovWHEd34Jw_HHBEW65g","target":300,"emoji":"🦀","after":"b.o*b 🦀","limit":20}"#,
+        ),
     ]
 }
 

@@ -5,7 +5,7 @@ use natter_protocol::{
     Arrangement, ArrangementView, Audience, BlockPage, BlockView, ConversationPage, ConversationView, DevicePage,
     DeviceView, ErrorBody, ErrorCode, GroupSettings, HistoryPage, Limits, MarkPage, MarkView, MarkedView, MarksView,
     MemberPage, MemberView, MessageState, OverviewItem, OverviewPage, PresenceView, PrivacyView, ReactionView,
-    ReceiptPage, Role, ServerFrame, SettingsView,
+    ReactorPage, ReactorView, ReceiptPage, Role, ServerFrame, SettingsView,
 };
 
 use crate::golden::{
@@ -191,6 +191,8 @@ fn marks() -> Vec<Golden<ServerFrame>> {
         more: false,
     };
     let settings = SettingsView { read_receipts: false };
+    let reactors = vec![ReactorView { user: bob(), emoji: vec!["🦀".to_owned(), ":+1:".to_owned()] }];
+    let reactors = ReactorPage { conversation: group(), target: 300, reactors, more: false };
     vec![
         (
             ServerFrame::Marked { id: 7, marked: MarkedView { conversation: direct(), delivered: 9, read: 7 } },
@@ -207,6 +209,10 @@ fn marks() -> Vec<Golden<ServerFrame>> {
         (
             ServerFrame::Receipts { id: 7, page: receipts },
             r#"{"type":"receipts","id":7,"conversation":"dmI9aXkWZ1WSl4RCA8TA-tQ","seq":300,"members":1,"delivered":1,"read":0,"marks":[{"user":"b.o*b 🦀","delivered":300,"read":7}],"more":false}"#,
+        ),
+        (
+            ServerFrame::Reactors { id: 7, page: reactors },
+            r#"{"type":"reactors","id":7,"conversation":"gZy2ovWHEd34Jw_HHBEW65g","target":300,"reactors":[{"user":"b.o*b 🦀","emoji":["🦀",":+1:"]}],"more":false}"#,
         ),
         (
             ServerFrame::Settings { id: 7, settings: settings.clone() },

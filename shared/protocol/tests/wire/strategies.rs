@@ -8,7 +8,8 @@ use natter_protocol::{
     ConversationPage, ConversationView, DevicePage, DeviceView, Entry, ErrorBody, ErrorCode, Event, Forwarded,
     GroupPatch, GroupSettings, Hello, HistoryPage, InvitePage, InviteView, Limits, MarkPage, MarkView, MarkedView,
     MarksView, MemberPage, MemberView, MessageState, OverviewCursor, OverviewItem, OverviewPage, OverviewPosition,
-    Past, PresenceView, PrivacyView, ReactionView, ReceiptPage, Request, Role, ServerFrame, SettingsView, Who,
+    Past, PresenceView, PrivacyView, ReactionView, ReactorPage, ReactorView, ReceiptPage, Request, Role, ServerFrame,
+    SettingsView, Who,
 };
 use proptest::{collection::vec, option, prelude::*, sample::select};
 
@@ -174,6 +175,15 @@ fn change_request() -> impl Strategy<Value = Request> {
         }),
         (conversation(), option::of(seq()), option::of(any::<u32>()))
             .prop_map(|(conversation, before, limit)| Request::Pinned { conversation, before, limit }),
+        (conversation(), seq(), option::of(text()), option::of(user()), option::of(any::<u32>())).prop_map(
+            |(conversation, target, emoji, after, limit)| Request::Reactors {
+                conversation,
+                target,
+                emoji,
+                after,
+                limit
+            }
+        ),
     ]
 }
 
@@ -386,6 +396,12 @@ fn page() -> impl Strategy<Value = ServerFrame> {
         (any::<u64>(), vec(event(), 0..3), vec(state(), 0..3), any::<bool>()).prop_map(|(id, events, states, more)| {
             ServerFrame::History { id, page: HistoryPage { events, states, more } }
         }),
+        (any::<u64>(), conversation(), seq(), vec((user(), vec(text(), 0..3)), 0..3), any::<bool>()).prop_map(
+            |(id, conversation, target, reactors, more)| {
+                let reactors = reactors.into_iter().map(|(user, emoji)| ReactorView { user, emoji }).collect();
+                ServerFrame::Reactors { id, page: ReactorPage { conversation, target, reactors, more } }
+            }
+        ),
     ]
 }
 
