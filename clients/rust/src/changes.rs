@@ -5,7 +5,7 @@ use natter_ids::{ConversationId, Seq, UserId};
 use natter_protocol::{HistoryPage, ReactorPage, Request, ServerFrame};
 
 use crate::{
-    Client,
+    Client, RequestError,
     requests::{Result, accepted, page},
 };
 
@@ -13,7 +13,7 @@ impl Client {
     /// Gives a message of one's own another text; returns the number of the entry that did.
     ///
     /// # Errors
-    /// [`RequestError`](crate::RequestError).
+    /// [`RequestError`].
     pub async fn edit(&self, of: &ConversationId, target: Seq, text: &str) -> Result<Seq> {
         let (conversation, client_id, text) = (of.clone(), self.new_client_id(), text.to_owned());
         self.change(Request::Edit { conversation, client_id, target, text, mentions: Vec::new() }).await
@@ -22,7 +22,7 @@ impl Client {
     /// Answers a message, and mentions members; returns the number of the answer.
     ///
     /// # Errors
-    /// [`RequestError`](crate::RequestError).
+    /// [`RequestError`].
     pub async fn reply(&self, to: &ConversationId, target: Seq, text: &str, mentions: &[UserId]) -> Result<Seq> {
         let (conversation, client_id, text) = (to.clone(), self.new_client_id(), text.to_owned());
         let (reply_to, mentions) = (Some(target), mentions.to_vec());
@@ -33,7 +33,7 @@ impl Client {
     /// can be left untold.
     ///
     /// # Errors
-    /// [`RequestError`](crate::RequestError).
+    /// [`RequestError`].
     pub async fn forward(
         &self,
         (from, target): (&ConversationId, Seq),
@@ -47,7 +47,7 @@ impl Client {
     /// Deletes a message for everybody; returns the number of the entry that did.
     ///
     /// # Errors
-    /// [`RequestError`](crate::RequestError).
+    /// [`RequestError`].
     pub async fn delete(&self, of: &ConversationId, target: Seq) -> Result<Seq> {
         self.change(Request::Delete { conversation: of.clone(), client_id: self.new_client_id(), target }).await
     }
@@ -55,7 +55,7 @@ impl Client {
     /// Reacts to a message, or takes a reaction back; returns the number of the entry that did.
     ///
     /// # Errors
-    /// [`RequestError`](crate::RequestError).
+    /// [`RequestError`].
     pub async fn react(&self, of: &ConversationId, target: Seq, emoji: &str, on: bool) -> Result<Seq> {
         let (conversation, client_id, emoji) = (of.clone(), self.new_client_id(), emoji.to_owned());
         self.change(Request::React { conversation, client_id, target, emoji, on }).await
@@ -64,7 +64,7 @@ impl Client {
     /// Pins a message; returns the number of the entry that did.
     ///
     /// # Errors
-    /// [`RequestError`](crate::RequestError).
+    /// [`RequestError`].
     pub async fn pin(&self, of: &ConversationId, target: Seq) -> Result<Seq> {
         self.change(Request::Pin { conversation: of.clone(), client_id: self.new_client_id(), target }).await
     }
@@ -72,7 +72,7 @@ impl Client {
     /// Takes a pinned message off; returns the number of the entry that did.
     ///
     /// # Errors
-    /// [`RequestError`](crate::RequestError).
+    /// [`RequestError`].
     pub async fn unpin(&self, of: &ConversationId, target: Seq) -> Result<Seq> {
         self.change(Request::Unpin { conversation: of.clone(), client_id: self.new_client_id(), target }).await
     }
@@ -81,7 +81,7 @@ impl Client {
     /// the number of the entry that did.
     ///
     /// # Errors
-    /// [`RequestError`](crate::RequestError).
+    /// [`RequestError`].
     pub async fn set_timer(&self, of: &ConversationId, seconds: u32) -> Result<Seq> {
         let (conversation, client_id) = (of.clone(), self.new_client_id());
         self.change(Request::SetTimer { conversation, client_id, seconds }).await
@@ -90,7 +90,7 @@ impl Client {
     /// The pinned messages with the largest numbers, or those below one; oldest first.
     ///
     /// # Errors
-    /// [`RequestError`](crate::RequestError).
+    /// [`RequestError`].
     pub async fn pinned(&self, of: &ConversationId, before: Option<Seq>, limit: Option<u32>) -> Result<HistoryPage> {
         page(self.request(Request::Pinned { conversation: of.clone(), before, limit }).await?)
     }
@@ -116,7 +116,7 @@ impl Client {
     /// Like [`Client::history`], with every entry as it was first said, edits and reactions too.
     ///
     /// # Errors
-    /// [`RequestError`](crate::RequestError).
+    /// [`RequestError`].
     pub async fn history_with_edits(
         &self,
         of: &ConversationId,

@@ -221,3 +221,49 @@ async fn neither_pins_nor_new_conversations_get_through() {
     let seen = carol.client().watch_presence(&[user("alice")]).await.unwrap();
     assert!(seen[0].online, "carol is not blocked: {seen:?}");
 }
+
+on_every_database!(the_list_neither_counts_nor_shows_who_is_blocked);
+/// What somebody blocked says in the direct conversation is neither counted in the list of conversations nor
+/// shown there, nor counted as a mention, on any device; in a group it is. Once the block is lifted it is all there.
+async fn the_list_neither_counts_nor_shows_who_is_blocked(database: Db) {
+    let cluster = Cluster::builder().database(database).start().await;
+    let (alice, bob) = (cluster.device("alice", 0).await, cluster.device("bob", 1).await);
+    let tablet = cluster.device("alice", 1).await;
+    let (talk, group) = (bob.direct("alice").await, bob.group("all", &["alice"]).await);
+    let first = bob.say(&talk, "before").await.seq;
+    let listed = async |device: &Device, of: &ConversationId| {
+        let list = device.client().overview(None).await.unwrap().conversations;
+        let item = list.into_iter().find(|item| item.view.conversation == *of)?;
+        let last = item.last.filter(|last| matches!(last.entry.change, Change::Message { .. }));
+        Some((item.view.last_seq, (item.unread, item.mentions, last.map(|last| texts(&[last]).remove(0)))))
+    };
+    // Both of alice's devices, once the archive has what was said last.
+    let until = async |of: &ConversationId, upto: Seq, expected: (u64, u64, Option<&str>)| {
+        for device in [&alice, &tablet] {
+            let shown = wait_for("the archive", PATIENCE, async || {
+                listed(device, of).await.filter(|(last_seq, _)| *last_seq >= upto)
+            });
+            let (unread, mentions, last) = shown.await.1;
+            assert_eq!((unread, mentions, last.as_deref()), expected, "{upto}");
+        }
+    };
+    until(&talk, first, (1, 0, Some("before"))).await;
+    alice.client().mark(&talk, None, Some(first)).await.unwrap();
+    alice.client().block(&user("bob")).await.unwrap();
+    let heard = cluster.http("alice", 1).get("/v1/blocks").await;
+    assert!(heard.body.contains("bob"), "{}", heard.body);
+
+    let meant = bob.client().reply(&talk, first, "unheard", &[user("alice")]).await.unwrap();
+    until(&talk, meant, (0, 0, None)).await;
+    let seq = bob.say(&group, "in the group").await.seq;
+    until(&group, seq, (1, 0, Some("in the group"))).await;
+    let page: natter_protocol::OverviewPage = cluster.http("alice", 1).get("/v1/overview").await.read().unwrap();
+    assert!(!serde_json::to_string(&page).unwrap().contains("unheard"), "{page:?}");
+
+    alice.client().unblock(&user("bob")).await.unwrap();
+    // The other device's gateway has heard of it once it says so.
+    unblocked(&tablet).await;
+    until(&talk, meant, (1, 1, Some("unheard"))).await;
+    let seq = bob.say(&talk, "heard").await.seq;
+    until(&talk, seq, (2, 1, Some("heard"))).await;
+}

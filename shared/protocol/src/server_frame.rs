@@ -297,6 +297,7 @@ impl ServerFrame {
             | Self::Marked { id, .. }
             | Self::Marks { id, .. }
             | Self::Receipts { id, .. }
+            | Self::Reactors { id, .. }
             | Self::Settings { id, .. }
             | Self::Overview { id, .. }
             | Self::Arranged { id, .. }
