@@ -1,13 +1,13 @@
 //! How many unread messages mean a user.
 
 use natter_bus::storage_api::Overview;
-use natter_ids::{ConversationId, Seq};
+use natter_ids::{ConversationId, Partition, Seq};
 use natter_protocol::Change;
 use natter_storage::Store;
 
 use crate::{
     changes::everything,
-    database::Database,
+    database::{Database, PARTITIONS},
     log::{Log, user},
     overview::read,
 };
@@ -84,7 +84,7 @@ pub async fn mentions_follow_the_text(database: &Database) {
     log.append(&group, "a", edit(seqs[2], &["b", "c"]));
     log.archive(&store).await;
     assert_eq!((waiting(&store, "b", &group).await.1, waiting(&store, "c", &group).await.1), (2, 1));
-    assert_eq!(store.expire(TIME + 10_000, 10).await.unwrap(), 1);
+    assert_eq!(store.expire(Partition::of(&group, PARTITIONS), TIME + 10_000, 10).await.unwrap(), 1);
     assert_eq!((waiting(&store, "b", &group).await.1, waiting(&store, "c", &group).await.1), (1, 0));
     assert_eq!(rows(database).await, 1, "nothing is left of the others");
 }
