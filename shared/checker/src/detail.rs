@@ -81,10 +81,10 @@ pub enum Mismatch {
     #[error("shows, though it only changes a message,")]
     ShowsChange,
     /// It shows a message with another text than it has after the last edit.
-    #[error("shows with another text than the last edit gave it")]
+    #[error("shows a text that is not the last one of")]
     OtherText,
     /// It tells of edits or reactions otherwise than the entries.
-    #[error("tells otherwise than the log which edit or reactions has")]
+    #[error("is wrong about edits of or reactions to")]
     OtherState,
     /// It holds the text of what is deleted.
     #[error("holds the text of deleted")]
