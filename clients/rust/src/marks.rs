@@ -8,7 +8,10 @@ use std::{
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use natter_ids::{ConversationId, Position, Seq, UserId};
-use natter_protocol::{MarkDraft, MarkPage, MarkedView, MarksView, ReceiptPage, Request, ServerFrame, SettingsView};
+use natter_protocol::{
+    MarkDraft, MarkPage, MarkedView, MarksView, ReceiptPage, Request, ServerFrame, SettingsDraft, SettingsView,
+    Strangers,
+};
 use tokio::sync::{Notify, oneshot};
 
 use crate::{
@@ -202,7 +205,19 @@ impl Client {
     /// # Errors
     /// [`RequestError`].
     pub async fn settings(&self, read_receipts: Option<bool>) -> Result<SettingsView> {
-        match self.request(Request::ChangeSettings { read_receipts }).await? {
+        self.change_settings(SettingsDraft { read_receipts, ..SettingsDraft::default() }).await
+    }
+
+    /// Says what conversations are that strangers begin from now on.
+    ///
+    /// # Errors
+    /// [`RequestError`].
+    pub async fn set_strangers(&self, strangers: Strangers) -> Result<SettingsView> {
+        self.change_settings(SettingsDraft { strangers: Some(strangers), ..SettingsDraft::default() }).await
+    }
+
+    async fn change_settings(&self, draft: SettingsDraft) -> Result<SettingsView> {
+        match self.request(Request::ChangeSettings { draft }).await? {
             ServerFrame::Settings { settings, .. } => Ok(settings),
             _ => Err(RequestError::UnexpectedAnswer),
         }

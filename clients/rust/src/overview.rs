@@ -3,7 +3,7 @@
 use natter_ids::ConversationId;
 use natter_protocol::{
     ArrangementDraft, ArrangementView, OverviewCursor, OverviewItem, OverviewPage, OverviewPosition, Request,
-    ServerFrame,
+    ServerFrame, ShowRequests,
 };
 
 use crate::{Client, RequestError};
@@ -28,10 +28,19 @@ impl Client {
     /// # Errors
     /// [`RequestError`].
     pub async fn overview(&self, since: Option<&OverviewPosition>) -> Result<Overview> {
-        let OverviewPage { conversations, gone, position, mut next } = self.overview_page(since, None, None).await?;
+        self.overview_showing(ShowRequests::Without, since).await
+    }
+
+    /// Like [`Client::overview`], with requests of strangers among the others, or those alone.
+    ///
+    /// # Errors
+    /// [`RequestError`].
+    pub async fn overview_showing(&self, requests: ShowRequests, since: Option<&OverviewPosition>) -> Result<Overview> {
+        let first = self.page_showing(requests, since, None, None).await?;
+        let OverviewPage { conversations, gone, position, mut next } = first;
         let mut all = Overview { conversations, gone, position };
         while let Some(after) = next {
-            let page = self.overview_page(since, Some(&after), None).await?;
+            let page = self.page_showing(requests, since, Some(&after), None).await?;
             all.conversations.extend(page.conversations);
             next = page.next;
         }
@@ -48,11 +57,29 @@ impl Client {
         after: Option<&OverviewCursor>,
         limit: Option<u32>,
     ) -> Result<OverviewPage> {
-        let request = Request::Overview { since: since.cloned(), after: after.cloned(), limit };
+        self.page_showing(ShowRequests::Without, since, after, limit).await
+    }
+
+    async fn page_showing(
+        &self,
+        requests: ShowRequests,
+        since: Option<&OverviewPosition>,
+        after: Option<&OverviewCursor>,
+        limit: Option<u32>,
+    ) -> Result<OverviewPage> {
+        let request = Request::Overview { since: since.cloned(), after: after.cloned(), limit, requests };
         match self.request(request).await? {
             ServerFrame::Overview { page, .. } => Ok(page),
             _ => Err(RequestError::UnexpectedAnswer),
         }
+    }
+
+    /// Accepts a request of a stranger, for all devices.
+    ///
+    /// # Errors
+    /// [`RequestError`].
+    pub async fn accept(&self, conversation: &ConversationId) -> Result<ArrangementView> {
+        self.arrange(conversation, ArrangementDraft { accepted: Some(true), ..ArrangementDraft::default() }).await
     }
 
     /// Mutes, pins or puts away a conversation in the user's list, on all their devices.

@@ -50,6 +50,7 @@ mod reactors;
 mod receipts;
 mod reconciler;
 mod references;
+mod requests;
 mod restore;
 mod resume;
 mod secured;

@@ -3,7 +3,7 @@
 use natter_client::{Notification, RequestError};
 use natter_e2e::{Cluster, Db, Device, PATIENCE, user};
 use natter_ids::{ConversationId, Position, Seq};
-use natter_protocol::{ErrorCode, MarkView, SettingsView};
+use natter_protocol::{ErrorCode, MarkView, SettingsView, Strangers};
 use natter_testkit::wait_for;
 
 on_every_database!(a_sender_sees_delivered_and_read);
@@ -187,7 +187,7 @@ async fn read_receipts_can_be_switched_off() {
     let tablet = telling(&cluster, "bob", 0).await;
     let talk = alice.direct("bob").await;
     let off = bob.client().settings(Some(false)).await.unwrap();
-    assert_eq!(off, SettingsView { read_receipts: false });
+    assert_eq!(off, SettingsView { read_receipts: false, strangers: Strangers::Allow });
     let told = tablet.find(|next| if let Notification::SettingsChanged(it) = next { Some(it) } else { None }).await;
     assert_eq!(told, off);
 

@@ -10,7 +10,7 @@ use axum::{
 use natter_ids::{Position, Seq, UserId};
 use natter_protocol::{
     ArrangementDraft, ArrangementView, MarkDraft, MarkPage, MarkedView, OverviewCursor, OverviewPage, OverviewPosition,
-    ReceiptPage, SettingsDraft, SettingsView,
+    ReceiptPage, SettingsDraft, SettingsView, ShowRequests,
 };
 use serde::Deserialize;
 
@@ -69,6 +69,8 @@ struct OverviewParams {
     since: Option<OverviewPosition>,
     after: Option<OverviewCursor>,
     limit: Option<u32>,
+    #[serde(default)]
+    requests: ShowRequests,
 }
 
 async fn overview(
@@ -76,7 +78,7 @@ async fn overview(
     Caller(who): Caller,
     Params(asked): Params<OverviewParams>,
 ) -> Answer<OverviewPage> {
-    Ok(Json(shared.overview(&who.user, asked.since, asked.after, asked.limit).await?))
+    Ok(Json(shared.overview(&who.user, asked.since, asked.after, asked.limit, asked.requests).await?))
 }
 
 async fn arrange(
@@ -89,9 +91,9 @@ async fn arrange(
 }
 
 async fn settings(State(shared): App, Caller(who): Caller) -> Answer<SettingsView> {
-    Ok(Json(shared.settings(&who.user, None).await?))
+    Ok(Json(shared.settings(&who.user, SettingsDraft::default()).await?))
 }
 
 async fn set(State(shared): App, Caller(who): Caller, Draft(draft): Draft<SettingsDraft>) -> Answer<SettingsView> {
-    Ok(Json(shared.settings(&who.user, draft.read_receipts).await?))
+    Ok(Json(shared.settings(&who.user, draft).await?))
 }

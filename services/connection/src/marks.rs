@@ -11,7 +11,9 @@ use natter_bus::{
     storage_api::{Archived, Marks as MarksAsked, Membership, Receipts, Settings, UserMark, WriteMarks},
 };
 use natter_ids::{ConversationId, Partition, Position, Seq, UserId};
-use natter_protocol::{ErrorBody, ErrorCode, MarkDraft, MarkPage, MarkedView, ReceiptPage, SettingsView};
+use natter_protocol::{
+    ErrorBody, ErrorCode, MarkDraft, MarkPage, MarkedView, ReceiptPage, SettingsDraft, SettingsView,
+};
 use natter_runtime::{OnEnd, Scope};
 use natter_telemetry::metrics;
 use tokio::{
@@ -210,7 +212,7 @@ impl Shared {
     }
 
     /// Reads the user's settings, and changes what is given.
-    pub(crate) async fn settings(&self, user: &UserId, read_receipts: Option<bool>) -> Result<SettingsView, ErrorBody> {
-        self.bus.ask(&Settings { user: user.clone(), read_receipts }).await.map_err(refusal)
+    pub(crate) async fn settings(&self, user: &UserId, draft: SettingsDraft) -> Result<SettingsView, ErrorBody> {
+        self.bus.ask(&Settings { user: user.clone(), draft }).await.map_err(refusal)
     }
 }

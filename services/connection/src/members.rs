@@ -42,12 +42,15 @@ impl Standing {
 pub(crate) struct Members {
     bus: Bus,
     known: Cache<(ConversationId, UserId), Member>,
+    /// Members whose conversation is no request, which it never becomes again.
+    accepted: Cache<(ConversationId, UserId), ()>,
 }
 
 impl Members {
     pub(crate) fn new(bus: Bus) -> Self {
         let known = Cache::builder().max_capacity(CACHED_MAX).time_to_live(CACHED_FOR).build();
-        Self { bus, known }
+        let accepted = Cache::builder().max_capacity(CACHED_MAX).time_to_live(CACHED_FOR).build();
+        Self { bus, known, accepted }
     }
 
     /// The member, possibly as remembered.
@@ -59,6 +62,21 @@ impl Members {
         let member = self.member_now(conversation, user).await?.ok_or_else(not_a_member)?;
         self.known.insert(key, member).await;
         Ok(member)
+    }
+
+    /// Whether others may see what the member does without saying it: not while a stranger waits for them to accept
+    /// the conversation, nor while that cannot be found out.
+    pub(crate) async fn may_be_seen(&self, conversation: &ConversationId, user: &UserId) -> bool {
+        let key = (conversation.clone(), user.clone());
+        if !conversation.is_direct() || self.accepted.contains_key(&key) {
+            return true;
+        }
+        let archived = self.archived(conversation, user).await;
+        let accepted = archived.is_ok_and(|reply| reply.is_some_and(|reply| !reply.request));
+        if accepted {
+            self.accepted.insert(key, ()).await;
+        }
+        accepted
     }
 
     /// The member as of everything accepted so far; `None`: not a member, or no conversation.

@@ -4,6 +4,7 @@ use natter_bus::storage_api::{Arrange, Overview};
 use natter_ids::{ConversationId, UserId};
 use natter_protocol::{
     ArrangementDraft, ArrangementView, ErrorBody, ErrorCode, OverviewCursor, OverviewPage, OverviewPosition,
+    ShowRequests,
 };
 
 use crate::{members::refusal, posting::too_large, server::Shared};
@@ -16,6 +17,7 @@ impl Shared {
         since: Option<OverviewPosition>,
         after: Option<OverviewCursor>,
         limit: Option<u32>,
+        requests: ShowRequests,
     ) -> Result<OverviewPage, ErrorBody> {
         let max = self.live.get().limits.overview_items_max;
         let limit = match limit {
@@ -27,11 +29,14 @@ impl Shared {
         if positions.into_iter().any(|position| position.entries.partitions() != self.bus.partitions()) {
             return Err(ErrorCode::InvalidPosition.into());
         }
-        let asked = Overview { user: user.clone(), since, after, limit };
+        let asked = Overview { user: user.clone(), since, after, limit, requests };
         let mut page = self.bus.ask(&asked).await.map_err(refusal)?;
         let blocks = self.blocks_of(user).await?;
-        // One that somebody blocked has begun, and nobody has seen.
-        page.conversations.retain(|item| blocks.here(&item.view.conversation).is_none_or(|block| block.after > 0));
+        // What somebody blocked has begun, nobody has seen; a request of theirs is answered.
+        page.conversations.retain(|item| {
+            let block = blocks.here(&item.view.conversation);
+            block.is_none_or(|block| block.after > 0 && !item.arrangement.request)
+        });
         for item in &mut page.conversations {
             // Whoever is blocked is neither heard nor counted.
             if blocks.here(&item.view.conversation).is_some() {
@@ -49,6 +54,9 @@ impl Shared {
         conversation: ConversationId,
         draft: ArrangementDraft,
     ) -> Result<ArrangementView, ErrorBody> {
+        if draft.accepted == Some(false) {
+            return Err(ErrorBody::new(ErrorCode::Malformed).because("What was accepted stays so."));
+        }
         let asked = Arrange { user: user.clone(), conversation: conversation.clone(), draft };
         self.ask_as_member(user, &conversation, &asked).await
     }

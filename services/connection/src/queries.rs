@@ -4,6 +4,7 @@ use natter_bus::{
     AskError,
     storage_api::{
         Acquaintances, Archived, Backlog, Conversations, History, Members, Membership, StorageFault, StorageRequest,
+        Withheld,
     },
 };
 use natter_ids::{ConversationId, Partition, Position, Seq, UserId};
@@ -148,13 +149,26 @@ impl Shared {
     }
 
     pub(crate) async fn presence(&self, user: &UserId, others: Vec<UserId>) -> Result<Vec<PresenceView>, ErrorBody> {
+        Ok(self.presence_of(user, others).await?.0)
+    }
+
+    /// How others are, as the user is shown it; and those of them who have not accepted the conversation that the
+    /// user began with them: they are seen like somebody who hides.
+    pub(crate) async fn presence_of(
+        &self,
+        user: &UserId,
+        others: Vec<UserId>,
+    ) -> Result<(Vec<PresenceView>, Vec<UserId>), ErrorBody> {
         let known = self.acquaintances(user, others).await?;
         if known.is_empty() {
-            return Ok(Vec::new());
+            return Ok((Vec::new(), Vec::new()));
         }
+        let withheld = Withheld { user: user.clone(), others: known.clone() };
+        let withheld = self.bus.ask(&withheld).await.map_err(refusal)?;
         let blocks = self.blocks_of(user).await?;
         let mut views = self.bus.ask_presence(&known).await.map_err(unavailable)?;
-        views.iter_mut().filter(|view| blocks.is_by(&view.user)).for_each(|view| *view = unseen(view.user.clone()));
-        Ok(views)
+        let is_hidden = |view: &PresenceView| blocks.is_by(&view.user) || withheld.contains(&view.user);
+        views.iter_mut().filter(|view| is_hidden(view)).for_each(|view| *view = unseen(view.user.clone()));
+        Ok((views, withheld))
     }
 }

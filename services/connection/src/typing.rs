@@ -14,7 +14,7 @@ impl Shared {
         }
         // Whoever has blocked the other one does not let them see it.
         let blocked = self.devices.blocks(user).is_some_and(|blocks| blocks.here(&conversation).is_some());
-        if blocked {
+        if blocked || !self.members.may_be_seen(&conversation, user).await {
             return;
         }
         let expires_in_ms = if stopped { 0 } else { self.config.typing_ms };

@@ -7,7 +7,7 @@ use natter_bus::{
     storage_api::{
         Acquaintances, Archived, Arrange, Backlog, BacklogReply, Conversations, FindMessage, History, Invite, Invites,
         Marks, Members, Membership, Message, Overview, Pinned, Reactors, Receipts, Roster, Settings, StorageFault,
-        StorageRequest, WriteMarks,
+        StorageRequest, Withheld, WriteMarks,
     },
 };
 use natter_ids::{ConversationId, Partition, Position, Seq};
@@ -15,7 +15,7 @@ use natter_protocol::{ArrangementView, SettingsView};
 use natter_runtime::{OnEnd, Scope};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::{Config, Store, marker::Marker};
+use crate::{Accepted, Config, Store, marker::Marker};
 
 /// An announcement may be lost: a waiting request looks itself, first after this long, then
 /// after twice as long each time.
@@ -38,6 +38,7 @@ pub(crate) fn start(config: &Config, bus: &Bus, store: &Arc<Store>, scope: &Scop
     answers.serve(scope, |this: Answers, asked: Conversations| async move { this.store.conversations(&asked).await });
     answers.serve(scope, |this: Answers, asked: Members| async move { this.store.members(&asked).await });
     answers.serve(scope, |this: Answers, asked: Acquaintances| async move { this.store.acquaintances(&asked).await });
+    answers.serve(scope, |this: Answers, asked: Withheld| async move { this.store.withheld(&asked).await });
     answers.serve(scope, |this: Answers, asked: Membership| async move {
         this.wait(&asked.conversation, asked.at_least).await?;
         this.store.membership(&asked).await
@@ -99,7 +100,14 @@ impl Answers {
         let (arrangement, changed) = self.store.arrange(&asked).await?;
         let arranged = ArrangementView { conversation: asked.conversation, arrangement };
         if changed {
-            self.notify(Notice::Arrangement { user: asked.user, arranged: arranged.clone() }).await;
+            let accepted = Accepted { user: asked.user.clone(), conversation: arranged.conversation.clone() };
+            let notices = match asked.draft.accepted {
+                Some(true) => self.store.accepted_notices(&accepted).await.unwrap_or_default(),
+                _ => vec![Notice::Arrangement { user: asked.user, arranged: arranged.clone() }],
+            };
+            for notice in notices {
+                self.notify(notice).await;
+            }
         }
         Ok(arranged)
     }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use natter_bus::LogRecord;
-use natter_ids::{ConversationId, Partition, Seq};
+use natter_ids::{ConversationId, Partition, Seq, UserId};
 use natter_protocol::Entry;
 use sqlx::{Any, AnyConnection, Connection, Row, Transaction};
 
@@ -14,6 +14,7 @@ use crate::{
     fold::{Folded, Head, Heads},
     groups::save_group,
     mentions::save_mentions,
+    requests::{Accepted, save_request},
     runs::{Run, save_runs},
     said::save_said,
     spans::save_members,
@@ -74,10 +75,16 @@ impl Store {
     /// Archives the records that follow `after`, in order, and moves the partition's checkpoint
     /// to the last of them. A message that repeats the client id of an earlier one of the same
     /// sender in the same conversation is void: it leaves no trace, as if it could not be read.
+    /// Returns the requests that were accepted by what was said.
     ///
     /// # Errors
     /// [`ApplyError`]; the archive is then as it was.
-    pub async fn apply(&self, partition: Partition, after: Seq, records: &[Record]) -> Result<(), ApplyError> {
+    pub async fn apply(
+        &self,
+        partition: Partition,
+        after: Seq,
+        records: &[Record],
+    ) -> Result<Vec<Accepted>, ApplyError> {
         let mut last = after;
         for record in records {
             if record.seq <= last {
@@ -86,7 +93,7 @@ impl Store {
             last = record.seq;
         }
         if last == after {
-            return Ok(());
+            return Ok(Vec::new());
         }
         let mut connection = self.writing.acquire().await?;
         let applied = self.apply_on(&mut connection, partition, after, last, records).await;
@@ -105,7 +112,7 @@ impl Store {
         after: Seq,
         last: Seq,
         records: &[Record],
-    ) -> Result<(), ApplyError> {
+    ) -> Result<Vec<Accepted>, ApplyError> {
         let mut tx = connection.begin_with(self.begin_statement()).await?;
         move_checkpoint(&mut tx, partition, after, last).await?;
         let void = note_message_ids(&mut tx, records).await?;
@@ -121,11 +128,13 @@ impl Store {
             bodies.into_iter().map(|(seq, (conversation, entry))| heads.fold(seq, conversation, entry)).collect();
         insert_entries(&mut tx, &folded).await?;
         save_said(&mut tx, &folded).await?;
+        let mut accepted = Vec::new();
         for entry in &folded {
             let gained = save_members(&mut tx, entry).await?;
             if let Some(head) = heads.0.get_mut(entry.conversation) {
                 head.gained += gained;
                 save_timer(&mut tx, partition, entry, head).await?;
+                accepted.extend(save_request(&mut tx, partition, entry, head).await?);
             }
             save_mentions(&mut tx, entry).await?;
             save_change(&mut tx, partition, entry).await?;
@@ -136,7 +145,7 @@ impl Store {
             save_group(&mut tx, entry).await?;
         }
         tx.commit().await?;
-        Ok(())
+        Ok(accepted)
     }
 
     /// SQLite must take the write lock at the start: a read that turns into a write may fail.
@@ -238,7 +247,8 @@ async fn load_heads<'a>(
     for piece in pieces(&wanted) {
         let mut select = statement(format!(
             "SELECT id, last_seq, active_seq, active_at, messages, \
-             COALESCE((SELECT t.seconds FROM timers t WHERE t.conversation = id), 0), run_first, run_last, run_entries \
+             COALESCE((SELECT t.seconds FROM timers t WHERE t.conversation = id), 0), run_first, run_last, run_entries, \
+             COALESCE((SELECT q.user_id FROM requests q WHERE q.conversation = id AND q.accepted = 0), '') \
              FROM conversations WHERE id IN ({})",
             list(1, piece.len())
         ));
@@ -250,7 +260,8 @@ async fn load_heads<'a>(
                 let number = |column| row.try_get::<i64, _>(column).map(from_sql);
                 let (last_seq, active, messages) = (number(1)?, (number(2)?, number(3)?), number(4)?);
                 let (timer, run) = (number(5)?, Run { first: number(6)?, last: number(7)?, entries: number(8)? });
-                heads.0.insert(conversation, Head { last_seq, active, messages, timer, run, ..Head::default() });
+                let asked = UserId::new(row.try_get::<&str, _>(9)?).ok();
+                heads.0.insert(conversation, Head { last_seq, active, messages, timer, run, asked, ..Head::default() });
             }
         }
     }

@@ -12,7 +12,7 @@ use natter_bus::{Bus, LogRecord, PartitionWorker, WorkError};
 use natter_ids::{Partition, Seq};
 use natter_telemetry::metrics;
 
-use crate::{ApplyError, Config, Record, Store};
+use crate::{Accepted, ApplyError, Config, Record, Store};
 
 const RETRY: Duration = Duration::from_millis(250);
 /// Nothing changes before somebody acts.
@@ -33,6 +33,18 @@ impl Archiver {
         let archived = Partition::all(bus.partitions()).map(|_| AtomicU64::new(0)).collect();
         let gather = Duration::from_millis(config.gather_ms.into());
         Self { bus, store, limit: config.answer_limit(), gather, archived }
+    }
+
+    /// Tells that requests were accepted, as far as that works: who misses it asks for what has changed.
+    async fn tell_accepted(&self, accepted: &[Accepted]) {
+        for accepted in accepted {
+            let notices = tokio::time::timeout(self.limit, self.store.accepted_notices(accepted)).await;
+            for notice in notices.ok().and_then(Result::ok).unwrap_or_default() {
+                if let Err(error) = self.bus.notify(&notice).await {
+                    tracing::debug!(error, "nobody is told now that a request was accepted");
+                }
+            }
+        }
     }
 
     async fn announce(&self, partition: Partition, seq: Seq) {
@@ -80,7 +92,7 @@ impl PartitionWorker for Archiver {
         let started = Instant::now();
         let applied = tokio::time::timeout(self.limit, self.store.apply(partition, after, &records)).await;
         match applied.map_err(|late| not_now(&late))? {
-            Ok(()) => {}
+            Ok(accepted) => self.tell_accepted(&accepted).await,
             Err(error @ ApplyError::Database(_)) => return Err(not_now(&error)),
             Err(error) => return Err(WorkError::Fenced { reason: format!("partition {partition}: {error}") }),
         }

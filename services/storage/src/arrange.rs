@@ -9,6 +9,7 @@ use crate::{
     Store,
     marks::take_versions,
     reads::database,
+    requests::{accept, is_request},
     sql::{from_sql, to_sql},
 };
 
@@ -44,6 +45,8 @@ impl Store {
         let number = |column| row.as_ref().map_or(Ok(0), |row| row.try_get::<i64, _>(column)).map(from_sql);
         let before = [number(0)?, number(1)?, number(2)?];
         let draft = &asked.draft;
+        let was_request = is_request(&mut tx, &asked.conversation, &asked.user).await?;
+        let accepts = was_request && draft.accepted == Some(true);
         let after = [
             draft.muted_until.unwrap_or(before[0]),
             draft.pinned.map_or(before[1], u64::from),
@@ -53,10 +56,14 @@ impl Store {
             muted_until: (after[0] > 0).then_some(after[0]),
             pinned: after[1] != 0,
             archived: after[2] != 0,
+            request: was_request && !accepts,
         };
-        if before == after {
+        if before == after && !accepts {
             tx.rollback().await?;
             return Ok((arrangement, false));
+        }
+        if accepts {
+            accept(&mut tx, &asked.conversation, &asked.user, version).await?;
         }
         let upsert = sqlx::query(
             "INSERT INTO arrangements (user_id, conversation, muted_until, pinned, archived, version) \

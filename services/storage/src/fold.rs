@@ -51,6 +51,8 @@ pub(crate) struct Head<'a> {
     pub(crate) run: Run,
     /// The long runs that this batch has brought, or made longer.
     pub(crate) runs: Vec<Run>,
+    /// Who has not yet accepted it.
+    pub(crate) asked: Option<UserId>,
 }
 
 /// Every conversation that the batch touches.

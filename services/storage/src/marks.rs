@@ -42,6 +42,8 @@ struct Known {
     shown_version: i64,
     /// Whether something has risen that others are shown.
     tells: bool,
+    /// Whether nobody else is shown anything: the member has not accepted the conversation.
+    hidden: bool,
 }
 
 impl Known {
@@ -54,7 +56,7 @@ impl Known {
             self.read = read;
             self.shown = if self.shows { read } else { self.shown };
         }
-        self.tells = shown_before != (self.delivered, self.shown);
+        self.tells = !self.hidden && shown_before != (self.delivered, self.shown);
         self.tells || before != self.read
     }
 }
@@ -212,6 +214,7 @@ async fn read_known<'a>(
                 members: u32::try_from(number(7)?).unwrap_or(u32::MAX),
                 shown_version: row.try_get(8)?,
                 tells: false,
+                hidden: number(9)? > 0,
             };
             known.insert(*key, found);
         }
@@ -223,7 +226,9 @@ pub(crate) fn known_text(keys: &str) -> String {
     format!(
         "SELECT m.conversation, m.user_id, c.last_seq, COALESCE(k.delivered, 0), COALESCE(k.read_seq, 0), \
          COALESCE(k.shown_seq, 0), COALESCE(s.read_receipts, 1), c.members, \
-         COALESCE({SHOWN_VERSION}, 0) FROM members m JOIN conversations c ON c.id = m.conversation \
+         COALESCE({SHOWN_VERSION}, 0), (SELECT COUNT(*) FROM requests q WHERE q.conversation = m.conversation \
+         AND q.user_id = m.user_id AND q.accepted = 0) FROM members m \
+         JOIN conversations c ON c.id = m.conversation \
          LEFT JOIN marks k ON k.conversation = m.conversation AND k.user_id = m.user_id \
          LEFT JOIN settings s ON s.user_id = m.user_id \
          WHERE m.left_seq = {OPEN} AND (m.conversation, m.user_id) IN (VALUES {keys})"

@@ -9,19 +9,18 @@ use natter_bus::storage_api::{Overview, StorageFault};
 use natter_ids::{ConversationId, Partition, Position, Seq, UserId};
 use natter_protocol::{
     Arrangement, ConversationView, Event, GroupSettings, MarkView, OverviewCursor, OverviewItem, OverviewPage,
-    OverviewPosition,
+    OverviewPosition, ShowRequests,
 };
 use sqlx::{Row, any::AnyRow};
 
 use crate::{
     Store,
-    entries::{self, RANGES_MAX, Range, Room, Show},
+    entries::{self, Range, Room, Show},
     groups::settings_at,
     marks::key_at,
-    mentions::mentions_text,
     preview::{Preview, preview},
     reads::{database, json_bytes, name_at},
-    said::said_text,
+    requests::SHOWN,
     spans::role_of,
     sql::{OPEN, from_sql, list, statement, to_sql},
 };
@@ -37,51 +36,50 @@ pub(crate) const NUMBERS: &str = "SELECT c.id, c.part, c.last_seq, c.active_seq,
      m.joined_seq, m.role, c.name, COALESCE(k.delivered, 0), COALESCE(k.read_seq, 0), COALESCE(k.version, 0), \
      COALESCE(a.muted_until, 0), COALESCE(a.pinned, 0), COALESCE(a.archived, 0), COALESCE(a.version, 0), \
      COALESCE((SELECT MAX(CASE WHEN v.version = v.hidden_version THEN v.shown_version ELSE v.version END) \
-     FROM marks v WHERE v.conversation = c.id AND v.user_id <> $1 AND c.id LIKE 'd%'), 0), c.settings \
+     FROM marks v WHERE v.conversation = c.id AND v.user_id <> $1 AND c.id LIKE 'd%'), 0), c.settings, \
+     COALESCE(q.user_id, ''), COALESCE(q.accepted, 0) \
      FROM members m JOIN conversations c ON c.id = m.conversation \
      LEFT JOIN marks k ON k.conversation = c.id AND k.user_id = $1 \
      LEFT JOIN arrangements a ON a.user_id = $1 AND a.conversation = c.id \
+     LEFT JOIN requests q ON q.conversation = c.id \
      WHERE m.user_id = $1 AND m.left_seq = $2";
 
 pub(crate) const GONE: &str = "SELECT m.conversation, c.part, m.left_seq FROM members m \
      JOIN conversations c ON c.id = m.conversation WHERE m.user_id = $1 AND m.left_seq > $2 AND m.left_seq < $3";
 
-/// What waits for the user in a conversation.
-#[derive(Debug, Clone, Copy, Default)]
-struct Waiting {
-    /// Messages of others.
-    unread: u64,
-    /// How many of them mean the user.
-    mentions: u64,
-}
-
 /// A conversation of the user's, in numbers.
 #[derive(Debug, Clone)]
-struct Entry {
-    conversation: ConversationId,
+pub(crate) struct Entry {
+    pub(crate) conversation: ConversationId,
     partition: Partition,
     last_seq: Seq,
-    active_seq: Seq,
+    pub(crate) active_seq: Seq,
     active_at: u64,
-    messages: u64,
-    joined: Seq,
+    pub(crate) messages: u64,
+    pub(crate) joined: Seq,
     role: natter_protocol::Role,
     name: Option<String>,
     group: Option<GroupSettings>,
     delivered: Seq,
-    read: Seq,
+    pub(crate) read: Seq,
     arrangement: Arrangement,
     /// The newest change of the user's own mark or arrangement, and in a direct conversation of the
     /// other's mark.
     version: Seq,
+    /// The number of the change by which the user has accepted it; 0: it was no request, or is one.
+    accepted: Seq,
 }
 
 impl Entry {
-    fn at(row: &AnyRow) -> Result<Self, sqlx::Error> {
+    fn at(row: &AnyRow, user: &UserId) -> Result<Self, sqlx::Error> {
         let conversation = ConversationId::parse(row.try_get(0)?).map_err(|error| sqlx::Error::Decode(error.into()))?;
         let number = |column| row.try_get::<i64, _>(column).map(from_sql);
         let muted_until = number(12)?;
-        let others = if conversation.is_direct() { number(16)? } else { 0 };
+        let (asked, accepted) = (row.try_get::<&str, _>(18)?, number(19)?);
+        let is_asked = asked == user.as_str();
+        // Nothing tells the one who began it what the other does before accepting it.
+        let is_withheld = !asked.is_empty() && !is_asked && accepted == 0;
+        let others = if conversation.is_direct() && !is_withheld { number(16)? } else { 0 };
         Ok(Self {
             group: (!conversation.is_direct()).then(|| settings_at(row, 17)).transpose()?,
             conversation,
@@ -99,8 +97,10 @@ impl Entry {
                 muted_until: (muted_until > 0).then_some(muted_until),
                 pinned: number(13)? != 0,
                 archived: number(14)? != 0,
+                request: is_asked && accepted == 0,
             },
             version: number(11)?.max(number(15)?).max(others),
+            accepted: if is_asked { accepted } else { 0 },
         })
     }
 
@@ -125,15 +125,25 @@ impl Store {
         let now = OverviewPosition { entries: self.archived().await?, marks: self.mark_versions().await? };
         let select = sqlx::query(NUMBERS).bind(asked.user.as_str()).bind(OPEN);
         let rows = select.fetch_all(&self.pool).await.map_err(database)?;
-        let mut all = rows.iter().map(Entry::at).collect::<Result<Vec<_>, _>>().map_err(database)?;
+        let mut all =
+            rows.iter().map(|row| Entry::at(row, &asked.user)).collect::<Result<Vec<_>, _>>().map_err(database)?;
         self.learn_times(&mut all).await.map_err(database)?;
         let first = asked.after.is_none();
         let as_of = asked.after.as_ref().map_or(&now, |after| &after.position);
         let since = asked.since.as_ref().map(|since| before(since, as_of));
-        let gone = match &since {
+        let mut gone = match &since {
             Some(since) if first => self.gone(&asked.user, since, &all).await.map_err(database)?,
             _ => Vec::new(),
         };
+        if let (Some(since), true, ShowRequests::Only) = (&since, first, asked.requests) {
+            let accepted = all.iter().filter(|entry| entry.accepted > since.marks.get(entry.partition));
+            gone.extend(accepted.map(|entry| entry.conversation.clone()));
+        }
+        match asked.requests {
+            ShowRequests::Without => all.retain(|entry| !entry.arrangement.request),
+            ShowRequests::Only => all.retain(|entry| entry.arrangement.request),
+            ShowRequests::With => {}
+        }
         if let Some(since) = &since {
             all.retain(|entry| entry.has_changed(since));
         }
@@ -293,8 +303,8 @@ impl Store {
         let mut marks = HashMap::new();
         for piece in crate::sql::pieces(direct) {
             let mut select = statement(format!(
-                "SELECT conversation, user_id, delivered, shown_seq FROM marks \
-                 WHERE user_id <> $1 AND conversation IN ({})",
+                "SELECT conversation, user_id, delivered, shown_seq FROM marks k \
+                 WHERE user_id <> $1 AND {SHOWN} AND conversation IN ({})",
                 list(2, piece.len())
             ));
             select = select.bind(user.as_str());
@@ -309,60 +319,6 @@ impl Store {
             }
         }
         Ok(marks)
-    }
-
-    /// How many messages of others stand behind what the user has read, or said, in each: the number
-    /// of all messages without that of those up to there. Two look-ups, however many there are; and one
-    /// for those that mean the user, which are few.
-    async fn waiting(&self, user: &UserId, all: &[Entry]) -> Result<Vec<Waiting>, sqlx::Error> {
-        let mut waiting = vec![Waiting::default(); all.len()];
-        let open: Vec<_> = all
-            .iter()
-            .enumerate()
-            .filter(|(_, entry)| entry.messages > 0 && entry.read.max(entry.joined) < entry.active_seq)
-            .collect();
-        for piece in open.chunks(RANGES_MAX) {
-            let mut select = statement(said_text(piece.len()));
-            for (_, entry) in piece {
-                select = select.bind(entry.conversation.as_str()).bind(user.as_str());
-            }
-            for _ in piece.len()..piece.len().next_power_of_two() {
-                select = select.bind("").bind("");
-            }
-            let mut upto: Vec<_> = piece.iter().map(|(_, entry)| entry.read.max(entry.joined)).collect();
-            for (index, said) in numbers(select.fetch_all(&self.pool).await?)? {
-                if let Some(upto) = upto.get_mut(index) {
-                    *upto = said.max(*upto);
-                }
-            }
-            let mut select = statement(ordinals_text(piece.len()));
-            for ((_, entry), upto) in piece.iter().zip(&upto) {
-                select = select.bind(entry.conversation.as_str()).bind(to_sql(*upto));
-            }
-            for _ in piece.len()..piece.len().next_power_of_two() {
-                select = select.bind("").bind(0_i64);
-            }
-            for (index, ordinal) in numbers(select.fetch_all(&self.pool).await?)? {
-                if let Some((place, entry)) = piece.get(index)
-                    && let Some(waiting) = waiting.get_mut(*place)
-                {
-                    waiting.unread = entry.messages.saturating_sub(ordinal);
-                }
-            }
-            let mut select = statement(mentions_text(piece.len()));
-            for ((_, entry), upto) in piece.iter().zip(&upto) {
-                select = select.bind(user.as_str()).bind(entry.conversation.as_str()).bind(to_sql(*upto));
-            }
-            for _ in piece.len()..piece.len().next_power_of_two() {
-                select = select.bind("").bind("").bind(0_i64);
-            }
-            for (index, mentions) in numbers(select.fetch_all(&self.pool).await?)? {
-                if let Some(waiting) = piece.get(index).and_then(|(place, _)| waiting.get_mut(*place)) {
-                    waiting.mentions = mentions;
-                }
-            }
-        }
-        Ok(waiting)
     }
 
     /// The last thing that happened in each, as it is now.
@@ -405,24 +361,4 @@ fn before(since: &OverviewPosition, now: &OverviewPosition) -> OverviewPosition 
         Position::from_seqs(Partition::all(now.partitions()).map(number).collect::<Vec<_>>())
     };
     OverviewPosition { entries: known(&since.entries, &now.entries), marks: known(&since.marks, &now.marks) }
-}
-
-fn numbers(rows: Vec<AnyRow>) -> Result<Vec<(usize, Seq)>, sqlx::Error> {
-    let pair = |row: &AnyRow| {
-        let index = usize::try_from(row.try_get::<i64, _>(0)?).unwrap_or(usize::MAX);
-        Ok((index, from_sql(row.try_get(1)?)))
-    };
-    rows.iter().map(pair).collect()
-}
-
-/// How many messages stand up to a number in each of several conversations.
-pub(crate) fn ordinals_text(count: usize) -> String {
-    let part = |index: usize| {
-        let (conversation, upto) = (2 * index + 1, 2 * index + 2);
-        format!(
-            "SELECT {index} AS place, COALESCE((SELECT e.ordinal FROM entries e WHERE e.conversation = ${conversation} \
-             AND e.seq <= ${upto} ORDER BY e.seq DESC LIMIT 1), 0) AS number"
-        )
-    };
-    (0..count.next_power_of_two()).map(part).collect::<Vec<_>>().join(" UNION ALL ")
 }

@@ -11,9 +11,9 @@ use crate::{
     backlog::missed_text,
     entries,
     entries::{From, Show},
-    mentions, overview, preview, reactions, reactors, reads, receipts, runs, said,
+    mentions, overview, preview, reactions, reactors, reads, receipts, requests, runs, said,
     sql::statement,
-    states,
+    states, unread,
 };
 
 const PARTITIONS: u16 = 2;
@@ -102,7 +102,7 @@ async fn plans(store: &Store) -> Vec<(&'static str, Vec<String>)> {
         ("members", reads::MEMBERS.to_owned()),
         ("roster", reads::ROSTER.to_owned()),
         ("changed marks", receipts::CHANGED.to_owned()),
-        ("receipts", receipts::RECEIPTS.to_owned()),
+        ("receipts", receipts::receipts_text()),
         ("reactors", reactors::REACTORS.to_owned()),
         ("overview", overview::NUMBERS.to_owned()),
         ("gone conversations", overview::GONE.to_owned()),
@@ -111,8 +111,9 @@ async fn plans(store: &Store) -> Vec<(&'static str, Vec<String>)> {
         ("reactions", reactions::counts_text(4)),
         ("runs, oldest", runs::RUNS_ASCENDING.to_owned()),
         ("runs, newest", runs::RUNS_DESCENDING.to_owned()),
-        ("read up to", overview::ordinals_text(4)),
+        ("read up to", unread::ordinals_text(4)),
         ("mentions", mentions::mentions_text(4)),
+        ("withheld", requests::withheld_text(4)),
         ("acquaintances", reads::acquaintances_text(4)),
     ] {
         plans.push((name, plan(store, &text).await));

@@ -102,7 +102,8 @@ impl Store {
              COALESCE((SELECT f.seq FROM fences f WHERE f.conversation = c.id AND f.user_id = $2), 0), \
              COALESCE((SELECT m.role FROM members m WHERE m.conversation = c.id AND m.user_id = $2 \
              AND m.left_seq = $3), ''), c.settings, \
-             (SELECT COUNT(*) FROM bans b WHERE b.conversation = c.id AND b.user_id = $2) \
+             (SELECT COUNT(*) FROM bans b WHERE b.conversation = c.id AND b.user_id = $2), \
+             (SELECT COUNT(*) FROM requests q WHERE q.conversation = c.id AND q.user_id = $2 AND q.accepted = 0) \
              FROM conversations c WHERE c.id = $1",
         );
         let select = select.bind(asked.conversation.as_str()).bind(asked.user.as_str()).bind(OPEN);
@@ -191,6 +192,7 @@ fn membership_reply(row: &AnyRow) -> Result<MembershipReply, sqlx::Error> {
         last_seq: from_sql(row.try_get(1)?),
         settings: settings_at(row, 5)?,
         banned: row.try_get::<i64, _>(6)? > 0,
+        request: row.try_get::<i64, _>(7)? > 0,
     })
 }
 

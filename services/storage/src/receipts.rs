@@ -2,14 +2,15 @@
 
 use natter_bus::storage_api::{Marks, Receipts, Settings, StorageFault};
 use natter_ids::{Partition, Position, Seq, UserId};
-use natter_protocol::{MarkPage, MarkView, MarksView, ReceiptPage, SettingsView};
+use natter_protocol::{MarkPage, MarkView, MarksView, ReceiptPage, SettingsDraft, SettingsView, Strangers};
 use sqlx::{Row, any::AnyRow};
 
 use crate::{
     Store,
     marks::key_at,
     reads::database,
-    sql::{OPEN, from_sql, to_sql},
+    requests::SHOWN,
+    sql::{OPEN, from_sql, statement, to_sql},
 };
 
 type Answer<T> = Result<T, StorageFault>;
@@ -32,14 +33,22 @@ pub(crate) const CHANGED: &str = "SELECT k.conversation, k.user_id, k.delivered,
      WHERE m.user_id = $1 AND m.left_seq = $2 AND c.part = $3 AND c.members > $5 AND k.version > $4 \
      ORDER BY told LIMIT $6";
 
-const COUNTS: &str = "SELECT COUNT(*), COUNT(CASE WHEN k.delivered >= $4 THEN 1 END), \
+fn counts_text() -> String {
+    format!(
+        "SELECT COUNT(*), COUNT(CASE WHEN k.delivered >= $4 THEN 1 END), \
      COUNT(CASE WHEN k.shown_seq >= $4 THEN 1 END) FROM members m \
-     LEFT JOIN marks k ON k.conversation = m.conversation AND k.user_id = m.user_id \
-     WHERE m.conversation = $1 AND m.left_seq = $2 AND m.user_id <> $3";
+     LEFT JOIN marks k ON k.conversation = m.conversation AND k.user_id = m.user_id AND {SHOWN} \
+     WHERE m.conversation = $1 AND m.left_seq = $2 AND m.user_id <> $3"
+    )
+}
 
-pub(crate) const RECEIPTS: &str = "SELECT m.user_id, COALESCE(k.delivered, 0), COALESCE(k.shown_seq, 0) FROM members m \
-     LEFT JOIN marks k ON k.conversation = m.conversation AND k.user_id = m.user_id \
-     WHERE m.conversation = $1 AND m.left_seq = $2 AND m.user_id > $3 AND m.user_id <> $4 ORDER BY m.user_id LIMIT $5";
+pub(crate) fn receipts_text() -> String {
+    format!(
+        "SELECT m.user_id, COALESCE(k.delivered, 0), COALESCE(k.shown_seq, 0) FROM members m \
+     LEFT JOIN marks k ON k.conversation = m.conversation AND k.user_id = m.user_id AND {SHOWN} \
+     WHERE m.conversation = $1 AND m.left_seq = $2 AND m.user_id > $3 AND m.user_id <> $4 ORDER BY m.user_id LIMIT $5"
+    )
+}
 
 impl Store {
     /// Up to which number marks have changed in every partition.
@@ -126,7 +135,7 @@ impl Store {
             Some(_) => [0; 3],
         };
         let (limit, after) = (asked.limit.clamp(1, PAGE_MAX), asked.after.as_ref().map_or("", UserId::as_str));
-        let select = sqlx::query(RECEIPTS).bind(conversation).bind(OPEN).bind(after).bind(user);
+        let select = statement(receipts_text()).bind(conversation).bind(OPEN).bind(after).bind(user);
         let rows = select.bind(i64::from(limit) + 1).fetch_all(&self.pool).await.map_err(database)?;
         let view = |row: &AnyRow| -> Answer<MarkView> {
             let number = |column: usize| row.try_get::<i64, _>(column).map(from_sql).map_err(database);
@@ -147,7 +156,7 @@ impl Store {
 
     /// How many others there are, and how many of them have received and read the entry.
     async fn count_receipts(&self, asked: &Receipts) -> Result<[u32; 3], sqlx::Error> {
-        let counts = sqlx::query(COUNTS).bind(asked.conversation.as_str()).bind(OPEN).bind(asked.user.as_str());
+        let counts = statement(counts_text()).bind(asked.conversation.as_str()).bind(OPEN).bind(asked.user.as_str());
         let row = counts.bind(to_sql(asked.seq)).fetch_one(&self.pool).await?;
         let count = |column: usize| row.try_get::<i64, _>(column).map(|count| u32::try_from(count).unwrap_or(0));
         Ok([count(0)?, count(1)?, count(2)?])
@@ -159,21 +168,36 @@ impl Store {
     /// [`StorageFault::Database`].
     pub async fn settings(&self, asked: &Settings) -> Answer<(SettingsView, bool)> {
         let before = self.settings_of(&asked.user).await?;
-        let Some(read_receipts) = asked.read_receipts else { return Ok((before, false)) };
+        let SettingsDraft { read_receipts, strangers } = asked.draft;
+        if read_receipts.is_none() && strangers.is_none() {
+            return Ok((before, false));
+        }
+        let after = SettingsView {
+            read_receipts: read_receipts.unwrap_or(before.read_receipts),
+            strangers: strangers.unwrap_or(before.strangers),
+        };
+        // Two devices may change different things at once: what is not said stays as it is then.
         let upsert = sqlx::query(
-            "INSERT INTO settings (user_id, read_receipts) VALUES ($1, $2) ON CONFLICT (user_id) DO UPDATE \
-             SET read_receipts = excluded.read_receipts",
+            "INSERT INTO settings (user_id, read_receipts, strangers) VALUES ($1, $2, $3) \
+             ON CONFLICT (user_id) DO UPDATE SET \
+             read_receipts = CASE WHEN $4 = 1 THEN excluded.read_receipts ELSE settings.read_receipts END, \
+             strangers = CASE WHEN $5 = 1 THEN excluded.strangers ELSE settings.strangers END",
         );
-        let upsert = upsert.bind(asked.user.as_str()).bind(i64::from(read_receipts));
+        let upsert = upsert.bind(asked.user.as_str()).bind(i64::from(after.read_receipts));
+        let upsert = upsert.bind(i64::from(after.strangers == Strangers::Request));
+        let upsert = upsert.bind(i64::from(read_receipts.is_some())).bind(i64::from(strangers.is_some()));
         upsert.execute(&self.writing).await.map_err(database)?;
-        Ok((SettingsView { read_receipts }, before.read_receipts != read_receipts))
+        let changed = after != before;
+        Ok((after, changed))
     }
 
     pub(crate) async fn settings_of(&self, user: &UserId) -> Answer<SettingsView> {
-        let select = sqlx::query("SELECT read_receipts FROM settings WHERE user_id = $1").bind(user.as_str());
-        let row = select.fetch_optional(&self.pool).await.map_err(database)?;
-        let on = row.map_or(Ok(1), |row| row.try_get::<i64, _>(0)).map_err(database)?;
-        Ok(SettingsView { read_receipts: on != 0 })
+        let select = sqlx::query("SELECT read_receipts, strangers FROM settings WHERE user_id = $1");
+        let row = select.bind(user.as_str()).fetch_optional(&self.pool).await.map_err(database)?;
+        let number =
+            |column, absent| row.as_ref().map_or(Ok(absent), |row| row.try_get::<i64, _>(column)).map_err(database);
+        let strangers = if number(1, 0)? == 1 { Strangers::Request } else { Strangers::Allow };
+        Ok(SettingsView { read_receipts: number(0, 1)? != 0, strangers })
     }
 }
 

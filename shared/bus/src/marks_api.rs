@@ -1,7 +1,7 @@
 //! What storage is asked about marks and settings. Part of [`crate::storage_api`].
 
 use natter_ids::{ConversationId, Partition, Position, Seq, UserId};
-use natter_protocol::{ArrangementDraft, MarkDraft, OverviewCursor, OverviewPosition};
+use natter_protocol::{ArrangementDraft, MarkDraft, OverviewCursor, OverviewPosition, SettingsDraft, ShowRequests};
 use serde::{Deserialize, Serialize};
 
 /// How far a user says they have come in a conversation.
@@ -58,8 +58,9 @@ pub struct Receipts {
 pub struct Settings {
     /// Whose.
     pub user: UserId,
-    /// Whether others see what the user reads.
-    pub read_receipts: Option<bool>,
+    /// What changes.
+    #[serde(flatten)]
+    pub draft: SettingsDraft,
 }
 
 /// A page of the conversations that `user` is a member of now, by last activity.
@@ -73,6 +74,19 @@ pub struct Overview {
     pub after: Option<OverviewCursor>,
     /// Most conversations in the answer.
     pub limit: u32,
+    /// Whether requests are among them.
+    #[serde(default)]
+    pub requests: ShowRequests,
+}
+
+/// Those of `others` who have not accepted the conversation that `user` began with them: nothing of what they do is
+/// shown to `user`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Withheld {
+    /// Who asks.
+    pub user: UserId,
+    /// About whom.
+    pub others: Vec<UserId>,
 }
 
 /// Changes how a user, a member now, has arranged a conversation.

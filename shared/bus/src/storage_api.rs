@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 pub use crate::{
-    marks_api::{Arrange, Marks, Overview, Receipts, Settings, UserMark, WriteMarks},
+    marks_api::{Arrange, Marks, Overview, Receipts, Settings, UserMark, Withheld, WriteMarks},
     message_api::{FindMessage, FoundMessage, Message, MessageReply, Pinned, Reaction, Reactors, ReactorsReply},
 };
 
@@ -46,6 +46,7 @@ storage_requests! {
     Pinned -> HistoryPage = "pinned";
     Reactors -> Option<ReactorsReply> = "reactors";
     Acquaintances -> Vec<UserId> = "acquaintances";
+    Withheld -> Vec<UserId> = "withheld";
     Invite -> Option<InviteReply> = "invite";
     Invites -> InvitePage = "invites";
     WriteMarks -> Vec<Option<MarkedView>> = "write_marks";
@@ -210,6 +211,9 @@ pub struct MembershipReply {
     /// Whether the user is barred from it.
     #[serde(default)]
     pub banned: bool,
+    /// Whether a stranger began it, and the user has not accepted it.
+    #[serde(default)]
+    pub request: bool,
 }
 
 /// An invite, as of an archive that has reached `at_least`. `None`: there is no such.

@@ -9,7 +9,7 @@ use natter_protocol::{
     GroupSettings, Hello, HistoryPage, InvitePage, InviteView, Limits, MarkPage, MarkView, MarkedView, MarksView,
     MemberPage, MemberView, MessageState, OverviewCursor, OverviewItem, OverviewPage, OverviewPosition, Past,
     PresenceView, PrivacyView, ReactionView, ReactorPage, ReactorView, ReceiptPage, Request, Role, ServerFrame,
-    SettingsView, Who,
+    SettingsDraft, SettingsView, ShowRequests, Strangers, Who,
 };
 
 /// When the story happens, in milliseconds since 1970 UTC.
@@ -232,19 +232,24 @@ pub(crate) fn overview_page() -> OverviewPage {
         delivered: 1205,
         read: 1191,
         marks: bobs_marks().marks,
-        arrangement: Arrangement { muted_until: None, pinned: true, archived: false },
+        arrangement: Arrangement { muted_until: None, pinned: true, archived: false, request: false },
     };
     let next = OverviewCursor { pinned: true, active_at: TIME, conversation: direct(), position: overview_position() };
     OverviewPage { conversations: vec![item], gone: Vec::new(), position: overview_position(), next: Some(next) }
 }
 
 pub(crate) fn arranged() -> ArrangementView {
-    let arrangement = Arrangement { muted_until: Some(TIME + 3_600_000), pinned: false, archived: false };
+    let arrangement =
+        Arrangement { muted_until: Some(TIME + 3_600_000), pinned: false, archived: false, request: false };
     ArrangementView { conversation: group(), arrangement }
 }
 
 pub(crate) fn settings() -> SettingsView {
-    SettingsView { read_receipts: false }
+    SettingsView { read_receipts: false, strangers: Strangers::Request }
+}
+
+pub(crate) fn settings_draft() -> SettingsDraft {
+    SettingsDraft { read_receipts: Some(false), strangers: Some(Strangers::Request) }
 }
 
 pub(crate) fn block_page() -> BlockPage {
@@ -318,15 +323,20 @@ pub fn client_examples() -> Vec<ClientFrame> {
         request(15, Request::Marks { since: Some(marks_position()), limit: None }),
         request(16, Request::Receipts { conversation: group(), seq: 2040, after: None, limit: None }),
         request(17, Request::Reactors { conversation: group(), target: 2040, emoji: None, after: None, limit: None }),
-        request(18, Request::Overview { since: None, after: None, limit: Some(50) }),
+        request(18, Request::Overview { since: None, after: None, limit: Some(50), requests: ShowRequests::Without }),
         request(
             19,
             Request::Arrange {
                 conversation: group(),
-                draft: ArrangementDraft { muted_until: Some(TIME + 3_600_000), pinned: None, archived: Some(false) },
+                draft: ArrangementDraft {
+                    muted_until: Some(TIME + 3_600_000),
+                    pinned: None,
+                    archived: Some(false),
+                    accepted: None,
+                },
             },
         ),
-        request(17, Request::ChangeSettings { read_receipts: Some(false) }),
+        request(17, Request::ChangeSettings { draft: settings_draft() }),
         request(16, Request::SetAway { away: true }),
         request(19, Request::Blocks),
         request(20, Request::Block { user: user("mallory") }),

@@ -1,6 +1,6 @@
 //! The HTTP API of marks, receipts and settings, as data.
 
-use natter_protocol::{ArrangementDraft, ErrorCode, MarkDraft, SettingsDraft};
+use natter_protocol::{ArrangementDraft, ErrorCode, MarkDraft};
 
 use crate::{
     examples,
@@ -78,6 +78,7 @@ fn overview() -> anyhow::Result<Operation> {
                 serde_json::json!({ "type": "integer", "minimum": 1 }),
                 "How many at most, up to `overview_items_max`, which is the default too.",
             ),
+            query("requests", reference("ShowRequests"), "Whether requests of strangers are among them."),
         ],
         body: None,
         status: 200,
@@ -87,12 +88,12 @@ fn overview() -> anyhow::Result<Operation> {
 }
 
 fn arrange() -> anyhow::Result<Operation> {
-    let draft = ArrangementDraft { muted_until: None, pinned: Some(true), archived: None };
+    let draft = ArrangementDraft { muted_until: None, pinned: Some(true), archived: None, accepted: None };
     Ok(Operation {
         method: "post",
         path: "/v1/conversations/{conversation}/arrangement",
         id: "arrangeConversation",
-        summary: "Mutes, pins or puts away a conversation in the user's list, on all their devices.",
+        summary: "Mutes, pins or puts away a conversation in the user's list, or accepts a request, on all their devices.",
         description: "What is absent stays as it is.",
         parameters: vec![conversation()],
         body: Some(body("ArrangementDraft", draft)?),
@@ -125,7 +126,7 @@ fn change_settings() -> anyhow::Result<Operation> {
         summary: "Changes those of the user's settings that are given.",
         description: "Answered by all of them, as they are then.",
         parameters: Vec::new(),
-        body: Some(body("SettingsDraft", SettingsDraft { read_receipts: Some(false) })?),
+        body: Some(body("SettingsDraft", examples::settings_draft())?),
         status: 200,
         answer: body("SettingsView", examples::settings())?,
         errors: &[ErrorCode::Malformed, ErrorCode::TooLarge],

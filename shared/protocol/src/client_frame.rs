@@ -4,7 +4,10 @@ use natter_ids::{ClientId, ConversationId, DeviceId, InviteId, Position, Seq, Us
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{ArrangementDraft, GroupPatch, OverviewCursor, OverviewPosition, PrivacyView, Role};
+use crate::{
+    ArrangementDraft, GroupPatch, Hello, OverviewCursor, OverviewPosition, PrivacyView, Role, SettingsDraft,
+    ShowRequests,
+};
 
 /// A number that the client gives a request; the answer carries it back. Any number will do;
 /// using each once per session makes answers unambiguous.
@@ -44,23 +47,6 @@ pub enum ClientFrame {
         #[serde(flatten)]
         request: Request,
     },
-}
-
-/// How a session begins.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Hello {
-    /// Which installation this is.
-    pub device: DeviceId,
-    /// What people call the device, such as `Alice's phone`, up to `device_name_bytes_max` bytes; absent:
-    /// the one that it had.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
-    /// Where the device stopped; absent for a new device, which starts at the present.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub position: Option<Position>,
-    /// A token, when none came with the HTTP request.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub token: Option<String>,
 }
 
 /// A request, answered by one frame with the same id.
@@ -423,9 +409,12 @@ pub enum Request {
         /// How many at most; `overview_items_max` when absent.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         limit: Option<u32>,
+        /// Whether requests of strangers are among them; the same for every page, and for each `since`.
+        #[serde(default, skip_serializing_if = "ShowRequests::is_default")]
+        requests: ShowRequests,
     },
-    /// Mutes, pins or puts away a conversation in the user's list, on all their devices. Answered by
-    /// `arranged`. What is absent stays as it is.
+    /// Mutes, pins or puts away a conversation in the user's list, or accepts a request, on all their devices.
+    /// Answered by `arranged`. What is absent stays as it is.
     Arrange {
         /// Which conversation.
         conversation: ConversationId,
@@ -435,9 +424,9 @@ pub enum Request {
     },
     /// Changes those of the user's settings that are given, and reads all. Answered by `settings`.
     ChangeSettings {
-        /// Whether others see what the user has read, and the user what they have.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        read_receipts: Option<bool>,
+        /// What changes.
+        #[serde(flatten)]
+        draft: SettingsDraft,
     },
 }
 

@@ -19,6 +19,7 @@ mod devices;
 mod error_code;
 mod event;
 mod group;
+mod hello;
 mod limits;
 mod marks;
 mod message_views;
@@ -30,15 +31,18 @@ mod views;
 mod writes;
 
 pub use blocks::{BlockPage, BlockView};
-pub use client_frame::{ClientFrame, Hello, Request, RequestId};
+pub use client_frame::{ClientFrame, Request, RequestId};
 pub use close_code::CloseCode;
 pub use decode::{Undecodable, decode_client_frame};
 pub use devices::{DevicePage, DeviceView};
 pub use error_code::{ErrorBody, ErrorCode, RetryAdvice};
 pub use event::{Change, Entry, Event, Forwarded};
 pub use group::{GroupPatch, GroupSettings, InvitePage, InviteView, Past, Role, Who};
+pub use hello::Hello;
 pub use limits::{Limits, configured_limits};
-pub use marks::{MarkDraft, MarkPage, MarkView, MarkedView, MarksView, ReceiptPage, SettingsDraft, SettingsView};
+pub use marks::{
+    MarkDraft, MarkPage, MarkView, MarkedView, MarksView, ReceiptPage, SettingsDraft, SettingsView, Strangers,
+};
 pub use message_views::{
     ChangeDraft, EMOJI_BYTES_MAX, EditDraft, ForwardDraft, MENTIONS_MAX, MessageState, PINNED_MAX, REACTIONS_MAX,
     ReactionDraft, ReactionView, ReactorPage, ReactorView, TIMER_MAX_S, TimerDraft, is_emoji,
@@ -46,7 +50,7 @@ pub use message_views::{
 pub use other::Other;
 pub use overview::{
     Arrangement, ArrangementDraft, ArrangementView, InvalidOverviewToken, OverviewCursor, OverviewItem, OverviewPage,
-    OverviewPosition,
+    OverviewPosition, ShowRequests,
 };
 pub use privacy::{Audience, PrivacyView};
 pub use server_frame::{EVENT_FRAME_PREFIX, ServerFrame, event_frame};

@@ -79,18 +79,35 @@ pub struct ReceiptPage {
     pub more: bool,
 }
 
+/// What a direct conversation is that somebody begins with whom the user shares no other one.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Strangers {
+    /// A conversation like any other.
+    #[default]
+    Allow,
+    /// A request, until the user accepts it.
+    Request,
+}
+
 /// What a user has set.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SettingsView {
     /// Whether others see what the user reads, and the user what they read.
     pub read_receipts: bool,
+    /// What conversations are that strangers begin. Absent from gateways of the release before.
+    #[serde(default)]
+    pub strangers: Strangers,
 }
 
 /// What `POST /v1/settings` takes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(extend("minProperties" = 1))]
 pub struct SettingsDraft {
     /// Whether others see what the user reads, and the user what they read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub read_receipts: Option<bool>,
+    /// What conversations are that strangers begin from now on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub strangers: Option<Strangers>,
 }

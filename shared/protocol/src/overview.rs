@@ -110,6 +110,30 @@ pub struct Arrangement {
     pub pinned: bool,
     /// Whether it is put away.
     pub archived: bool,
+    /// Whether a stranger began it, and the user has not accepted it yet.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub request: bool,
+}
+
+/// Which conversations a list shows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ShowRequests {
+    /// Those that are no requests.
+    #[default]
+    Without,
+    /// All.
+    With,
+    /// Requests.
+    Only,
+}
+
+impl ShowRequests {
+    /// Whether it is what is meant when nothing is said.
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "asked for by serde")]
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// A change of an arrangement: what is absent stays.
@@ -125,6 +149,9 @@ pub struct ArrangementDraft {
     /// Whether it is put away.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub archived: Option<bool>,
+    /// `true` accepts a request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accepted: Option<bool>,
 }
 
 /// A conversation and how the user has arranged it.
@@ -174,7 +201,8 @@ pub struct OverviewItem {
 pub struct OverviewPage {
     /// The conversations; with `since`, those in which anything has changed.
     pub conversations: Vec<OverviewItem>,
-    /// Conversations that the user has left, or was removed from, since; on the first page.
+    /// Conversations that the user has left, or was removed from, since; in a list of requests also those that
+    /// were accepted. On the first page.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gone: Vec<ConversationId>,
     /// What to present as `since` once all pages are kept: the same on all of them.

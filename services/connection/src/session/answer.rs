@@ -81,8 +81,9 @@ impl Shared {
             }
             Request::Presence { users } => ServerFrame::Presence { id, users: self.presence(user, users).await? },
             Request::WatchPresence { users } => {
-                let users = self.presence(user, users).await?;
-                let watched = users.iter().map(|view: &PresenceView| view.user.clone()).collect();
+                let (users, withheld) = self.presence_of(user, users).await?;
+                let watched = users.iter().map(|view: &PresenceView| view.user.clone());
+                let watched = watched.filter(|user| !withheld.contains(user)).collect();
                 return Ok((ServerFrame::Presence { id, users }, Some(Effect::Watch(watched))));
             }
             Request::SetAway { away } => return Ok((ServerFrame::Done { id }, Some(Effect::Away(away)))),
@@ -128,14 +129,15 @@ impl Shared {
                 let page = self.receipts(user, conversation, seq, after, limit).await?;
                 ServerFrame::Receipts { id, page }
             }
-            Request::Overview { since, after, limit } => {
-                ServerFrame::Overview { id, page: self.overview(user, since, after, limit).await? }
+            Request::Overview { since, after, limit, requests } => {
+                let page = self.overview(user, since, after, limit, requests).await?;
+                ServerFrame::Overview { id, page }
             }
             Request::Arrange { conversation, draft } => {
                 ServerFrame::Arranged { id, arranged: self.arrange(user, conversation, draft).await? }
             }
-            Request::ChangeSettings { read_receipts } => {
-                ServerFrame::Settings { id, settings: self.settings(user, read_receipts).await? }
+            Request::ChangeSettings { draft } => {
+                ServerFrame::Settings { id, settings: self.settings(user, draft).await? }
             }
             Request::Blocks => ServerFrame::Blocks { id, page: self.blocks(user).await? },
             Request::Block { user: other } => ServerFrame::Blocks { id, page: self.block(user, other).await? },

@@ -61,6 +61,8 @@ impl Notes {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use natter_protocol::Strangers;
+
     use super::*;
 
     fn note(name: &str, delivered: u64, read: u64) -> Note {
@@ -72,14 +74,14 @@ mod tests {
     #[test]
     fn only_the_largest_of_each_waits() {
         let mut notes = Notes::default();
+        let settings = SettingsView { read_receipts: false, strangers: Strangers::Allow };
         assert!(notes.take().is_empty());
         for number in [3, 9, 5] {
             assert!(notes.add(note("alice", number, 10 - number)));
-            assert!(notes.add(Note::Settings(SettingsView { read_receipts: number == 9 })));
+            assert!(notes.add(Note::Settings(SettingsView { read_receipts: number == 9, ..settings.clone() })));
         }
         let taken = notes.take();
         let Note::Marks(marks) = note("alice", 9, 7) else { unreachable!() };
-        let settings = SettingsView { read_receipts: false };
         assert_eq!(taken, [ServerFrame::MarksChanged { marks }, ServerFrame::SettingsChanged { settings }]);
         assert!(notes.take().is_empty());
     }

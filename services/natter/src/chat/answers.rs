@@ -188,7 +188,7 @@ impl Session {
                 lines.into_iter().flatten().for_each(|line| self.print(&line));
             }
             Line::Seen => self.ask_seen(),
-            line @ (Line::Top(_) | Line::Mute(_) | Line::Archive(_)) => {
+            line @ (Line::Top(_) | Line::Mute(_) | Line::Archive(_) | Line::Accept) => {
                 if let Some(draft) = seen::draft(&line) {
                     self.arrange(here, draft);
                 }

@@ -1,6 +1,7 @@
 //! What a typed line means.
 
 use natter_ids::{DeviceId, Seq, UserId};
+use natter_protocol::Strangers;
 
 use super::{changes::Deed, groups::GroupLine};
 
@@ -24,6 +25,9 @@ pub const HELP: &str = "\
                    /delete #7, /react #7 EMOJI and so on
   /list            your conversations, with what is unread
   /seen            who has received and read your last message
+  /requests        what strangers have begun, when you want to be asked
+  /accept          accept the request that this conversation is
+  /strangers ask|allow  whether you want to be asked before strangers are heard like others
   /top on|off      keep the conversation at the top of your list
   /mute on|off     let nothing ring
   /archive on|off  put the conversation away
@@ -67,6 +71,9 @@ pub enum Line {
     Mute(bool),
     Archive(bool),
     Receipts(bool),
+    Requests,
+    Accept,
+    Strangers(Strangers),
     Block(UserId),
     Unblock(UserId),
     Blocks,
@@ -141,6 +148,13 @@ impl Line {
             "mute" => switch(Self::Mute),
             "archive" => switch(Self::Archive),
             "receipts" => switch(Self::Receipts),
+            "requests" => Self::Requests,
+            "accept" => Self::Accept,
+            "strangers" => match argument.trim() {
+                "ask" => Self::Strangers(Strangers::Request),
+                "allow" => Self::Strangers(Strangers::Allow),
+                _ => Self::Wrong("/strangers needs `ask` or `allow`".to_owned()),
+            },
             "block" => user(Self::Block),
             "unblock" => user(Self::Unblock),
             "blocks" => Self::Blocks,
@@ -197,6 +211,8 @@ mod tests {
             ("/revoke abc-1", Line::Revoke(DeviceId::new("abc-1").unwrap())),
             ("/revoke", Line::Wrong("/revoke needs the id of a device; /devices lists them".into())),
             ("/add", Line::Wrong("/add needs the name of a user".into())),
+            ("/strangers ask", Line::Strangers(Strangers::Request)),
+            ("/strangers", Line::Wrong("/strangers needs `ask` or `allow`".into())),
             ("/mute on", Line::Mute(true)),
             ("/top", Line::Wrong("/top needs `on` or `off`".into())),
             ("/dance", Line::Wrong("there is no /dance; /help lists what there is".into())),

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use natter_client::{Client, RequestError};
 use natter_ids::{ConversationId, Seq, UserId};
-use natter_protocol::{ArrangementDraft, Change, MarksView, OverviewItem};
+use natter_protocol::{ArrangementDraft, Change, MarksView, OverviewItem, ShowRequests, Strangers};
 
 use super::{
     answers::Answer,
@@ -73,7 +73,16 @@ impl Session {
     pub(super) fn act_anywhere(&mut self, line: &Line) -> bool {
         let style = self.style.clone();
         match line {
-            Line::List => self.ask(|client| async move { Answer::Lines(list(&client, &style).await) }),
+            Line::List => {
+                self.ask(|client| async move { Answer::Lines(list(&client, ShowRequests::Without, &style).await) })
+            }
+            Line::Requests => {
+                self.ask(|client| async move { Answer::Lines(list(&client, ShowRequests::Only, &style).await) })
+            }
+            Line::Strangers(wanted) => {
+                let wanted = *wanted;
+                self.ask(|client| async move { Answer::Lines(strangers(&client, wanted, &style).await) });
+            }
             Line::Receipts(on) => {
                 let on = *on;
                 self.ask(|client| async move { Answer::Lines(receipts(&client, on, &style).await) });
@@ -103,6 +112,7 @@ pub fn draft(line: &Line) -> Option<ArrangementDraft> {
         }
         Line::Top(on) => ArrangementDraft { pinned: Some(*on), ..ArrangementDraft::default() },
         Line::Archive(on) => ArrangementDraft { archived: Some(*on), ..ArrangementDraft::default() },
+        Line::Accept => ArrangementDraft { accepted: Some(true), ..ArrangementDraft::default() },
         _ => return None,
     })
 }
@@ -110,10 +120,13 @@ pub fn draft(line: &Line) -> Option<ArrangementDraft> {
 fn flags(arrangement: &natter_protocol::Arrangement, none: &str) -> String {
     let now = u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or(0);
     let muted = arrangement.muted_until.is_some_and(|until| until > now);
-    let flags: Vec<_> = [("pinned", arrangement.pinned), ("muted", muted), ("archived", arrangement.archived)]
-        .into_iter()
-        .filter_map(|(name, set)| set.then_some(name))
-        .collect();
+    let all = [
+        ("request", arrangement.request),
+        ("pinned", arrangement.pinned),
+        ("muted", muted),
+        ("archived", arrangement.archived),
+    ];
+    let flags: Vec<_> = all.into_iter().filter_map(|(name, set)| set.then_some(name)).collect();
     if flags.is_empty() { none.to_owned() } else { flags.join(", ") }
 }
 
@@ -147,9 +160,20 @@ async fn receipts(client: &Client, on: bool, style: &Style) -> Result<Vec<String
 ///
 /// # Errors
 /// [`RequestError`].
-async fn list(client: &Client, style: &Style) -> Result<Vec<String>, RequestError> {
-    let overview = client.overview(None).await?;
+async fn list(client: &Client, requests: ShowRequests, style: &Style) -> Result<Vec<String>, RequestError> {
+    let overview = client.overview_showing(requests, None).await?;
+    if overview.conversations.is_empty() && requests == ShowRequests::Only {
+        return Ok(vec![style.notice("nobody waits for you to accept")]);
+    }
     Ok(overview.conversations.iter().map(|item| line(item, style)).collect())
+}
+
+async fn strangers(client: &Client, wanted: Strangers, style: &Style) -> Result<Vec<String>, RequestError> {
+    let said = match client.set_strangers(wanted).await?.strangers {
+        Strangers::Request => "what strangers begin waits in /requests until you accept it",
+        Strangers::Allow => "what strangers begin is a conversation like any other",
+    };
+    Ok(vec![style.notice(said)])
 }
 
 fn line(item: &OverviewItem, style: &Style) -> String {

@@ -6,7 +6,7 @@ use natter_testkit::wait_for;
 
 use crate::process::{LIMIT, Natter, run};
 
-fn chat(data_dir: &Path, me: &str, rest: &[&str]) -> Natter {
+pub fn chat(data_dir: &Path, me: &str, rest: &[&str]) -> Natter {
     let common = ["chat", "--as", me, "--data-dir", data_dir.to_str().unwrap()];
     let arguments: Vec<_> = common.iter().chain(rest).copied().collect();
     Natter::start(&arguments)

@@ -14,3 +14,4 @@ mod ready;
 mod reload;
 mod secrets;
 mod serve;
+mod strangers;

@@ -178,7 +178,7 @@ impl World {
             let Some(last) = batch.last().map(|record| record.seq) else { continue };
             let really = self.archived.get(&partition).copied().unwrap_or(0);
             let believed = match self.stores[replica].apply(partition, after, &batch).await {
-                Ok(()) => {
+                Ok(_) => {
                     assert_eq!(after, really, "who has fallen behind is fenced");
                     self.archived.insert(partition, last);
                     last

@@ -71,7 +71,13 @@ async fn reactions(store: &Store, chat: &ConversationId) -> Vec<(String, u32, bo
 }
 
 async fn unread(store: &Store, who: &str) -> u64 {
-    let asked = Overview { user: user(who), since: None, after: None, limit: 10 };
+    let asked = Overview {
+        user: user(who),
+        since: None,
+        after: None,
+        limit: 10,
+        requests: natter_protocol::ShowRequests::Without,
+    };
     store.overview(&asked).await.unwrap().conversations[0].unread
 }
 

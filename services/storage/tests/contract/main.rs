@@ -16,6 +16,7 @@ mod members;
 mod mentions;
 mod model;
 mod overview;
+mod requests;
 mod rollback;
 mod states;
 mod timers;
@@ -118,6 +119,10 @@ contract! {
     mentions:
         mentions_are_counted_as_unread_messages_are
         mentions_follow_the_text;
+    requests:
+        what_strangers_begin_is_a_request
+        nothing_is_shown_until_it_is_accepted
+        whatever_one_says_accepts;
     gaps:
         a_gap_counts_once_it_is_passed;
     backlog:

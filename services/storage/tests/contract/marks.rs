@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use natter_bus::storage_api::{Marks, Receipts, Settings, StorageFault, UserMark};
 use natter_ids::{ConversationId, Partition, Position, Seq};
-use natter_protocol::{MarkDraft, MarkView, MarkedView};
+use natter_protocol::{MarkDraft, MarkView, MarkedView, SettingsDraft};
 use natter_storage::{Store, WrittenMarks};
 use sqlx::{AnyConnection, Connection};
 
@@ -165,8 +165,8 @@ pub async fn read_receipts_can_be_switched_off(database: &Database) {
     log.archive(&store).await;
     let (_, start) = changed(&store, "a", None, 10).await;
     write(&store, &[mark("b", &group, 0, seqs[0]), mark("c", &group, 0, seqs[1])]).await;
-    let set = async |on| store.settings(&Settings { user: user("b"), read_receipts: Some(on) }).await.unwrap();
-    let read = async || store.settings(&Settings { user: user("b"), read_receipts: None }).await.unwrap();
+    let set = async |on| store.settings(&Settings { user: user("b"), draft: receipts(Some(on)) }).await.unwrap();
+    let read = async || store.settings(&Settings { user: user("b"), draft: receipts(None) }).await.unwrap();
     assert!(read().await.0.read_receipts, "they are on unless somebody says otherwise");
     assert!(set(false).await.1 && !set(false).await.1, "told once");
     assert!(!read().await.0.read_receipts);
@@ -271,7 +271,7 @@ pub async fn what_is_hidden_is_told_to_nobody_else(database: &Database) {
     let (group, seqs) = talk(&mut log, &["a", "b", "c"], 4);
     log.archive(&store).await;
     write(&store, &[mark("b", &group, seqs[1], seqs[0])]).await;
-    store.settings(&Settings { user: user("b"), read_receipts: Some(false) }).await.unwrap();
+    store.settings(&Settings { user: user("b"), draft: receipts(Some(false)) }).await.unwrap();
     let (_, start) = changed(&store, "a", None, 10).await;
 
     let written = write(&store, &[mark("b", &group, 0, seqs[1]), mark("c", &group, 0, seqs[0])]).await;
@@ -302,7 +302,7 @@ pub async fn the_release_before_may_write_marks(database: &Database) {
     let mut log = Log::default();
     let (group, seqs) = talk(&mut log, &["a", "b"], 4);
     log.archive(&store).await;
-    store.settings(&Settings { user: user("b"), read_receipts: Some(false) }).await.unwrap();
+    store.settings(&Settings { user: user("b"), draft: receipts(Some(false)) }).await.unwrap();
     write(&store, &[mark("b", &group, seqs[1], 0)]).await;
     write(&store, &[mark("b", &group, 0, seqs[1])]).await;
     let (_, start) = changed(&store, "a", None, 10).await;
@@ -333,4 +333,8 @@ pub async fn who_has_left_is_told_of_no_more(database: &Database) {
         let (marks, _) = changed(&store, who, Some(Position::start(PARTITIONS)), 10).await;
         assert_eq!(marks.iter().map(|(_, mark)| mark.user.as_str()).collect::<Vec<_>>(), ["c"], "{who}");
     }
+}
+
+fn receipts(read_receipts: Option<bool>) -> SettingsDraft {
+    SettingsDraft { read_receipts, ..SettingsDraft::default() }
 }

@@ -2,7 +2,7 @@
 
 use natter_bus::storage_api::Overview;
 use natter_ids::{ConversationId, Partition, Seq};
-use natter_protocol::Change;
+use natter_protocol::{Change, ShowRequests};
 use natter_storage::Store;
 
 use crate::{
@@ -24,7 +24,7 @@ fn edit(target: Seq, names: &[&str]) -> Change {
 
 /// What waits for somebody: unread messages, and those that mean them.
 async fn waiting(store: &Store, who: &str, conversation: &ConversationId) -> (u64, u64) {
-    let asked = Overview { user: user(who), since: None, after: None, limit: 1_000 };
+    let asked = Overview { user: user(who), since: None, after: None, limit: 1_000, requests: ShowRequests::Without };
     let page = store.overview(&asked).await.unwrap();
     let item = page.conversations.iter().find(|item| item.view.conversation == *conversation).unwrap();
     (item.unread, item.mentions)

@@ -3,7 +3,7 @@
 use natter_bus::storage_api::{Arrange, Overview, StorageFault, UserMark};
 use natter_ids::{ConversationId, Partition, Seq};
 use natter_protocol::{
-    Arrangement, ArrangementDraft, Change, Entry, MarkDraft, OverviewItem, OverviewPage, OverviewPosition,
+    Arrangement, ArrangementDraft, Change, Entry, MarkDraft, OverviewItem, OverviewPage, OverviewPosition, ShowRequests,
 };
 use natter_storage::Store;
 use sqlx::{AnyConnection, Connection};
@@ -14,7 +14,10 @@ use crate::{
 };
 
 async fn page(store: &Store, who: &str, since: Option<OverviewPosition>) -> OverviewPage {
-    store.overview(&Overview { user: user(who), since, after: None, limit: 1_000 }).await.unwrap()
+    store
+        .overview(&Overview { user: user(who), since, after: None, limit: 1_000, requests: ShowRequests::Without })
+        .await
+        .unwrap()
 }
 
 fn ids(items: &[OverviewItem]) -> Vec<&ConversationId> {
@@ -43,7 +46,7 @@ fn draft() -> ArrangementDraft {
     ArrangementDraft::default()
 }
 
-async fn arrange(
+pub async fn arrange(
     store: &Store,
     who: &str,
     conversation: &ConversationId,
@@ -83,7 +86,7 @@ pub async fn the_list_is_by_last_activity(database: &Database) {
     for limit in [1, 7, 25] {
         let (mut got, mut after, mut positions) = (Vec::new(), None, Vec::new());
         loop {
-            let asked = Overview { user: user("a"), since: None, after, limit };
+            let asked = Overview { user: user("a"), since: None, after, limit, requests: ShowRequests::Without };
             let page = store.overview(&asked).await.unwrap();
             assert!(page.conversations.len() <= limit as usize);
             got.extend(page.conversations);
@@ -174,11 +177,11 @@ pub async fn arrangements_are_kept(database: &Database) {
     assert!(!arrange(&store, "a", &talk, muted).await.1, "the same again changes nothing");
     let pinned = ArrangementDraft { pinned: Some(true), archived: Some(true), ..draft() };
     let (now, _) = arrange(&store, "a", &talk, pinned).await;
-    let expected = Arrangement { muted_until: Some(1_900_000_000_000), pinned: true, archived: true };
+    let expected = Arrangement { muted_until: Some(1_900_000_000_000), pinned: true, archived: true, request: false };
     assert_eq!(now, expected, "what is absent stays");
     assert_eq!(page(&store, "a", None).await.conversations[0].arrangement, expected);
     assert_eq!(page(&store, "b", None).await.conversations[0].arrangement, Arrangement::default());
-    let loud = ArrangementDraft { muted_until: Some(0), pinned: Some(false), archived: Some(false) };
+    let loud = ArrangementDraft { muted_until: Some(0), pinned: Some(false), archived: Some(false), accepted: None };
     assert_eq!(arrange(&store, "a", &talk, loud).await.0, Arrangement::default());
     let stranger = Arrange { user: user("x"), conversation: talk, draft: loud };
     assert_eq!(store.arrange(&stranger).await, Err(StorageFault::NotAMember));
@@ -265,7 +268,13 @@ pub async fn pages_end_where_their_bytes_do(database: &Database) {
     log.archive(&store).await;
     let (mut items, mut after, mut pages) = (Vec::new(), None, 0);
     loop {
-        let asked = Overview { user: user("a"), since: None, after, limit: 1_000 };
+        let asked = Overview {
+            user: user("a"),
+            since: None,
+            after,
+            limit: 1_000,
+            requests: natter_protocol::ShowRequests::Without,
+        };
         let page = store.overview(&asked).await.unwrap();
         let bytes = serde_json::to_vec(&page).unwrap().len();
         assert!(bytes < 600 * 1024, "{bytes}");
@@ -370,7 +379,13 @@ pub async fn numbers_from_before_a_restore_count_for_nothing(database: &Database
     let since = Some(OverviewPosition { entries: ahead.clone(), marks: ahead });
     let (mut got, mut after) = (Vec::new(), None);
     loop {
-        let asked = Overview { user: user("a"), since: since.clone(), after, limit: 5 };
+        let asked = Overview {
+            user: user("a"),
+            since: since.clone(),
+            after,
+            limit: 5,
+            requests: natter_protocol::ShowRequests::Without,
+        };
         let page = store.overview(&asked).await.unwrap();
         got.extend(page.conversations);
         after = page.next;
@@ -388,7 +403,10 @@ pub async fn a_mark_that_is_not_shown_changes_nothing(database: &Database) {
     let talk = log.direct("a", "b");
     let said = log.say(&talk, "a", "hello");
     log.archive(&store).await;
-    let off = natter_bus::storage_api::Settings { user: user("b"), read_receipts: Some(false) };
+    let off = natter_bus::storage_api::Settings {
+        user: user("b"),
+        draft: natter_protocol::SettingsDraft { read_receipts: Some(false), ..Default::default() },
+    };
     store.settings(&off).await.unwrap();
     let mark =
         |delivered, read| UserMark { user: user("b"), conversation: talk.clone(), mark: MarkDraft { delivered, read } };

@@ -111,7 +111,13 @@ pub async fn what_is_due_is_shown_no_more(database: &Database) {
         let pinned = store.pinned(&asked).await.unwrap();
         let asked = Message { user: user("b"), conversation: chat.clone(), seq: first, at_least: 0, with_text: true };
         let message = store.message(&asked).await.unwrap().unwrap();
-        let asked = Overview { user: user("b"), since: None, after: None, limit: 10 };
+        let asked = Overview {
+            user: user("b"),
+            since: None,
+            after: None,
+            limit: 10,
+            requests: natter_protocol::ShowRequests::Without,
+        };
         let overview = store.overview(&asked).await.unwrap();
         let missed = drain(&store, "b", &start(), &log.position(), 100).await;
         let pages = [history(&store, "b", &chat, false).await, history(&store, "b", &chat, true).await];

@@ -1,7 +1,10 @@
 //! Golden texts of the frames that clients send.
 
 use natter_ids::DeviceId;
-use natter_protocol::{ArrangementDraft, Audience, ClientFrame, Hello, PrivacyView, Request, decode_client_frame};
+use natter_protocol::{
+    ArrangementDraft, Audience, ClientFrame, Hello, PrivacyView, Request, SettingsDraft, ShowRequests, Strangers,
+    decode_client_frame,
+};
 
 use crate::golden::{Golden, bob, check, client_id, cursor, direct, group, overview, position, tags, types};
 
@@ -124,19 +127,41 @@ fn account() -> Vec<Golden<ClientFrame>> {
             r#"{"id":7,"type":"receipts","conversation":"gZy2ovWHEd34Jw_HHBEW65g","seq":300,"after":"b.o*b 🦀","limit":20}"#,
         ),
         (
-            frame(Request::Overview { since: Some(overview()), after: Some(cursor()), limit: Some(20) }),
-            r#"{"id":7,"type":"overview","since":"1.AAGsAgc~1.AAGsAgc","after":"1~1718000000123~dmI9aXkWZ1WSl4RCA8TA-tQ~1.AAGsAgc~1.AAGsAgc","limit":20}"#,
+            frame(Request::Reactors {
+                conversation: group(),
+                target: 300,
+                emoji: Some("🦀".to_owned()),
+                after: Some(bob()),
+                limit: Some(20),
+            }),
+            r#"{"id":7,"type":"reactors","conversation":"gZy2ovWHEd34Jw_HHBEW65g","target":300,"emoji":"🦀","after":"b.o*b 🦀","limit":20}"#,
+        ),
+        (
+            frame(Request::Overview {
+                since: Some(overview()),
+                after: Some(cursor()),
+                limit: Some(20),
+                requests: ShowRequests::Only,
+            }),
+            r#"{"id":7,"type":"overview","since":"1.AAGsAgc~1.AAGsAgc","after":"1~1718000000123~dmI9aXkWZ1WSl4RCA8TA-tQ~1.AAGsAgc~1.AAGsAgc","limit":20,"requests":"only"}"#,
         ),
         (
             frame(Request::Arrange {
                 conversation: group(),
-                draft: ArrangementDraft { muted_until: Some(0), pinned: Some(true), archived: None },
+                draft: ArrangementDraft {
+                    muted_until: Some(0),
+                    pinned: Some(true),
+                    archived: None,
+                    accepted: Some(true),
+                },
             }),
-            r#"{"id":7,"type":"arrange","conversation":"gZy2ovWHEd34Jw_HHBEW65g","muted_until":0,"pinned":true}"#,
+            r#"{"id":7,"type":"arrange","conversation":"gZy2ovWHEd34Jw_HHBEW65g","muted_until":0,"pinned":true,"accepted":true}"#,
         ),
         (
-            frame(Request::ChangeSettings { read_receipts: Some(false) }),
-            r#"{"id":7,"type":"change_settings","read_receipts":false}"#,
+            frame(Request::ChangeSettings {
+                draft: SettingsDraft { read_receipts: Some(false), strangers: Some(Strangers::Request) },
+            }),
+            r#"{"id":7,"type":"change_settings","read_receipts":false,"strangers":"request"}"#,
         ),
         (
             frame(Request::RefreshToken { token: "e.y.j".to_owned() }),
@@ -206,16 +231,6 @@ fn changes() -> Vec<Golden<ClientFrame>> {
         (
             frame(Request::Pinned { conversation, before: Some(300), limit: Some(20) }),
             r#"{"id":7,"type":"pinned","conversation":"dmI9aXkWZ1WSl4RCA8TA-tQ","before":300,"limit":20}"#,
-        ),
-        (
-            frame(Request::Reactors {
-                conversation: group(),
-                target,
-                emoji: Some("🦀".to_owned()),
-                after: Some(bob()),
-                limit: Some(20),
-            }),
-            r#"{"id":7,"type":"reactors","conversation":"gZy2ovWHEd34Jw_HHBEW65g","target":300,"emoji":"🦀","after":"b.o*b 🦀","limit":20}"#,
         ),
     ]
 }

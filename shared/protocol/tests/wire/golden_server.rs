@@ -5,7 +5,7 @@ use natter_protocol::{
     Arrangement, ArrangementView, Audience, BlockPage, BlockView, ConversationPage, ConversationView, DevicePage,
     DeviceView, ErrorBody, ErrorCode, GroupSettings, HistoryPage, Limits, MarkPage, MarkView, MarkedView, MarksView,
     MemberPage, MemberView, MessageState, OverviewItem, OverviewPage, PresenceView, PrivacyView, ReactionView,
-    ReactorPage, ReactorView, ReceiptPage, Role, ServerFrame, SettingsView,
+    ReactorPage, ReactorView, ReceiptPage, Role, ServerFrame, SettingsView, Strangers,
 };
 
 use crate::golden::{
@@ -167,13 +167,14 @@ fn page_of_overview() -> OverviewPage {
         delivered: 300,
         read: 7,
         marks: vec![MarkView { user: bob(), delivered: 300, read: 7 }],
-        arrangement: Arrangement { muted_until: None, pinned: true, archived: false },
+        arrangement: Arrangement { muted_until: None, pinned: true, archived: false, request: true },
     };
     OverviewPage { conversations: vec![item], gone: vec![group()], position: overview(), next: Some(cursor()) }
 }
 
 fn arranged() -> ArrangementView {
-    let arrangement = Arrangement { muted_until: Some(1_718_000_000_123), pinned: false, archived: true };
+    let arrangement =
+        Arrangement { muted_until: Some(1_718_000_000_123), pinned: false, archived: true, request: false };
     ArrangementView { conversation: group(), arrangement }
 }
 
@@ -190,7 +191,7 @@ fn marks() -> Vec<Golden<ServerFrame>> {
         marks: vec![mark.clone()],
         more: false,
     };
-    let settings = SettingsView { read_receipts: false };
+    let settings = SettingsView { read_receipts: false, strangers: Strangers::Request };
     let reactors = vec![ReactorView { user: bob(), emoji: vec!["🦀".to_owned(), ":+1:".to_owned()] }];
     let reactors = ReactorPage { conversation: group(), target: 300, reactors, more: false };
     vec![
@@ -216,11 +217,11 @@ fn marks() -> Vec<Golden<ServerFrame>> {
         ),
         (
             ServerFrame::Settings { id: 7, settings: settings.clone() },
-            r#"{"type":"settings","id":7,"read_receipts":false}"#,
+            r#"{"type":"settings","id":7,"read_receipts":false,"strangers":"request"}"#,
         ),
         (
             ServerFrame::Overview { id: 7, page: page_of_overview() },
-            r#"{"type":"overview","id":7,"conversations":[{"conversation":"dmI9aXkWZ1WSl4RCA8TA-tQ","peer":"b.o*b 🦀","role":"member","last_seq":300,"active_at":1718000000123,"last":{"conversation":"dmI9aXkWZ1WSl4RCA8TA-tQ","seq":300,"prev":7,"sender":"alice","client_id":"0190163d-8694-739b-aea5-966c26f8ad91","time":1718000000123,"kind":"message","text":"hi \"bob\"\n"},"cut":false,"unread":2,"mentions":1,"delivered":300,"read":7,"marks":[{"user":"b.o*b 🦀","delivered":300,"read":7}],"pinned":true,"archived":false}],"gone":["gZy2ovWHEd34Jw_HHBEW65g"],"position":"1.AAGsAgc~1.AAGsAgc","next":"1~1718000000123~dmI9aXkWZ1WSl4RCA8TA-tQ~1.AAGsAgc~1.AAGsAgc"}"#,
+            r#"{"type":"overview","id":7,"conversations":[{"conversation":"dmI9aXkWZ1WSl4RCA8TA-tQ","peer":"b.o*b 🦀","role":"member","last_seq":300,"active_at":1718000000123,"last":{"conversation":"dmI9aXkWZ1WSl4RCA8TA-tQ","seq":300,"prev":7,"sender":"alice","client_id":"0190163d-8694-739b-aea5-966c26f8ad91","time":1718000000123,"kind":"message","text":"hi \"bob\"\n"},"cut":false,"unread":2,"mentions":1,"delivered":300,"read":7,"marks":[{"user":"b.o*b 🦀","delivered":300,"read":7}],"pinned":true,"archived":false,"request":true}],"gone":["gZy2ovWHEd34Jw_HHBEW65g"],"position":"1.AAGsAgc~1.AAGsAgc","next":"1~1718000000123~dmI9aXkWZ1WSl4RCA8TA-tQ~1.AAGsAgc~1.AAGsAgc"}"#,
         ),
         (
             ServerFrame::Arranged { id: 7, arranged: arranged() },
@@ -230,7 +231,10 @@ fn marks() -> Vec<Golden<ServerFrame>> {
             ServerFrame::ArrangementChanged { arranged: arranged() },
             r#"{"type":"arrangement_changed","conversation":"gZy2ovWHEd34Jw_HHBEW65g","muted_until":1718000000123,"pinned":false,"archived":true}"#,
         ),
-        (ServerFrame::SettingsChanged { settings }, r#"{"type":"settings_changed","read_receipts":false}"#),
+        (
+            ServerFrame::SettingsChanged { settings },
+            r#"{"type":"settings_changed","read_receipts":false,"strangers":"request"}"#,
+        ),
     ]
 }
 

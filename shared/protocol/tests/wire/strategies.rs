@@ -9,7 +9,7 @@ use natter_protocol::{
     GroupPatch, GroupSettings, Hello, HistoryPage, InvitePage, InviteView, Limits, MarkPage, MarkView, MarkedView,
     MarksView, MemberPage, MemberView, MessageState, OverviewCursor, OverviewItem, OverviewPage, OverviewPosition,
     Past, PresenceView, PrivacyView, ReactionView, ReactorPage, ReactorView, ReceiptPage, Request, Role, ServerFrame,
-    SettingsView, Who,
+    SettingsDraft, SettingsView, ShowRequests, Strangers, Who,
 };
 use proptest::{collection::vec, option, prelude::*, sample::select};
 

@@ -9,15 +9,30 @@ pub(super) fn mark_request() -> impl Strategy<Value = Request> {
         (option::of(position()), option::of(any::<u32>())).prop_map(|(since, limit)| Request::Marks { since, limit }),
         (conversation(), seq(), option::of(user()), option::of(any::<u32>()))
             .prop_map(|(conversation, seq, after, limit)| Request::Receipts { conversation, seq, after, limit }),
-        option::of(any::<bool>()).prop_map(|read_receipts| Request::ChangeSettings { read_receipts }),
-        (option::of(overview_position()), option::of(cursor()), option::of(any::<u32>()))
-            .prop_map(|(since, after, limit)| Request::Overview { since, after, limit }),
-        (conversation(), option::of(any::<u64>()), option::of(any::<bool>()), option::of(any::<bool>())).prop_map(
-            |(conversation, muted_until, pinned, archived)| {
-                Request::Arrange { conversation, draft: ArrangementDraft { muted_until, pinned, archived } }
+        (option::of(any::<bool>()), option::of(strangers())).prop_map(|(read_receipts, strangers)| {
+            Request::ChangeSettings { draft: SettingsDraft { read_receipts, strangers } }
+        }),
+        (option::of(overview_position()), option::of(cursor()), option::of(any::<u32>()), show())
+            .prop_map(|(since, after, limit, requests)| Request::Overview { since, after, limit, requests }),
+        (conversation(), option::of(any::<u64>()), vec(option::of(any::<bool>()), 3)).prop_map(
+            |(conversation, muted_until, said)| {
+                let (pinned, archived, accepted) = (said[0], said[1], said[2]);
+                Request::Arrange { conversation, draft: ArrangementDraft { muted_until, pinned, archived, accepted } }
             }
         ),
     ]
+}
+
+fn strangers() -> impl Strategy<Value = Strangers> {
+    select([Strangers::Allow, Strangers::Request].as_slice())
+}
+
+fn show() -> impl Strategy<Value = ShowRequests> {
+    select([ShowRequests::Without, ShowRequests::With, ShowRequests::Only].as_slice())
+}
+
+fn settings() -> impl Strategy<Value = SettingsView> {
+    (any::<bool>(), strangers()).prop_map(|(read_receipts, strangers)| SettingsView { read_receipts, strangers })
 }
 
 pub(super) fn overview_position() -> impl Strategy<Value = OverviewPosition> {
@@ -33,11 +48,8 @@ pub(super) fn cursor() -> impl Strategy<Value = OverviewCursor> {
 }
 
 pub(super) fn arrangement() -> impl Strategy<Value = Arrangement> {
-    (option::of(any::<u64>()), any::<bool>(), any::<bool>()).prop_map(|(muted_until, pinned, archived)| Arrangement {
-        muted_until,
-        pinned,
-        archived,
-    })
+    (option::of(any::<u64>()), any::<bool>(), any::<bool>(), any::<bool>())
+        .prop_map(|(muted_until, pinned, archived, request)| Arrangement { muted_until, pinned, archived, request })
 }
 
 pub(super) fn overview_item() -> impl Strategy<Value = OverviewItem> {
@@ -94,9 +106,7 @@ pub(super) fn mark_frame() -> impl Strategy<Value = ServerFrame> {
                 ServerFrame::Receipts { id, page }
             }
         ),
-        (any::<u64>(), any::<bool>())
-            .prop_map(|(id, read_receipts)| ServerFrame::Settings { id, settings: SettingsView { read_receipts } }),
-        any::<bool>()
-            .prop_map(|read_receipts| ServerFrame::SettingsChanged { settings: SettingsView { read_receipts } }),
+        (any::<u64>(), settings()).prop_map(|(id, settings)| ServerFrame::Settings { id, settings }),
+        settings().prop_map(|settings| ServerFrame::SettingsChanged { settings }),
     ]
 }
