@@ -9,8 +9,8 @@ use std::{
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use natter_ids::{ConversationId, Position, Seq, UserId};
 use natter_protocol::{
-    MarkDraft, MarkPage, MarkedView, MarksView, ReceiptPage, Request, ServerFrame, SettingsDraft, SettingsView,
-    Strangers,
+    MarkDraft, MarkPage, MarkView, MarkedView, MarksView, ReceiptPage, Request, ServerFrame, SettingsDraft,
+    SettingsView, Strangers,
 };
 use tokio::sync::{Notify, oneshot};
 
@@ -147,6 +147,25 @@ impl Known {
         }
         (!news.is_empty()).then_some(MarksView { conversation, marks: news })
     }
+
+    /// What the application learns from an answer, of its user `me` or others: a note that comes after it
+    /// and tells less is none.
+    pub fn learn(&mut self, me: Option<&UserId>, answer: &ServerFrame) {
+        let marks = match (answer, me) {
+            (ServerFrame::Marked { marked, .. }, Some(me)) => {
+                let MarkedView { conversation, delivered, read } = marked.clone();
+                vec![MarksView { conversation, marks: vec![MarkView { user: me.clone(), delivered, read }] }]
+            }
+            (ServerFrame::Marks { page, .. }, _) => page.conversations.clone(),
+            (ServerFrame::Receipts { page, .. }, _) => {
+                vec![MarksView { conversation: page.conversation.clone(), marks: page.marks.clone() }]
+            }
+            _ => return,
+        };
+        for view in marks {
+            self.rise(view);
+        }
+    }
 }
 
 type Result<T> = std::result::Result<T, RequestError>;
@@ -227,8 +246,6 @@ impl Client {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use natter_protocol::MarkView;
-
     use super::*;
 
     fn conversation(peer: &str) -> ConversationId {
@@ -251,6 +268,29 @@ mod tests {
         outgoing.done(bob);
         outgoing.done(carol);
         assert!(outgoing.lock().waiting.is_empty(), "what is told leaves nothing behind");
+    }
+
+    #[test]
+    fn an_answer_is_not_taken_back_by_a_note_that_was_slower() {
+        let (me, bob) = (UserId::new("alice").unwrap(), UserId::new("bob").unwrap());
+        let mark = |user: &UserId, delivered, read| MarkView { user: user.clone(), delivered, read };
+        let note = |mark| MarksView { conversation: conversation("bob"), marks: vec![mark] };
+        let mut known = Known::default();
+        let marked = MarkedView { conversation: conversation("bob"), delivered: 9, read: 8 };
+        known.learn(Some(&me), &ServerFrame::Marked { id: 1, marked });
+        assert_eq!(known.rise(note(mark(&me, 7, 7))), None);
+        let page = ReceiptPage {
+            conversation: conversation("bob"),
+            seq: 4,
+            members: 1,
+            delivered: 1,
+            read: 1,
+            marks: vec![mark(&bob, 5, 4)],
+            more: false,
+        };
+        known.learn(Some(&me), &ServerFrame::Receipts { id: 2, page });
+        assert_eq!(known.rise(note(mark(&bob, 3, 3))), None);
+        assert_eq!(known.rise(note(mark(&bob, 6, 3))), Some(note(mark(&bob, 6, 4))));
     }
 
     #[test]

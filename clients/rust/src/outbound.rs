@@ -143,6 +143,11 @@ impl Outbound {
         self.queue.remove(index)
     }
 
+    /// Whether the driver asked this for itself.
+    pub fn is_drivers(&self, id: RequestId) -> bool {
+        self.find(id).and_then(|index| self.queue.get(index)).is_some_and(|item| matches!(item.asker, Asker::Driver))
+    }
+
     /// An answer other than a refusal. `None` when no such request waits.
     pub fn answer(&mut self, id: RequestId, frame: ServerFrame) -> Option<Answered> {
         let index = self.find(id)?;

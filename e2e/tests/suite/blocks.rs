@@ -240,11 +240,11 @@ async fn the_list_neither_counts_nor_shows_who_is_blocked(database: Db) {
     // Both of alice's devices, once the archive has what was said last.
     let until = async |of: &ConversationId, upto: Seq, expected: (u64, u64, Option<&str>)| {
         for device in [&alice, &tablet] {
-            let shown = wait_for("the archive", PATIENCE, async || {
-                listed(device, of).await.filter(|(last_seq, _)| *last_seq >= upto)
-            });
-            let (unread, mentions, last) = shown.await.1;
-            assert_eq!((unread, mentions, last.as_deref()), expected, "{upto}");
+            wait_for(&format!("{upto} as {expected:?}"), PATIENCE, async || {
+                let (last_seq, (unread, mentions, last)) = listed(device, of).await?;
+                (last_seq >= upto && (unread, mentions, last.as_deref()) == expected).then_some(())
+            })
+            .await;
         }
     };
     until(&talk, first, (1, 0, Some("before"))).await;
@@ -262,7 +262,7 @@ async fn the_list_neither_counts_nor_shows_who_is_blocked(database: Db) {
 
     alice.client().unblock(&user("bob")).await.unwrap();
     // The other device's gateway has heard of it once it says so.
-    unblocked(&tablet).await;
+    tablet.find(|told| matches!(told, Notification::Unblocked { .. }).then_some(())).await;
     until(&talk, meant, (1, 1, Some("unheard"))).await;
     let seq = bob.say(&talk, "heard").await.seq;
     until(&talk, seq, (2, 1, Some("heard"))).await;

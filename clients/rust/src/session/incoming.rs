@@ -145,6 +145,10 @@ impl Session<'_> {
         if let Some((_, users)) = self.watch.take_if(|(asked, _)| *asked == id) {
             self.state.watched = users;
         }
+        // What the driver asks for itself is news to the application, and told.
+        if !self.state.outbound.is_drivers(id) {
+            self.state.known.learn(self.state.shared.user.get(), &frame);
+        }
         if let Some(Answered::ForDriver(answer)) = self.state.outbound.answer(id, frame) {
             self.on_own_answer(answer);
         }
