@@ -94,7 +94,7 @@ impl Plan {
             warm_up: Duration::from_secs(3),
             window: Duration::from_secs(10),
             rates: vec![1_000, 5_000],
-            room_members: 100_000,
+            room_members: 20_000,
             room_online: 2_000,
             room_messages: 25,
             room_rounds: 4,
