@@ -57,7 +57,10 @@ pub async fn run(options: Options) -> Result<()> {
         rows.extend(idle(&plan).await?);
     }
     if options.wants(Measure::Rooms) {
-        rows.extend(rooms::measure(&plan).await?);
+        rows.extend(rooms::compared(&plan).await?);
+    }
+    if options.wants(Measure::LargestRoom) {
+        rows.extend(rooms::largest(&plan).await?);
     }
     if options.wants(Measure::Tracing) {
         rows.extend(tracing::measure(&plan).await?);

@@ -32,6 +32,8 @@ pub enum Measure {
     Idle,
     /// What a message to a large room costs.
     Rooms,
+    /// How long a message to the largest room that there may be takes.
+    LargestRoom,
     /// What sending traces and metrics costs.
     Tracing,
 }
@@ -65,7 +67,9 @@ pub struct Plan {
     pub rates: Vec<u32>,
     /// Members of the large room.
     pub room_members: usize,
-    /// How many of them are online.
+    /// Members of the largest room that there may be.
+    pub largest_room_members: usize,
+    /// How many members of a room are online.
     pub room_online: usize,
     /// Messages that are said in it in one round.
     pub room_messages: usize,
@@ -95,6 +99,7 @@ impl Plan {
             window: Duration::from_secs(10),
             rates: vec![1_000, 5_000],
             room_members: 20_000,
+            largest_room_members: 100_000,
             room_online: 2_000,
             room_messages: 25,
             room_rounds: 4,
@@ -111,6 +116,7 @@ impl Plan {
         Self {
             rounds: 1,
             room_members: 1_000,
+            largest_room_members: 2_000,
             room_online: 100,
             room_messages: 5,
             room_rounds: 1,
@@ -135,8 +141,15 @@ mod tests {
     fn groups_are_chosen_by_name() {
         let parse = |args: &[&str]| Options::try_parse_from([&["natter-bench"], args].concat());
         let chosen = parse(&["--only", "drain,idle", "--quick"]).map(|options| {
-            [Measure::Throughput, Measure::Latency, Measure::Drain, Measure::Idle, Measure::Rooms, Measure::Tracing]
-                .map(|measure| options.wants(measure))
+            [
+                Measure::Throughput,
+                Measure::Latency,
+                Measure::Drain,
+                Measure::Idle,
+                Measure::LargestRoom,
+                Measure::Tracing,
+            ]
+            .map(|measure| options.wants(measure))
         });
         assert!(matches!(chosen, Ok([false, false, true, true, false, false])));
         assert!(matches!(parse(&[]).map(|options| options.wants(Measure::Latency)), Ok(true)));

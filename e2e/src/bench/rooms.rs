@@ -41,15 +41,16 @@ const NEVER: (&str, &str) = ("NATTER_DELIVERY__GATEWAY_SENDS_MEMBERS_MIN", "4294
 const UNHURRIED: [(&str, &str); 2] =
     [("NATTER_CONNECTION__USER_REQUESTS_PER_SEC", "1000000"), ("NATTER_CONNECTION__USER_REQUESTS_BURST", "1000000")];
 
-/// Measures processor time and how long a message takes to reach everybody who is online.
+/// Measures processor time and how long a message takes to reach everybody who is online: sent once to
+/// each gateway, and once to each member.
 ///
 /// # Errors
 /// A run fails.
-pub(super) async fn measure(plan: &Plan) -> Result<Vec<Row>> {
+pub(super) async fn compared(plan: &Plan) -> Result<Vec<Row>> {
     let (members, online, count) = (plan.room_members, plan.room_online, plan.room_messages);
     say(&format!("rooms: {members} members, {online} of them online"));
-    let mut together = Room::open(plan, &UNHURRIED).await?;
-    let mut alone = Room::open(plan, &[&UNHURRIED[..], &[NEVER]].concat()).await?;
+    let mut together = Room::open(members, online, &UNHURRIED).await?;
+    let mut alone = Room::open(members, online, &[&UNHURRIED[..], &[NEVER]].concat()).await?;
     let mut costs = [(); 2].map(|()| [Samples::default(), Samples::default(), Samples::default()]);
     for round in 0..plan.room_rounds {
         let order: [(usize, &mut Room); 2] = match round % 2 {
@@ -63,6 +64,8 @@ pub(super) async fn measure(plan: &Plan) -> Result<Vec<Row>> {
             costs[index].iter_mut().zip([natter, nats, seconds * 1_000.0]).for_each(|(all, one)| all.push(one));
         }
     }
+    together.close().await;
+    alone.close().await;
     let mut rows = Vec::new();
     for (way, [natter, nats, latency]) in WAYS.iter().zip(costs) {
         let what = format!("room of {members}, {online} online, sent {way}");
@@ -71,6 +74,25 @@ pub(super) async fn measure(plan: &Plan) -> Result<Vec<Row>> {
         rows.push(Row::new(format!("{what}: until everybody has it"), "ms", latency));
     }
     Ok(rows)
+}
+
+/// Measures how long a message takes to reach everybody who is online in the largest room that there may be.
+///
+/// # Errors
+/// A run fails.
+pub(super) async fn largest(plan: &Plan) -> Result<Vec<Row>> {
+    let (members, online) = (plan.largest_room_members, plan.room_online);
+    say(&format!("rooms: {members} members, {online} of them online"));
+    let mut room = Room::open(members, online, &UNHURRIED).await?;
+    let mut latency = Samples::default();
+    for _ in 0..plan.room_rounds {
+        let told = room.talk(plan.room_messages).await;
+        let [natter, nats, seconds] = told.with_context(|| room.natter.last_words())?;
+        say(&format!("  natter {natter:.4} s, nats-server {nats:.4} s, {seconds:.3} s each"));
+        latency.push(seconds * 1_000.0);
+    }
+    room.close().await;
+    Ok(vec![Row::new(format!("room of {members}, {online} online: until everybody has it"), "ms", latency)])
 }
 
 const WAYS: [&str; 2] = ["once to each gateway", "once to each member"];
@@ -85,14 +107,14 @@ struct Room {
 }
 
 impl Room {
-    async fn open(plan: &Plan, variables: &[(&str, &str)]) -> Result<Self> {
+    async fn open(members: usize, online: usize, variables: &[(&str, &str)]) -> Result<Self> {
         let natter = Natter::start_with(variables).await?;
         let mut speaker = Socket::open(&natter.address, &name(0), 0, None).await?;
         speaker.caught_up().await?;
         let conversation = speaker.create_group(ClientId::now(), "room").await?;
-        fill(&mut speaker, &conversation, plan.room_members).await.with_context(|| natter.last_words())?;
+        fill(&mut speaker, &conversation, members).await.with_context(|| natter.last_words())?;
         let (heard, address) = (Arc::new(AtomicU64::new(0)), &natter.address);
-        let connecting = (1..=plan.room_online).map(|user| async move {
+        let connecting = (1..=online).map(|user| async move {
             let number = u32::try_from(user)?;
             let mut socket = Socket::open(address, &name(user), number, None).await?;
             socket.caught_up().await?;
@@ -107,6 +129,10 @@ impl Room {
         speaker.close().await?;
         sleep(SETTLE).await;
         Ok(Self { natter, conversation, said: 0, heard, listeners })
+    }
+
+    async fn close(mut self) {
+        self.listeners.shutdown().await;
     }
 
     /// Says so many things, each once everybody has heard the one before; returns seconds of processor time

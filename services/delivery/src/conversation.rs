@@ -5,6 +5,8 @@ use std::sync::Arc;
 use natter_ids::{Seq, UserId};
 use natter_protocol::{Change, Entry};
 
+use crate::listeners::Listeners;
+
 /// The members just after the last entry seen.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Conversation {
@@ -12,6 +14,7 @@ pub(crate) struct Conversation {
     /// for each.
     members: Arc<Vec<UserId>>,
     last_seq: Seq,
+    listeners: Listeners,
 }
 
 /// Whom an entry goes to.
@@ -40,7 +43,7 @@ impl Conversation {
     /// A conversation as storage tells it, just after the entry `last_seq`.
     pub(crate) fn new(mut members: Vec<UserId>, last_seq: Seq) -> Self {
         members.sort();
-        Self { members: Arc::new(members), last_seq }
+        Self { members: Arc::new(members), last_seq, listeners: Listeners::default() }
     }
 
     /// Takes the next entry in. The last entry that a removed member receives is the removal.
@@ -63,6 +66,11 @@ impl Conversation {
         &self.members
     }
 
+    /// Which of the members are online.
+    pub(crate) fn listeners(&mut self) -> &mut Listeners {
+        &mut self.listeners
+    }
+
     fn begin(&mut self, members: &[UserId]) {
         let all = Arc::make_mut(&mut self.members);
         all.extend_from_slice(members);
@@ -73,11 +81,13 @@ impl Conversation {
     fn admit(&mut self, user: &UserId) {
         if let Err(index) = self.members.binary_search(user) {
             Arc::make_mut(&mut self.members).insert(index, user.clone());
+            self.listeners.admit(user);
         }
     }
 
     fn remove(&mut self, user: &UserId) -> Option<UserId> {
         let index = self.members.binary_search(user).ok()?;
+        self.listeners.remove(user);
         Some(Arc::make_mut(&mut self.members).remove(index))
     }
 }

@@ -6,7 +6,10 @@ use lru::LruCache;
 use natter_ids::{ConversationId, Seq, UserId};
 use natter_protocol::Entry;
 
-use crate::conversation::{Conversation, Step};
+use crate::{
+    conversation::{Conversation, Step},
+    listeners::Listeners,
+};
 
 /// Those that something happened in lately, bounded by how many they are and by their members.
 pub(crate) struct Conversations {
@@ -47,6 +50,11 @@ impl Conversations {
 
     pub(crate) fn members(&mut self, id: &ConversationId) -> Option<Arc<Vec<UserId>>> {
         self.known.get(id).map(|conversation| Arc::clone(conversation.members()))
+    }
+
+    /// Which members of a conversation are online.
+    pub(crate) fn listeners(&mut self, id: &ConversationId) -> Option<&mut Listeners> {
+        self.known.get_mut(id).map(Conversation::listeners)
     }
 
     pub(crate) fn clear(&mut self) {

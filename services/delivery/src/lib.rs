@@ -9,11 +9,14 @@ mod config;
 mod conversation;
 mod conversations;
 mod links;
+mod listeners;
 mod markers;
 mod notices;
 mod online;
 mod progress;
+mod rosters;
 mod typing;
+mod view;
 mod worker;
 
 use std::sync::Arc;
@@ -33,18 +36,17 @@ pub struct StartError(String);
 /// # Errors
 /// [`StartError`] when the connection to NATS is closed.
 pub async fn start(config: Config, bus: Bus, scope: Scope) -> Result<(), StartError> {
-    let online = online::Online::start(bus.clone(), &scope).await.map_err(StartError)?;
     let progress = Arc::new(progress::Progress::new(bus.partitions()));
+    let online = online::Online::start(bus.clone(), Arc::clone(&progress), &scope).await.map_err(StartError)?;
     let requests = bus.marker_requests().await.map_err(StartError)?;
-    let links = Arc::new(links::Links::new(bus.partitions()));
-    let markers = markers::Markers::new(bus.clone(), online.clone(), Arc::clone(&progress), Arc::clone(&links));
+    let markers = markers::Markers::new(bus.clone(), online.clone(), Arc::clone(&progress));
     let cancel = scope.cancel_token();
     scope.spawn("delivery-markers", OnEnd::StopProcess, async move { markers.run(requests, cancel).await });
     let (notices, told, by, cancel) =
         (bus.notices().await.map_err(StartError)?, online.clone(), bus.clone(), scope.cancel_token());
     scope.spawn("delivery-notices", OnEnd::StopProcess, async move { notices::run(by, told, notices, cancel).await });
     let members_max = config.typing_members_max;
-    let worker = Arc::new(worker::FanOut::new(config, bus.clone(), online.clone(), progress, links));
+    let worker = Arc::new(worker::FanOut::new(&config, bus.clone(), online.clone(), progress));
     let signals = bus.typing_signals().await.map_err(StartError)?;
     let whispers = typing::Whispers::new(bus.clone(), online, Arc::clone(&worker), members_max);
     let cancel = scope.cancel_token();

@@ -7,23 +7,28 @@ use std::{
 
 use natter_ids::{Partition, Seq, UserId};
 
+/// The links of a partition.
 #[derive(Default)]
-struct Lane {
-    /// The last event of each user who is, or was lately, online: sent, or left out because they
-    /// seemed offline. A link to one left out makes an inbox that was there after all look for it.
+pub(crate) struct Lane {
+    /// The last event sent to each user who is, or was lately, online.
     last: HashMap<UserId, Seq>,
-    /// Since when this replica sends: nobody outside `last` has had an event since.
+    /// Since when this replica sends: nobody outside `last` has been sent an event since.
     since: Seq,
 }
 
 impl Lane {
-    fn advance(&mut self, user: &UserId, seq: Seq) -> Seq {
-        let since = self.since;
+    /// The last event sent to the user.
+    pub(crate) fn of(&self, user: &UserId) -> Seq {
+        self.last.get(user).copied().unwrap_or(self.since)
+    }
+
+    /// Notes an event that is sent to the user; returns the one before.
+    pub(crate) fn advance(&mut self, user: &UserId, seq: Seq) -> Seq {
         match self.last.get_mut(user) {
             Some(last) => std::mem::replace(last, seq),
             None => {
                 self.last.insert(user.clone(), seq);
-                since
+                self.since
             }
         }
     }
@@ -37,30 +42,13 @@ impl Links {
         Self(Partition::all(partitions).map(|_| Mutex::default()).collect())
     }
 
-    fn lane(&self, partition: Partition) -> MutexGuard<'_, Lane> {
+    pub(crate) fn lane(&self, partition: Partition) -> MutexGuard<'_, Lane> {
         self.0[partition.index()].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// This replica becomes the owner and has sent nothing.
     pub(crate) fn begin(&self, partition: Partition, since: Seq) {
         *self.lane(partition) = Lane { last: HashMap::new(), since };
-    }
-
-    /// Notes an event of the user; returns what it links to.
-    pub(crate) fn advance(&self, partition: Partition, user: &UserId, seq: Seq) -> Seq {
-        self.lane(partition).advance(user, seq)
-    }
-
-    /// Notes an event of several users; returns what it links to for each.
-    pub(crate) fn advance_all(&self, partition: Partition, users: &[UserId], seq: Seq) -> Vec<Seq> {
-        let mut lane = self.lane(partition);
-        users.iter().map(|user| lane.advance(user, seq)).collect()
-    }
-
-    /// What the user's next event links to.
-    pub(crate) fn of(&self, partition: Partition, user: &UserId) -> Seq {
-        let lane = self.lane(partition);
-        lane.last.get(user).copied().unwrap_or(lane.since)
     }
 
     /// Forgets users who are offline, so that memory follows who is online.
@@ -79,13 +67,13 @@ mod tests {
         let (links, partition) = (Links::new(2), Partition(1));
         let (alice, bob) = (UserId::new("alice").unwrap(), UserId::new("bob").unwrap());
         links.begin(partition, 7);
-        assert_eq!(links.of(partition, &alice), 7);
-        assert_eq!(links.advance(partition, &alice, 9), 7);
-        assert_eq!(links.advance(partition, &alice, 12), 9);
-        assert_eq!((links.of(partition, &alice), links.of(partition, &bob)), (12, 7));
+        assert_eq!(links.lane(partition).of(&alice), 7);
+        assert_eq!(links.lane(partition).advance(&alice, 9), 7);
+        assert_eq!(links.lane(partition).advance(&alice, 12), 9);
+        assert_eq!((links.lane(partition).of(&alice), links.lane(partition).of(&bob)), (12, 7));
         links.sweep(partition, |user| user == &bob);
-        assert_eq!(links.of(partition, &alice), 7);
+        assert_eq!(links.lane(partition).of(&alice), 7);
         links.begin(partition, 20);
-        assert_eq!(links.of(partition, &alice), 20);
+        assert_eq!(links.lane(partition).of(&alice), 20);
     }
 }

@@ -6,7 +6,7 @@ use natter_bus::{Bus, Marker, MarkerRequest, MarkerRequests, Reached};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::{links::Links, online::Online, progress::Progress};
+use crate::{online::Online, progress::Progress};
 
 /// Most requests answered at once; more wait in the subscription, and gateways ask again.
 const AT_ONCE: usize = 1_024;
@@ -16,12 +16,11 @@ pub(crate) struct Markers {
     bus: Bus,
     online: Online,
     progress: Arc<Progress>,
-    links: Arc<Links>,
 }
 
 impl Markers {
-    pub(crate) fn new(bus: Bus, online: Online, progress: Arc<Progress>, links: Arc<Links>) -> Self {
-        Self { bus, online, progress, links }
+    pub(crate) fn new(bus: Bus, online: Online, progress: Arc<Progress>) -> Self {
+        Self { bus, online, progress }
     }
 
     pub(crate) async fn run(self, mut requests: MarkerRequests, cancel: CancellationToken) {
@@ -43,7 +42,7 @@ impl Markers {
         if owned.is_empty() {
             return;
         }
-        let link = |partition| self.links.of(partition, &request.user);
+        let link = |partition| self.online.link(partition, &request.user);
         let reached =
             owned.into_iter().map(|(partition, seq)| Reached { partition, seq, link: link(partition) }).collect();
         let marker = Marker { session: request.session, round: request.round, reached };

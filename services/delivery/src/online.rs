@@ -1,25 +1,24 @@
-//! Who may be online, as delivery sees it.
+//! Who may be online, and what their next event links to, as delivery sees it.
 //!
 //! Sending to somebody offline only costs a message that nobody receives; not sending to
 //! somebody online costs them a live event. So whatever is not known counts as online.
 
 use std::{
     collections::HashMap,
-    sync::{
-        Arc, PoisonError, RwLock,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
     time::{Duration, Instant},
 };
 
 use natter_bus::{
     Bus, LinkEvent,
-    presence::{GatewayReports, Registry},
+    presence::{GatewayReport, GatewayReports},
 };
-use natter_ids::{GatewayId, Seq, UserId};
+use natter_ids::{GatewayId, Partition, Seq, UserId};
 use natter_runtime::{OnEnd, Scope};
 use tokio::sync::{Notify, broadcast};
 use tokio_util::sync::CancellationToken;
+
+use crate::{links::Links, listeners::Listeners, progress::Progress, view::View};
 
 /// Longer than presence waits: a gateway that is slow to report must not be taken for dead here.
 const LEASE: Duration = Duration::from_secs(30);
@@ -30,8 +29,10 @@ const TICK: Duration = Duration::from_secs(1);
 const STALLED: Duration = Duration::from_secs(5);
 /// After this long every living gateway has answered a request for full reports.
 const SETTLE: Duration = Duration::from_secs(3);
+/// Users looked up before others get a turn.
+const AT_ONCE: usize = 4_096;
 
-/// Recipients of an event, by how it is sent to them.
+/// Where recipients of an event are, each with their link.
 #[derive(Default)]
 pub(crate) struct Parted {
     /// Together with others at the same gateway.
@@ -46,20 +47,24 @@ pub(crate) struct Online(Arc<Shared>);
 
 struct Shared {
     bus: Bus,
-    registry: RwLock<Registry>,
-    /// Whether absence from the registry means offline.
-    trusted: AtomicBool,
+    progress: Arc<Progress>,
+    /// Locked while the view is, never the other way round: who is looked up as online is noted as sent
+    /// to before anybody else sees them go.
+    links: Links,
+    view: RwLock<View>,
     changed: Notify,
 }
 
 impl Online {
-    pub(crate) async fn start(bus: Bus, scope: &Scope) -> Result<Self, String> {
+    pub(crate) async fn start(bus: Bus, progress: Arc<Progress>, scope: &Scope) -> Result<Self, String> {
         let reports = bus.gateway_reports().await?;
         let link = bus.link_events();
+        let partitions = bus.partitions();
         let this = Self(Arc::new(Shared {
             bus,
-            registry: RwLock::new(Registry::new(LEASE)),
-            trusted: AtomicBool::new(false),
+            progress,
+            links: Links::new(partitions),
+            view: RwLock::new(View::new(LEASE, partitions)),
             changed: Notify::new(),
         }));
         let (follower, cancel) = (this.clone(), scope.cancel_token());
@@ -67,31 +72,90 @@ impl Online {
         Ok(this)
     }
 
-    /// Whether an event must be sent to the user.
-    pub(crate) fn may_be_online(&self, user: &UserId) -> bool {
-        !self.0.trusted.load(Ordering::SeqCst) || self.read().is_online(user)
+    /// This replica becomes the owner of a partition and has sent nothing after `since`.
+    pub(crate) fn begin(&self, partition: Partition, since: Seq) {
+        self.0.links.begin(partition, since);
     }
 
-    /// Sorts recipients of an event, each with its link, by where they are; who is offline is left out.
-    pub(crate) fn sort<'a>(&self, users: impl Iterator<Item = (&'a UserId, Seq)>, into: &mut Parted) {
-        if !self.0.trusted.load(Ordering::SeqCst) {
+    /// Forgets what was sent to users who went offline.
+    pub(crate) fn sweep(&self, partition: Partition) {
+        let view = self.view();
+        self.0.links.sweep(partition, |user| view.may_be_online(user));
+    }
+
+    /// Whether something must be sent to the user.
+    pub(crate) fn may_be_online(&self, user: &UserId) -> bool {
+        self.view().may_be_online(user)
+    }
+
+    /// What the user's next event links to.
+    pub(crate) fn link(&self, partition: Partition, user: &UserId) -> Seq {
+        let view = self.view();
+        self.0.links.lane(partition).of(user).max(view.passed_by(partition, user))
+    }
+
+    /// Notes that an event is sent to the user, and returns its link; `None` when it need not be.
+    pub(crate) fn advance(&self, partition: Partition, user: &UserId, seq: Seq) -> Option<Seq> {
+        let view = self.view();
+        view.may_be_online(user).then(|| self.linked(&view, partition, user, seq))
+    }
+
+    fn linked(&self, view: &View, partition: Partition, user: &UserId, seq: Seq) -> Seq {
+        let last = self.0.links.lane(partition).advance(user, seq);
+        // What is decided on is a batch, of which this event may be the first.
+        last.max(view.passed_by(partition, user).min(seq.saturating_sub(1)))
+    }
+
+    /// Notes that an event is sent to the members of a large conversation who are online, and returns
+    /// where they are.
+    pub(crate) async fn part(
+        &self,
+        partition: Partition,
+        seq: Seq,
+        members: &[UserId],
+        listeners: &mut Listeners,
+    ) -> Parted {
+        let mut parted = Parted::default();
+        if !self.view().is_trusted() {
             // They may be where nobody has said yet that they are.
-            into.alone.extend(users.map(|(user, link)| (user.clone(), link)));
-            return;
+            for some in members.chunks(AT_ONCE) {
+                let sent = some.iter().filter_map(|user| Some((user.clone(), self.advance(partition, user, seq)?)));
+                parted.alone.extend(sent);
+                tokio::task::yield_now().await;
+            }
+            return parted;
         }
-        let registry = self.read();
-        let inboxes = registry.inboxes();
-        for (user, link) in users {
-            let slots = registry.gateways_of(user);
-            let mut gateways = slots.iter().map(|slot| inboxes.get(usize::from(*slot)).and_then(Option::as_ref));
-            if gateways.clone().any(|gateway| gateway.is_none()) {
-                into.alone.push((user.clone(), link));
+        let known = listeners.refresh(members, &self.view());
+        for some in members.chunks(AT_ONCE).filter(|_| !known) {
+            listeners.look(some, &self.view());
+            tokio::task::yield_now().await;
+        }
+        let all: Vec<_> = listeners.iter().cloned().collect();
+        for some in all.chunks(AT_ONCE) {
+            self.sort(partition, seq, some, listeners, &mut parted);
+            tokio::task::yield_now().await;
+        }
+        parted
+    }
+
+    fn sort(&self, partition: Partition, seq: Seq, users: &[UserId], listeners: &mut Listeners, parted: &mut Parted) {
+        let view = self.view();
+        let inboxes = view.all_inboxes();
+        for user in users {
+            let gateways = view.inboxes(user, &inboxes);
+            if gateways.clone().next().is_none() {
+                listeners.remove(user);
                 continue;
             }
-            for gateway in gateways.by_ref().flatten() {
-                match into.gateways.get_mut(gateway) {
+            let link = self.linked(&view, partition, user, seq);
+            if gateways.clone().any(|gateway| gateway.is_none()) {
+                parted.alone.push((user.clone(), link));
+                continue;
+            }
+            for gateway in gateways.flatten() {
+                match parted.gateways.get_mut(gateway) {
                     Some(all) => all.push((user.clone(), link)),
-                    None => drop(into.gateways.insert(gateway.clone(), vec![(user.clone(), link)])),
+                    None => drop(parted.gateways.insert(gateway.clone(), vec![(user.clone(), link)])),
                 }
             }
         }
@@ -103,8 +167,11 @@ impl Online {
         let deadline = tokio::time::Instant::now() + REPORT_WAIT;
         loop {
             let changed = self.0.changed.notified();
-            if !self.0.trusted.load(Ordering::SeqCst) || self.read().has_applied(gateway, number) {
-                return;
+            {
+                let view = self.view();
+                if !view.is_trusted() || view.has_applied(gateway, number) {
+                    return;
+                }
             }
             if tokio::time::timeout_at(deadline, changed).await.is_err() {
                 self.distrust().await;
@@ -113,17 +180,21 @@ impl Online {
         }
     }
 
-    fn read(&self) -> std::sync::RwLockReadGuard<'_, Registry> {
-        self.0.registry.read().unwrap_or_else(PoisonError::into_inner)
+    fn view(&self) -> RwLockReadGuard<'_, View> {
+        self.0.view.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self) -> std::sync::RwLockWriteGuard<'_, Registry> {
-        self.0.registry.write().unwrap_or_else(PoisonError::into_inner)
+    fn change(&self) -> RwLockWriteGuard<'_, View> {
+        self.0.view.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn apply(&self, report: GatewayReport) {
+        self.change().apply(report, Instant::now(), || self.0.progress.all());
+        self.0.changed.notify_waiters();
     }
 
     async fn distrust(&self) {
-        self.0.trusted.store(false, Ordering::SeqCst);
-        self.write().distrust();
+        self.change().distrust(|| self.0.progress.all());
         if let Err(error) = self.0.bus.request_presence_refresh().await {
             tracing::debug!(error, "full reports could not be asked for; asked again soon");
         }
@@ -143,10 +214,7 @@ impl Online {
             tokio::select! {
                 () = cancel.cancelled() => return,
                 report = reports.next() => match report {
-                    Some(report) => {
-                        self.write().apply(report, Instant::now(), 0);
-                        self.0.changed.notify_waiters();
-                    }
+                    Some(report) => self.apply(report),
                     None => return,
                 },
                 _ = link.recv() => {
@@ -158,13 +226,12 @@ impl Online {
                         asked_at = Instant::now();
                         self.distrust().await;
                     } else {
-                        self.write().expire(Instant::now());
+                        self.change().expire(Instant::now(), || self.0.progress.all());
                     }
                     ticked_at = Instant::now();
-                    let complete = self.read().is_complete();
-                    let trusted = self.0.trusted.load(Ordering::SeqCst);
+                    let (complete, trusted) = (self.view().is_complete(), self.view().is_trusted());
                     if complete && asked_at.elapsed() >= SETTLE {
-                        self.0.trusted.store(true, Ordering::SeqCst);
+                        self.change().trust();
                     } else if !complete && (trusted || asked_at.elapsed() >= SETTLE) {
                         asked_at = Instant::now();
                         self.distrust().await;

@@ -1,6 +1,9 @@
 //! How far this replica has decided whom to send to, per partition it owns.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 use natter_ids::{Partition, Seq};
 
@@ -42,6 +45,12 @@ impl Progress {
     pub(crate) fn of(&self, partition: Partition) -> Option<Seq> {
         let seq = self.0.get(partition.index())?.load(Ordering::SeqCst);
         (seq != NOT_OWNED).then_some(seq)
+    }
+
+    /// The number of each partition; 0 where another replica owns it.
+    pub(crate) fn all(&self) -> Arc<[Seq]> {
+        let number = |slot: &AtomicU64| Some(slot.load(Ordering::SeqCst)).filter(|seq| *seq != NOT_OWNED);
+        self.0.iter().map(|slot| number(slot).unwrap_or_default()).collect()
     }
 
     /// Every owned partition and its number.

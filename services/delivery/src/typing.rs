@@ -4,17 +4,25 @@
 
 use std::{sync::Arc, time::Duration};
 
+use moka::sync::Cache;
 use natter_bus::{Bus, Typing, TypingSignals};
+use natter_ids::ConversationId;
 use natter_telemetry::metrics;
 use tokio::{task::JoinSet, time::timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::{online::Online, worker::FanOut};
+use crate::{
+    online::Online,
+    worker::{FanOut, Members},
+};
 
 /// Most signals worked on at once; more are dropped.
 const AT_ONCE: usize = 256;
 /// How long a signal may wait for the members of its conversation.
 const WAIT: Duration = Duration::from_secs(1);
+/// How many conversations are remembered as too large, and for how long: they may shrink.
+const TOO_LARGE_MAX: u64 = 10_000;
+const TOO_LARGE_FOR: Duration = Duration::from_secs(60);
 
 #[derive(Clone)]
 pub(crate) struct Whispers {
@@ -22,11 +30,14 @@ pub(crate) struct Whispers {
     online: Online,
     worker: Arc<FanOut>,
     members_max: usize,
+    /// Conversations that were found to have more members.
+    too_large: Cache<ConversationId, ()>,
 }
 
 impl Whispers {
     pub(crate) fn new(bus: Bus, online: Online, worker: Arc<FanOut>, members_max: u32) -> Self {
-        Self { bus, online, worker, members_max: members_max as usize }
+        let too_large = Cache::builder().max_capacity(TOO_LARGE_MAX).time_to_live(TOO_LARGE_FOR).build();
+        Self { bus, online, worker, members_max: members_max as usize, too_large }
     }
 
     pub(crate) async fn run(self, mut signals: TypingSignals, cancel: CancellationToken) {
@@ -41,10 +52,17 @@ impl Whispers {
     }
 
     async fn pass_on(&self, typing: &Typing) {
-        let members = timeout(WAIT, self.worker.members(&typing.conversation)).await;
-        let Some(members) = members.ok().flatten() else { return };
+        if self.too_large.contains_key(&typing.conversation) {
+            return;
+        }
+        let members = timeout(WAIT, self.worker.members(&typing.conversation, self.members_max)).await;
+        let members = match members {
+            Ok(Some(Members::These(members))) => members,
+            Ok(Some(Members::TooMany)) => return self.too_large.insert(typing.conversation.clone(), ()),
+            Ok(None) | Err(_) => return,
+        };
         // The gateway has looked already; who was removed meanwhile is a member no more.
-        if members.len() > self.members_max || members.binary_search(&typing.user).is_err() {
+        if members.binary_search(&typing.user).is_err() {
             return;
         }
         let others = members.iter().filter(|member| **member != typing.user);

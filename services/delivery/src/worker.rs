@@ -6,11 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures_util::{StreamExt, TryStreamExt, stream};
-use natter_bus::{
-    AskError, Bus, LiveEvent, LogRecord, PartitionWorker, WorkError,
-    storage_api::{FindMessage, Roster},
-};
+use natter_bus::{AskError, Bus, LiveEvent, LogRecord, PartitionWorker, WorkError, storage_api::FindMessage};
 use natter_ids::{ConversationId, Partition, Seq, UserId};
 use natter_protocol::{Entry, Event};
 use natter_telemetry::metrics;
@@ -18,29 +14,41 @@ use tokio::sync::Mutex;
 
 use crate::{
     Config,
-    conversation::{Conversation, Recipients, Step},
+    conversation::{Recipients, Step},
     conversations::Conversations,
-    links::Links,
-    online::{Online, Parted},
+    listeners::Listeners,
+    online::Online,
     progress::Progress,
+    rosters::Rosters,
 };
 
 const RETRY: Duration = Duration::from_millis(200);
 /// How often users who went offline are forgotten.
 const SWEEP: Duration = Duration::from_secs(60);
 
-/// Recipients looked up before others get a turn.
-const AT_ONCE: usize = 4_096;
-
 /// Sends every entry of the owned partitions to the members who are online.
 pub(crate) struct FanOut {
-    config: Config,
+    gateway_sends_members_min: usize,
     bus: Bus,
+    rosters: Rosters,
     online: Online,
     progress: Arc<Progress>,
-    links: Arc<Links>,
     /// One per partition; only that partition's task uses it.
     partitions: Box<[Mutex<State>]>,
+}
+
+/// The members of a conversation that is not too large.
+pub(crate) enum Members {
+    /// Sorted.
+    These(Arc<Vec<UserId>>),
+    /// It is too large.
+    TooMany,
+}
+
+impl Members {
+    fn of(members: Arc<Vec<UserId>>, max: usize) -> Self {
+        if members.len() > max { Self::TooMany } else { Self::These(members) }
+    }
 }
 
 /// What is known of an owned partition.
@@ -50,79 +58,43 @@ struct State {
 }
 
 impl FanOut {
-    pub(crate) fn new(config: Config, bus: Bus, online: Online, progress: Arc<Progress>, links: Arc<Links>) -> Self {
+    pub(crate) fn new(config: &Config, bus: Bus, online: Online, progress: Arc<Progress>) -> Self {
         // A batch must fit, or a conversation could be evicted between reading and using it.
         let share = |whole: u32| whole as usize / usize::from(bus.partitions());
         let conversations = share(config.conversations_cached).max(1_024);
         let known = || Conversations::new(conversations, share(config.members_cached));
         let state = || State { conversations: known(), swept: Instant::now() };
         let partitions = Partition::all(bus.partitions()).map(|_| Mutex::new(state())).collect();
-        Self { config, bus, online, progress, links, partitions }
+        let rosters = Rosters::new(bus.clone(), config.lookups_at_once);
+        let gateway_sends_members_min = config.gateway_sends_members_min as usize;
+        Self { gateway_sends_members_min, bus, rosters, online, progress, partitions }
     }
 
-    /// Reads the conversations that the batch needs and the cache lacks.
-    async fn load(&self, cache: &mut Conversations, batch: &[LogRecord]) -> Result<(), WorkError> {
-        let mut wanted: Vec<(ConversationId, Seq)> = Vec::new();
-        for record in batch {
-            let Ok((conversation, entry)) = &record.body else { continue };
-            let known = cache.contains(conversation) || wanted.iter().any(|(known, _)| known == conversation);
-            // A beginning is fenced on there being no entry, so nothing stands before it.
-            match entry.change.is_beginning() {
-                _ if known => {}
-                true => cache.insert(conversation.clone(), Conversation::default()),
-                false => wanted.push((conversation.clone(), record.seq)),
-            }
-        }
-        let loaded: Vec<_> = stream::iter(wanted)
-            .map(|(conversation, before)| async move {
-                self.roster(&conversation, before).await.map(|known| (conversation, known))
-            })
-            .buffer_unordered(self.config.lookups_at_once.max(1).into())
-            .try_collect()
-            .await
-            .map_err(not_now)?;
-        for (conversation, known) in loaded {
-            cache.insert(conversation, known);
-        }
-        Ok(())
-    }
-
-    /// The conversation just before an entry, as storage knows it.
-    async fn roster(&self, conversation: &ConversationId, before: Seq) -> Result<Conversation, AskError> {
-        let mut asked = Roster { conversation: conversation.clone(), before, after: None };
-        let mut members = Vec::new();
-        loop {
-            let page = self.bus.ask(&asked).await?;
-            members.extend(page.members);
-            if !page.more {
-                return Ok(Conversation::new(members, page.last_seq));
-            }
-            asked.after = members.last().cloned();
-        }
-    }
-
-    /// The members of a conversation as of the entries worked off, sorted; `None` when another replica
-    /// owns it, or it cannot be told now.
-    pub(crate) async fn members(&self, conversation: &ConversationId) -> Option<Arc<Vec<UserId>>> {
+    /// The members of a conversation that has at most so many, as of the entries worked off; `None` when
+    /// another replica owns it, or it cannot be told now.
+    pub(crate) async fn members(&self, conversation: &ConversationId, max: usize) -> Option<Members> {
         let partition = Partition::of(conversation, self.bus.partitions());
         let reached = {
             let mut state = self.partitions.get(partition.index())?.lock().await;
             let reached = self.progress.of(partition)?;
             if let Some(known) = state.conversations.members(conversation) {
-                return Some(known);
+                return Some(Members::of(known, max));
             }
             reached
         };
-        let roster = self.roster(conversation, reached + 1).await.ok()?;
+        let Some(roster) = self.rosters.read_up_to(conversation, reached + 1, max).await.ok()? else {
+            return Some(Members::TooMany);
+        };
         let mut state = self.partitions[partition.index()].lock().await;
         if let Some(known) = state.conversations.members(conversation) {
-            return Some(known);
+            return Some(Members::of(known, max));
         }
         // Nothing was worked off meanwhile, so the batch to come finds what it would have read.
         (self.progress.of(partition) == Some(reached)).then(|| {
             let members = Arc::clone(roster.members());
             state.conversations.insert(conversation.clone(), roster);
-            members
+            state.conversations.shrink();
+            Members::These(members)
         })
     }
 
@@ -168,9 +140,11 @@ impl FanOut {
         };
         let Step { prev, recipients } = cache.step(conversation, record.seq, entry);
         let event = live_event(record, conversation, entry, prev);
+        let mut unknown = Listeners::default();
+        let listeners = cache.listeners(conversation).unwrap_or(&mut unknown);
         // The entry is taken in, so sending is repeated here, not the batch.
         loop {
-            match self.send(&event, &recipients).await {
+            match self.send(&event, &recipients, listeners).await {
                 Ok(sent) => return metrics::DELIVERY_SENDS.add(sent, []),
                 Err(reason) => tracing::warn!(reason, "a live event could not be sent; trying again"),
             }
@@ -179,11 +153,11 @@ impl FanOut {
     }
 
     /// Returns in how many messages.
-    async fn send(&self, event: &LiveEvent, recipients: &Recipients) -> Result<u64, String> {
-        if recipients.members.len() < self.config.gateway_sends_members_min as usize {
+    async fn send(&self, event: &LiveEvent, recipients: &Recipients, listeners: &mut Listeners) -> Result<u64, String> {
+        if recipients.members.len() < self.gateway_sends_members_min {
             self.send_to_each(event, recipients.iter()).await
         } else {
-            self.send_to_gateways(event, recipients).await
+            self.send_to_gateways(event, recipients, listeners).await
         }
     }
 
@@ -191,8 +165,7 @@ impl FanOut {
     async fn send_to_each(&self, event: &LiveEvent, users: impl Iterator<Item = &UserId>) -> Result<u64, String> {
         let mut sent = 0;
         for user in users {
-            let link = self.links.advance(event.partition, user, event.seq);
-            if self.online.may_be_online(user) {
+            if let Some(link) = self.online.advance(event.partition, user, event.seq) {
                 self.bus.send_live(user, event, link).await?;
                 sent += 1;
             }
@@ -201,14 +174,14 @@ impl FanOut {
     }
 
     /// Sends an event once to each gateway where recipients are; returns in how many messages.
-    async fn send_to_gateways(&self, event: &LiveEvent, recipients: &Recipients) -> Result<u64, String> {
+    async fn send_to_gateways(
+        &self,
+        event: &LiveEvent,
+        recipients: &Recipients,
+        listeners: &mut Listeners,
+    ) -> Result<u64, String> {
         let mut sent = 0;
-        let mut parted = Parted::default();
-        for some in recipients.members.chunks(AT_ONCE) {
-            let links = self.links.advance_all(event.partition, some, event.seq);
-            self.online.sort(some.iter().zip(links), &mut parted);
-            tokio::task::yield_now().await;
-        }
+        let parted = self.online.part(event.partition, event.seq, &recipients.members, listeners).await;
         for (user, link) in parted.alone {
             self.bus.send_live(&user, event, link).await?;
             sent += 1;
@@ -222,7 +195,7 @@ impl FanOut {
     /// Forgets users who went offline and got nothing since.
     fn sweep(&self, partition: Partition, state: &mut State) {
         if state.swept.elapsed() >= SWEEP {
-            self.links.sweep(partition, |user| self.online.may_be_online(user));
+            self.online.sweep(partition);
             state.swept = Instant::now();
         }
     }
@@ -248,14 +221,14 @@ impl PartitionWorker for FanOut {
     }
 
     async fn began(&self, partition: Partition, after: Seq) {
-        self.links.begin(partition, after);
+        self.online.begin(partition, after);
         self.progress.begin(partition, after);
     }
 
     async fn process(&self, partition: Partition, batch: &[LogRecord]) -> Result<(), WorkError> {
         let Some(last) = batch.last().map(|record| record.seq) else { return Ok(()) };
         let mut state = self.partitions[partition.index()].lock().await;
-        self.load(&mut state.conversations, batch).await?;
+        self.rosters.load(&mut state.conversations, batch).await.map_err(not_now)?;
         let repeats = self.repeats(batch).await?;
         // From here on nothing fails, so that the cache is never left between two entries.
         self.progress.deciding(partition, last);
