@@ -10,9 +10,12 @@ use natter_ids::{GatewayId, Partition, Seq, UserId};
 
 use crate::{Bus, LiveEvent, spans, subjects};
 
-/// Most bytes of recipients in one message: together with the largest event it stays below what
-/// NATS carries, 1 MiB by default.
+/// Most bytes of recipients in one message.
 const RECIPIENTS_BYTES_MAX: usize = 256 * 1024;
+/// Fewest: a few users, also beside an event that fills a message by itself.
+const RECIPIENTS_BYTES_MIN: usize = 4 * 1024;
+/// What a message has besides the event and its recipients, at most: numbers, and NATS' own header.
+const HEAD_BYTES: usize = 1_024;
 
 /// An event and the users at one gateway to whom it goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,13 +40,18 @@ impl Shipment {
     }
 }
 
-/// Recipients of an event, in as many pieces as NATS needs.
-fn pieces(recipients: &[(UserId, Seq)]) -> Vec<Bytes> {
+/// How many bytes of recipients a message may hold beside an event, where NATS carries so many in all.
+fn room(event: &LiveEvent, payload_max: usize) -> usize {
+    payload_max.saturating_sub(event.json.len() + HEAD_BYTES).clamp(RECIPIENTS_BYTES_MIN, RECIPIENTS_BYTES_MAX)
+}
+
+/// Recipients of an event, in pieces of at most so many bytes.
+fn pieces(recipients: &[(UserId, Seq)], bytes_max: usize) -> Vec<Bytes> {
     let mut pieces = Vec::new();
     let mut piece = BytesMut::new();
     for (user, link) in recipients {
         let name = user.as_str().as_bytes();
-        if piece.len() + 9 + name.len() > RECIPIENTS_BYTES_MAX {
+        if piece.len() + 9 + name.len() > bytes_max {
             pieces.push(piece.split().freeze());
         }
         piece.put_u64(*link);
@@ -123,7 +131,8 @@ impl Bus {
         recipients: &[(UserId, Seq)],
     ) -> Result<u64, String> {
         let mut sent = 0;
-        for piece in pieces(recipients) {
+        let room = room(event, self.shared.client.server_info().max_payload);
+        for piece in pieces(recipients, room) {
             let (subject, payload) = (subjects::gateway_inbox(gateway), encode(event, &piece));
             let published = match &event.trace {
                 Some(trace) => self.shared.client.publish_with_headers(subject, spans::header(trace), payload).await,
@@ -152,7 +161,7 @@ mod tests {
     fn events_and_recipients_come_back() {
         let users = [("a", 1), ("two words", 7), ("ü", 0)];
         let recipients: Vec<_> = users.iter().map(|(name, link)| (UserId::new(name).unwrap(), *link)).collect();
-        let pieces = pieces(&recipients);
+        let pieces = pieces(&recipients, RECIPIENTS_BYTES_MAX);
         assert_eq!(pieces.len(), 1);
         let shipment = decode(&encode(&event(), &pieces[0]), None).unwrap();
         assert_eq!(shipment.event, event());
@@ -163,11 +172,24 @@ mod tests {
     fn many_go_in_pieces_that_nats_carries() {
         let name = |number: u64| UserId::new(format!("{number:0>128}")).unwrap();
         let recipients: Vec<_> = (0..5_000).map(|number| (name(number), number)).collect();
-        let pieces = pieces(&recipients);
+        let pieces = pieces(&recipients, RECIPIENTS_BYTES_MAX);
         assert!(pieces.len() > 1 && pieces.iter().all(|piece| piece.len() <= RECIPIENTS_BYTES_MAX));
         let shipments = pieces.iter().map(|piece| decode(&encode(&event(), piece), None).unwrap());
         let links: Vec<_> = shipments.flat_map(|s| s.recipients().map(|(_, link)| link).collect::<Vec<_>>()).collect();
         assert_eq!(links, (0..5_000).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn recipients_leave_room_for_the_event() {
+        let of = |bytes| LiveEvent { json: vec![b'x'; bytes].into(), ..event() };
+        let max = 1024 * 1024;
+        assert_eq!(room(&of(100), max), RECIPIENTS_BYTES_MAX);
+        for bytes in [800 * 1024, 1_000 * 1024] {
+            let large = of(bytes);
+            let piece = vec![0; room(&large, max)].into();
+            assert!(encode(&large, &piece).len() <= max, "{bytes}");
+        }
+        assert_eq!(room(&of(max), max), RECIPIENTS_BYTES_MIN, "that no log holds");
     }
 
     proptest! {
