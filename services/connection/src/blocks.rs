@@ -38,6 +38,8 @@ impl Shared {
         let too_many = || too_large("blocks_max", max, "A list of blocks", "users");
         let known = self.bus.user_record(user).await.map_err(unavailable)?.record.blocks;
         if known.of(&other).is_some() {
+            // An earlier try may have come no further than this.
+            self.tell_changed([user, &other]).await?;
             return Ok(BlockPage { blocks: known.by_me().to_vec() });
         }
         if full(&known) {
@@ -85,10 +87,11 @@ impl Shared {
     }
 
     async fn tell_changed(&self, users: [&UserId; 2]) -> Result<(), ErrorBody> {
+        let mut told = Ok(());
         for user in users {
             self.devices.look_into(user).await;
-            self.bus.tell_gateways(&Told::Changed { user: user.clone() }).await.map_err(unavailable)?;
+            told = told.and(self.bus.tell_gateways(&Told::Changed { user: user.clone() }).await.map_err(unavailable));
         }
-        Ok(())
+        told
     }
 }

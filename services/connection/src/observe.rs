@@ -83,27 +83,40 @@ pub(crate) async fn observe(request: Request, next: Next) -> Response {
 
 /// HTTP requests are called as the frames that ask for the same.
 fn name_of(method: &Method, path: &str) -> Option<&'static str> {
-    let name = match path.rsplit('/').next()? {
-        "tickets" => "ticket",
-        "backlog" => "backlog",
-        "conversations" => "conversations",
-        "members" => "members",
-        "history" => "history",
-        "messages" => "send",
-        "forward" => "forward",
-        "timer" => "set_timer",
-        "edit" => "edit",
-        "delete" => "delete",
-        "react" => "react",
-        "pin" => "pin",
-        "unpin" => "unpin",
-        "pinned" => "pinned",
-        "presence" => "presence",
+    let rest = path.strip_prefix("/v1/")?;
+    let of_message = rest.strip_prefix("conversations/{conversation}/messages/{seq}/");
+    let of_conversation = rest.strip_prefix("conversations/{conversation}/");
+    Some(match (method.as_str(), of_message.or(of_conversation).unwrap_or(rest)) {
+        ("POST", "tickets") => "ticket",
+        ("GET", "backlog") => "backlog",
+        ("GET", "conversations") => "conversations",
+        ("GET", "members") => "members",
+        ("GET", "history") => "history",
+        ("GET", "pinned") => "pinned",
+        ("GET", "presence") => "presence",
+        ("POST", "messages") => "send",
+        ("POST", "forward") => "forward",
+        ("POST", "timer") => "set_timer",
+        ("POST", "edit") => "edit",
+        ("POST", "delete") => "delete",
+        ("POST", "react") => "react",
+        ("POST", "pin") => "pin",
+        ("POST", "unpin") => "unpin",
+        ("GET", "marks") => "marks",
+        ("POST", "marks") => "mark",
+        ("GET", "receipts") => "receipts",
+        ("GET", "overview") => "overview",
+        ("POST", "arrangement") => "arrange",
+        ("GET" | "POST", "settings") => "change_settings",
+        ("GET", "privacy") => "privacy",
+        ("PUT", "privacy") => "set_privacy",
+        ("GET", "blocks") => "blocks",
+        ("PUT", "blocks/{user}") => "block",
+        ("DELETE", "blocks/{user}") => "unblock",
+        ("GET", "devices") => "devices",
+        ("DELETE", "devices/{device}") => "revoke_device",
         _ => return None,
-    };
-    let writes =
-        matches!(name, "send" | "ticket" | "forward" | "set_timer" | "edit" | "delete" | "react" | "pin" | "unpin");
-    (*method == if writes { Method::POST } else { Method::GET }).then_some(name)
+    })
 }
 
 /// How far a session is behind, from its start or from a hole on; counted while it exists.
