@@ -1,7 +1,7 @@
 //! Messages that disappear when their time has come.
 
-use natter_e2e::{Cluster, Db, PATIENCE};
-use natter_ids::ClientId;
+use natter_e2e::{Cluster, Db, PATIENCE, user};
+use natter_ids::{ClientId, ConversationId};
 use natter_protocol::{AcceptedView, ErrorBody, ErrorCode};
 use natter_testkit::wait_for;
 
@@ -10,7 +10,8 @@ use crate::changes::{archived, code, in_the_log, old_id, texts};
 on_every_database!(messages_disappear);
 
 /// Where a timer is set, messages disappear from history, from what a device missed, and from the log,
-/// when their time has come; what was said before stays. In a group only the owner sets it.
+/// when their time has come; what was said before stays. In a group those who
+/// manage it set it.
 async fn messages_disappear(database: Db) {
     let cluster = Cluster::builder().set("nats.partitions", 1).database(database).start().await;
     let (alice, bob) = (cluster.device("alice", 0).await, cluster.device("bob", 1).await);
@@ -46,4 +47,20 @@ async fn messages_disappear(database: Db) {
     assert_eq!(code(bob.client().set_timer(&group, 2).await), ErrorCode::NotAllowed);
     assert_eq!(code(alice.client().set_timer(&group, u32::MAX).await), ErrorCode::TooLarge);
     alice.client().set_timer(&group, 3_600).await.unwrap();
+
+    // A device that was not there when it was set finds it.
+    let later = cluster.device("bob", 0).await;
+    let told = async || {
+        let page = later.client().conversations(None, None).await.unwrap();
+        let listed = later.client().overview(None).await.unwrap();
+        let of = |id: &ConversationId| {
+            let listed = listed.conversations.iter().find(|item| item.view.conversation == *id)?.view.timer_seconds;
+            let view = page.conversations.iter().find(|view| view.conversation == *id)?;
+            (view.timer_seconds == listed).then_some(listed)?
+        };
+        (of(&talk) == Some(2) && of(&group) == Some(3_600)).then_some(())
+    };
+    wait_for("the timers to be told", PATIENCE, told).await;
+    let found = later.client().open_direct(&user("alice")).await.unwrap();
+    assert_eq!(found.timer_seconds, Some(2), "also of a conversation that is found");
 }

@@ -134,9 +134,15 @@ impl Shared {
         match change {
             Change::Edited { .. } if own => self.in_time(&message, self.config.edit_limit_s).map(|()| Needs::Nothing),
             Change::Edited { .. } => Err(not_theirs("edited")),
-            Change::Deleted { .. } if own => {
-                self.in_time(&message, self.config.delete_limit_s).map(|()| Needs::Nothing)
-            }
+            Change::Deleted { .. } if own => match self.in_time(&message, self.config.delete_limit_s) {
+                // Those who manage a group may delete at any time, also what they said themselves.
+                Err(_)
+                    if self.members.member(conversation, user).await?.role.manages() && !conversation.is_direct() =>
+                {
+                    Ok(Needs::Management)
+                }
+                told => told.map(|()| Needs::Nothing),
+            },
             Change::Deleted { .. } if conversation.is_direct() => Err(not_theirs("deleted")),
             Change::Deleted { .. } => Ok(Needs::Management),
             Change::Message { .. } => self.needs_to_write(user, conversation).await,

@@ -5,7 +5,7 @@
 
 use natter_bus::{
     Append, AppendError, Fence,
-    storage_api::{Invite, InviteReply, Invites},
+    storage_api::{Invite, InviteReply, Invites, MembershipReply},
 };
 use natter_ids::{ConversationId, InviteCode, InviteId, Seq, UserId};
 use natter_protocol::{Change, ConversationView, Entry, ErrorBody, ErrorCode, InvitePage, InviteView, Role};
@@ -37,24 +37,40 @@ impl Shared {
         &self,
         user: &UserId,
         group: &ConversationId,
-        expires_at: Option<u64>,
-        uses_max: Option<u32>,
+        secret: Option<String>,
+        (expires_at, uses_max): (Option<u64>, Option<u32>),
     ) -> Result<InviteView, ErrorBody> {
         if uses_max == Some(0) || expires_at.is_some_and(|time| time <= self.bus.now_ms()) {
             let said = "An invite holds for some time and for at least one.";
             return Err(ErrorBody::new(ErrorCode::Malformed).because(said));
         }
         let (_, found) = self.group_of(user, group).await?;
+        let view = |code: &InviteCode, of: InviteReply| InviteView {
+            conversation: group.clone(),
+            invite: code.id(),
+            code: Some(code.to_string()),
+            expires_at: of.expires_at,
+            uses_max: of.uses_max,
+            uses: of.uses,
+        };
+        let code = match secret {
+            Some(secret) => InviteCode::of(group.clone(), &secret)
+                .map_err(|error| ErrorBody::new(ErrorCode::Malformed).because(format!("`secret`: {error}.")))?,
+            None => InviteCode::random(group.clone()),
+        };
+        if let Some(made) = self.invite(group, &code.id()).await? {
+            // This is a retry: whoever knows the code has made it.
+            made.check(self.bus.now_ms())?;
+            return Ok(view(&code, made.state));
+        }
         let max = self.live.get().limits.group_invites_max;
         if self.invites(user, group).await?.invites.len() >= max as usize {
             let said = format!("A group has at most {max} invites: revoke one.");
             return Err(ErrorBody::new(ErrorCode::TooLarge).because(said).limit("group_invites_max"));
         }
-        let code = InviteCode::random(group.clone());
         let change = Change::InviteCreated { invite: code.id(), expires_at, uses_max };
-        self.change_group_log(user, group, change, found.settings.add.into()).await?;
-        let (invite, code) = (code.id(), Some(code.to_string()));
-        Ok(InviteView { conversation: group.clone(), invite, code, expires_at, uses_max, uses: 0 })
+        self.append_to_group(user, group, change, found.settings.add.into()).await?;
+        Ok(view(&code, InviteReply { expires_at, uses_max, uses: 0, revoked: false }))
     }
 
     /// The invites that hold.
@@ -75,7 +91,7 @@ impl Shared {
         if known.state.revoked {
             return Ok(self.done_before(known.fence));
         }
-        self.change_group_log(user, group, Change::InviteRevoked { invite }, Needs::Management).await
+        self.append_to_group(user, group, Change::InviteRevoked { invite }, Needs::Management).await
     }
 
     /// Comes into a group by an invite's code; a member finds it.
@@ -101,8 +117,16 @@ impl Shared {
         }
         let found = self.group_of(user, &group).await?.1;
         let role = found.role.unwrap_or(Role::Member);
-        let (name, last_seq, settings) = (found.name, found.last_seq, Some(found.settings));
-        Ok(ConversationView { conversation: group, name, peer: None, group: settings, role, last_seq })
+        let MembershipReply { name, last_seq, settings, timer_seconds, .. } = found;
+        Ok(ConversationView {
+            conversation: group,
+            name,
+            peer: None,
+            group: Some(settings),
+            timer_seconds,
+            role,
+            last_seq,
+        })
     }
 
     async fn check_invite(

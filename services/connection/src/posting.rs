@@ -139,7 +139,8 @@ pub(crate) fn view(
         _ => (None, None),
     };
     let group = (!conversation.is_direct()).then_some(found.settings);
-    Ok(ConversationView { conversation, name, peer, group, role, last_seq: found.last_seq })
+    let MembershipReply { timer_seconds, last_seq, .. } = found;
+    Ok(ConversationView { conversation, name, peer, group, timer_seconds, role, last_seq })
 }
 
 pub(crate) fn append_refusal(error: &AppendError) -> ErrorBody {

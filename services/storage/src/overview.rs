@@ -19,7 +19,7 @@ use crate::{
     groups::settings_at,
     marks::key_at,
     preview::{Preview, preview},
-    reads::{database, json_bytes, name_at},
+    reads::{database, json_bytes, name_at, timer_at},
     requests::SHOWN,
     spans::role_of,
     sql::{OPEN, from_sql, list, statement, to_sql},
@@ -37,7 +37,8 @@ pub(crate) const NUMBERS: &str = "SELECT c.id, c.part, c.last_seq, c.active_seq,
      COALESCE(a.muted_until, 0), COALESCE(a.pinned, 0), COALESCE(a.archived, 0), COALESCE(a.version, 0), \
      COALESCE((SELECT MAX(CASE WHEN v.version = v.hidden_version THEN v.shown_version ELSE v.version END) \
      FROM marks v WHERE v.conversation = c.id AND v.user_id <> $1 AND c.id LIKE 'd%'), 0), c.settings, \
-     COALESCE(q.user_id, ''), COALESCE(q.accepted, 0) \
+     COALESCE(q.user_id, ''), COALESCE(q.accepted, 0), \
+     COALESCE((SELECT t.seconds FROM timers t WHERE t.conversation = c.id), 0) \
      FROM members m JOIN conversations c ON c.id = m.conversation \
      LEFT JOIN marks k ON k.conversation = c.id AND k.user_id = $1 \
      LEFT JOIN arrangements a ON a.user_id = $1 AND a.conversation = c.id \
@@ -58,6 +59,7 @@ pub(crate) struct Entry {
     pub(crate) messages: u64,
     pub(crate) joined: Seq,
     role: natter_protocol::Role,
+    timer_seconds: Option<u32>,
     name: Option<String>,
     group: Option<GroupSettings>,
     delivered: Seq,
@@ -90,6 +92,7 @@ impl Entry {
             messages: number(5)?,
             joined: number(6)?,
             role: role_of(row.try_get(7)?),
+            timer_seconds: timer_at(row, 20)?,
             name: name_at(row, 8)?,
             delivered: number(9)?,
             read: number(10)?,
@@ -262,6 +265,7 @@ impl Store {
                     name: entry.name,
                     peer,
                     group: entry.group,
+                    timer_seconds: entry.timer_seconds,
                     role: entry.role,
                     last_seq: entry.last_seq,
                 },

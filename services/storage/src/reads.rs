@@ -25,7 +25,8 @@ const PAGE_MAX: u32 = 1_000;
 const ROSTER_PAGE: u32 = 3_000;
 
 pub(crate) const CONVERSATIONS: &str = "SELECT c.id, c.name, c.last_seq, m.role, \
-     (SELECT MIN(o.user_id) FROM members o WHERE o.conversation = c.id AND o.user_id <> $1), c.settings \
+     (SELECT MIN(o.user_id) FROM members o WHERE o.conversation = c.id AND o.user_id <> $1), c.settings, \
+     COALESCE((SELECT t.seconds FROM timers t WHERE t.conversation = c.id), 0) \
      FROM members m JOIN conversations c ON c.id = m.conversation \
      WHERE m.user_id = $1 AND m.left_seq = $2 AND m.conversation > $3 ORDER BY m.conversation LIMIT $4";
 
@@ -103,7 +104,8 @@ impl Store {
              COALESCE((SELECT m.role FROM members m WHERE m.conversation = c.id AND m.user_id = $2 \
              AND m.left_seq = $3), ''), c.settings, \
              (SELECT COUNT(*) FROM bans b WHERE b.conversation = c.id AND b.user_id = $2), \
-             (SELECT COUNT(*) FROM requests q WHERE q.conversation = c.id AND q.user_id = $2 AND q.accepted = 0) \
+             (SELECT COUNT(*) FROM requests q WHERE q.conversation = c.id AND q.user_id = $2 AND q.accepted = 0), \
+             COALESCE((SELECT t.seconds FROM timers t WHERE t.conversation = c.id), 0) \
              FROM conversations c WHERE c.id = $1",
         );
         let select = select.bind(asked.conversation.as_str()).bind(asked.user.as_str()).bind(OPEN);
@@ -193,6 +195,7 @@ fn membership_reply(row: &AnyRow) -> Result<MembershipReply, sqlx::Error> {
         settings: settings_at(row, 5)?,
         banned: row.try_get::<i64, _>(6)? > 0,
         request: row.try_get::<i64, _>(7)? > 0,
+        timer_seconds: timer_at(row, 8)?,
     })
 }
 
@@ -207,8 +210,14 @@ fn conversation_view(user: &UserId, row: &AnyRow) -> Result<ConversationView, sq
         role: role_of(row.try_get(3)?),
         last_seq: from_sql(row.try_get(2)?),
         group: (!conversation.is_direct()).then(|| settings_at(row, 5)).transpose()?,
+        timer_seconds: timer_at(row, 6)?,
         conversation,
     })
+}
+
+/// After how many seconds messages disappear, of a column in which 0 says that they stay.
+pub(crate) fn timer_at(row: &AnyRow, column: usize) -> Result<Option<u32>, sqlx::Error> {
+    Ok(u32::try_from(row.try_get::<i64, _>(column)?).ok().filter(|seconds| *seconds > 0))
 }
 
 pub(crate) fn name_at(row: &AnyRow, column: usize) -> Result<Option<String>, sqlx::Error> {

@@ -214,6 +214,9 @@ pub struct MembershipReply {
     /// Whether a stranger began it, and the user has not accepted it.
     #[serde(default)]
     pub request: bool,
+    /// After how many seconds what is said in it disappears; absent when messages stay.
+    #[serde(default)]
+    pub timer_seconds: Option<u32>,
 }
 
 /// An invite, as of an archive that has reached `at_least`. `None`: there is no such.

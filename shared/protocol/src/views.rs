@@ -20,6 +20,9 @@ pub struct ConversationView {
     /// How a group is set up; absent for a direct conversation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<GroupSettings>,
+    /// After how many seconds what is said in it disappears; absent when messages stay.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timer_seconds: Option<u32>,
     /// The asking member's role.
     pub role: Role,
     /// The number of its newest entry.

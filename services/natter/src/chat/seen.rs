@@ -208,6 +208,7 @@ mod tests {
             name: Some("friends".to_owned()),
             peer: None,
             group: None,
+            timer_seconds: None,
             role: Role::Member,
             last_seq: 9,
         };
