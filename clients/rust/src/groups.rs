@@ -1,6 +1,6 @@
 //! Requests about groups.
 
-use natter_ids::{ConversationId, InviteId, Seq, UserId};
+use natter_ids::{ClientId, ConversationId, InviteCode, InviteId, Seq, UserId};
 use natter_protocol::{ConversationView, GroupPatch, InvitePage, InviteView, Request, Role, ServerFrame};
 
 use crate::{
@@ -14,7 +14,10 @@ impl Client {
     /// # Errors
     /// [`RequestError`].
     pub async fn change_group(&self, group: &ConversationId, patch: GroupPatch) -> Result<Seq> {
-        accepted(self.request(Request::ChangeGroup { conversation: group.clone(), patch }).await?)
+        accepted(
+            self.request(Request::ChangeGroup { conversation: group.clone(), client_id: Some(ClientId::now()), patch })
+                .await?,
+        )
     }
 
     /// Gives a member another role; [`Role::Owner`] hands the group over. Returns the number of the
@@ -23,7 +26,12 @@ impl Client {
     /// # Errors
     /// [`RequestError`].
     pub async fn change_role(&self, group: &ConversationId, user: &UserId, role: Role) -> Result<Seq> {
-        let request = Request::ChangeRole { conversation: group.clone(), user: user.clone(), role };
+        let request = Request::ChangeRole {
+            conversation: group.clone(),
+            client_id: Some(ClientId::now()),
+            user: user.clone(),
+            role,
+        };
         accepted(self.request(request).await?)
     }
 
@@ -32,7 +40,8 @@ impl Client {
     /// # Errors
     /// [`RequestError`].
     pub async fn ban_member(&self, group: &ConversationId, user: &UserId) -> Result<Seq> {
-        let request = Request::BanMember { conversation: group.clone(), user: user.clone() };
+        let request =
+            Request::BanMember { conversation: group.clone(), client_id: Some(ClientId::now()), user: user.clone() };
         accepted(self.request(request).await?)
     }
 
@@ -41,12 +50,13 @@ impl Client {
     /// # Errors
     /// [`RequestError`].
     pub async fn unban_member(&self, group: &ConversationId, user: &UserId) -> Result<Seq> {
-        let request = Request::UnbanMember { conversation: group.clone(), user: user.clone() };
+        let request =
+            Request::UnbanMember { conversation: group.clone(), client_id: Some(ClientId::now()), user: user.clone() };
         accepted(self.request(request).await?)
     }
 
-    /// Makes an invite, until a time in milliseconds since 1970 UTC and for so many. Only this answer
-    /// tells its code; after a lost one, a second invite is made.
+    /// Makes an invite, until a time in milliseconds since 1970 UTC and for so many; once, also when the connection is
+    /// lost meanwhile. Only this answer tells its code.
     ///
     /// # Errors
     /// [`RequestError`].
@@ -56,7 +66,8 @@ impl Client {
         expires_at: Option<u64>,
         uses_max: Option<u32>,
     ) -> Result<InviteView> {
-        let request = Request::CreateInvite { conversation: group.clone(), expires_at, uses_max };
+        let secret = Some(InviteCode::random(group.clone()).secret().to_owned());
+        let request = Request::CreateInvite { conversation: group.clone(), secret, expires_at, uses_max };
         match self.request(request).await? {
             ServerFrame::Invite { invite, .. } => Ok(invite),
             _ => Err(RequestError::UnexpectedAnswer),

@@ -41,7 +41,8 @@ impl Client {
     /// # Errors
     /// [`RequestError`].
     pub async fn add_member(&self, group: &ConversationId, user: &UserId) -> Result<Seq> {
-        let request = Request::AddMember { conversation: group.clone(), user: user.clone() };
+        let request =
+            Request::AddMember { conversation: group.clone(), client_id: Some(ClientId::now()), user: user.clone() };
         accepted(self.request(request).await?)
     }
 
@@ -50,17 +51,17 @@ impl Client {
     /// # Errors
     /// [`RequestError`].
     pub async fn remove_member(&self, group: &ConversationId, user: &UserId) -> Result<Seq> {
-        let request = Request::RemoveMember { conversation: group.clone(), user: user.clone() };
+        let request =
+            Request::RemoveMember { conversation: group.clone(), client_id: Some(ClientId::now()), user: user.clone() };
         accepted(self.request(request).await?)
     }
 
     /// Leaves a group; returns the number of the entry that did.
     ///
     /// # Errors
-    /// [`RequestError`]; `not_a_member` also when the connection was lost after the first attempt
-    /// had worked.
+    /// [`RequestError`].
     pub async fn leave(&self, group: &ConversationId) -> Result<Seq> {
-        accepted(self.request(Request::Leave { conversation: group.clone() }).await?)
+        accepted(self.request(Request::Leave { conversation: group.clone(), client_id: Some(ClientId::now()) }).await?)
     }
 
     /// A page of the user's conversations, after the given one.

@@ -253,7 +253,16 @@ async fn every_request_can_be_posted() {
     let mallory = cluster.http("mallory", 0);
     assert_eq!(code(mallory.ask(&said).await), ErrorCode::NotAMember);
     assert_eq!(code(alice.ask(r#"{"type":"watch_presence","users":[]}"#).await), ErrorCode::OutOfState);
-    assert_eq!(code(alice.ask(r#"{"type":"dance"}"#).await), ErrorCode::Malformed);
+    assert_eq!(code(alice.ask(r#"{"type":"ping"}"#).await), ErrorCode::OutOfState);
+    assert_eq!(code(alice.ask(r#"{"type":"dance"}"#).await), ErrorCode::UnknownType);
+    assert_eq!(code(alice.ask(r#"{"type":"leave"}"#).await), ErrorCode::Malformed);
+    let writes = format!(r#"{{"type":"typing","conversation":"{group}"}}"#);
+    assert_eq!(alice.ask(&writes).await.unwrap(), ServerFrame::Done { id: 0 });
+    let seen = bob.find(|next| match next {
+        natter_client::Notification::Typing { user, .. } => Some(user),
+        _ => None,
+    });
+    assert_eq!(seen.await, user("alice"));
 }
 
 /// An owner who has just added somebody does not leave them in a group that nobody can manage, however

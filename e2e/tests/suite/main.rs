@@ -32,6 +32,7 @@ mod devices;
 mod disappearing;
 mod drain;
 mod frames;
+mod group_retries;
 mod groups;
 mod handshake;
 mod http;

@@ -1,8 +1,8 @@
 //! Groups: their members, roles and settings.
 
 use natter_bus::storage_api::{Membership, MembershipReply};
-use natter_ids::{ConversationId, Partition, Seq, UserId};
-use natter_protocol::{Change, Entry, ErrorBody, ErrorCode, GroupPatch, Role};
+use natter_ids::{ClientId, ConversationId, Partition, Seq, UserId};
+use natter_protocol::{Change, Entry, ErrorBody, ErrorCode, GroupPatch, Request, Role};
 
 use crate::{
     members::{Member, not_a_member, refusal, unavailable},
@@ -14,14 +14,60 @@ use crate::{
 /// So close to being full, members are counted exactly.
 const COUNTED_EXACTLY: u32 = 1_000;
 
+/// Who wants a group changed, and under which id.
+#[derive(Debug, Clone, Copy)]
+struct Asked<'a> {
+    user: &'a UserId,
+    group: &'a ConversationId,
+    client_id: Option<ClientId>,
+}
+
+/// What a request changes of a group, and under which id.
+pub(crate) fn group_change(request: &Request) -> Option<(Option<ClientId>, Change)> {
+    let (client_id, change) = match request {
+        Request::AddMember { client_id, user, .. } => (client_id, Change::MemberAdded { user: user.clone() }),
+        Request::RemoveMember { client_id, user, .. } => (client_id, Change::MemberRemoved { user: user.clone() }),
+        Request::BanMember { client_id, user, .. } => (client_id, Change::MemberBanned { user: user.clone() }),
+        Request::UnbanMember { client_id, user, .. } => (client_id, Change::MemberUnbanned { user: user.clone() }),
+        Request::ChangeRole { client_id, user, role, .. } => {
+            (client_id, Change::RoleChanged { user: user.clone(), role: *role })
+        }
+        Request::ChangeGroup { client_id, patch, .. } => (client_id, Change::GroupChanged { patch: patch.clone() }),
+        Request::Leave { client_id, .. } => (client_id, Change::MemberLeft {}),
+        _ => return None,
+    };
+    Some((*client_id, change))
+}
+
 impl Shared {
-    /// Adds a user to a group.
-    pub(crate) async fn add_member(
+    /// Changes a group or who is in it.
+    pub(crate) async fn change_group(
         &self,
         user: &UserId,
         group: &ConversationId,
-        added: UserId,
+        client_id: Option<ClientId>,
+        change: Change,
     ) -> Result<Accepted, ErrorBody> {
+        let asked = Asked { user, group, client_id };
+        let again = change.clone();
+        let work = async {
+            match change {
+                Change::MemberAdded { user: added } => self.add_member(asked, added).await,
+                Change::MemberRemoved { user: gone } => self.remove_member(asked, gone).await,
+                Change::MemberBanned { user: barred } => self.ban(asked, barred).await,
+                Change::MemberUnbanned { user: barred } => self.unban(asked, barred).await,
+                Change::RoleChanged { user: of, role } => self.change_role(asked, of, role).await,
+                Change::GroupChanged { patch } => self.set_up(asked, patch).await,
+                Change::MemberLeft {} => self.leave(asked).await,
+                _ => Err(ErrorCode::Internal.into()),
+            }
+        };
+        self.change_group_once(user, group, client_id, &again, work).await
+    }
+
+    /// Adds a user to a group.
+    async fn add_member(&self, asked: Asked<'_>, added: UserId) -> Result<Accepted, ErrorBody> {
+        let Asked { user, group, .. } = asked;
         let (_, found) = self.group_of(user, group).await?;
         let standing = self.members.standing(group, &added).await?;
         if standing.member().is_some() {
@@ -31,7 +77,7 @@ impl Shared {
             return Err(ErrorBody::new(ErrorCode::NotAllowed).because("That user is barred from the group."));
         }
         self.room_for_one_more(user, group, &found).await?;
-        self.change_group_log(user, group, Change::MemberAdded { user: added }, found.settings.add.into()).await
+        self.change_group_log(asked, Change::MemberAdded { user: added }, found.settings.add.into()).await
     }
 
     pub(crate) async fn room_for_one_more(
@@ -49,12 +95,8 @@ impl Shared {
     }
 
     /// Removes a member of a group who stands below.
-    pub(crate) async fn remove_member(
-        &self,
-        user: &UserId,
-        group: &ConversationId,
-        gone: UserId,
-    ) -> Result<Accepted, ErrorBody> {
+    async fn remove_member(&self, asked: Asked<'_>, gone: UserId) -> Result<Accepted, ErrorBody> {
+        let Asked { user, group, .. } = asked;
         self.member_of(user, group).await?;
         let standing = self.members.standing(group, &gone).await?;
         let Some(member) = standing.member() else {
@@ -62,18 +104,14 @@ impl Shared {
             return if was_one { Ok(self.done_before(standing.fence)) } else { Err(no_such_member()) };
         };
         let change = Change::MemberRemoved { user: gone.clone() };
-        let accepted = self.change_group_log(user, group, change, Needs::Above(member.role)).await?;
+        let accepted = self.change_group_log(asked, change, Needs::Above(member.role)).await?;
         self.members.forget(group, &gone).await;
         Ok(accepted)
     }
 
     /// Bars a user from a group, whether they are a member or not.
-    pub(crate) async fn ban(
-        &self,
-        user: &UserId,
-        group: &ConversationId,
-        barred: UserId,
-    ) -> Result<Accepted, ErrorBody> {
+    async fn ban(&self, asked: Asked<'_>, barred: UserId) -> Result<Accepted, ErrorBody> {
+        let Asked { user, group, .. } = asked;
         self.member_of(user, group).await?;
         let standing = self.members.standing(group, &barred).await?;
         if standing.banned {
@@ -81,34 +119,25 @@ impl Shared {
         }
         let needs = standing.member().map_or(Needs::Management, |member| Needs::Above(member.role));
         let change = Change::MemberBanned { user: barred.clone() };
-        let accepted = self.change_group_log(user, group, change, needs).await?;
+        let accepted = self.change_group_log(asked, change, needs).await?;
         self.members.forget(group, &barred).await;
         Ok(accepted)
     }
 
     /// Lets a barred user be added again.
-    pub(crate) async fn unban(
-        &self,
-        user: &UserId,
-        group: &ConversationId,
-        barred: UserId,
-    ) -> Result<Accepted, ErrorBody> {
+    async fn unban(&self, asked: Asked<'_>, barred: UserId) -> Result<Accepted, ErrorBody> {
+        let Asked { user, group, .. } = asked;
         self.member_of(user, group).await?;
         let standing = self.members.standing(group, &barred).await?;
         if !standing.banned {
             return Ok(self.done_before(standing.fence));
         }
-        self.change_group_log(user, group, Change::MemberUnbanned { user: barred }, Needs::Management).await
+        self.change_group_log(asked, Change::MemberUnbanned { user: barred }, Needs::Management).await
     }
 
     /// Gives a member a role. With the owner's, the group is handed over: who gives it is an admin then.
-    pub(crate) async fn change_role(
-        &self,
-        user: &UserId,
-        group: &ConversationId,
-        of: UserId,
-        role: Role,
-    ) -> Result<Accepted, ErrorBody> {
+    async fn change_role(&self, asked: Asked<'_>, of: UserId, role: Role) -> Result<Accepted, ErrorBody> {
+        let Asked { user, group, .. } = asked;
         let me = self.member_of(user, group).await?;
         if of == *user {
             let said =
@@ -120,7 +149,7 @@ impl Shared {
             self.done_before(member.fence)
         } else {
             let change = Change::RoleChanged { user: of.clone(), role };
-            self.change_group_log(user, group, change, Needs::Ownership).await?
+            self.change_group_log(asked, change, Needs::Ownership).await?
         };
         self.members.forget(group, &of).await;
         if role == Role::Owner && me.role == Role::Owner {
@@ -130,19 +159,15 @@ impl Shared {
                 return Err(no_such_member());
             }
             let change = Change::RoleChanged { user: user.clone(), role: Role::Admin };
-            self.change_group_log(user, group, change, Needs::Ownership).await?;
+            self.append_to_group(user, group, change, Needs::Ownership).await?;
             self.members.forget(group, user).await;
         }
         Ok(accepted)
     }
 
     /// Changes how a group is set up.
-    pub(crate) async fn change_group(
-        &self,
-        user: &UserId,
-        group: &ConversationId,
-        patch: GroupPatch,
-    ) -> Result<Accepted, ErrorBody> {
+    async fn set_up(&self, asked: Asked<'_>, patch: GroupPatch) -> Result<Accepted, ErrorBody> {
+        let Asked { user, group, .. } = asked;
         let limits = self.live.get().limits.clone();
         if patch.is_empty() {
             return Err(ErrorBody::new(ErrorCode::Malformed).because("Say what to change of the group."));
@@ -158,19 +183,20 @@ impl Shared {
         }
         self.member_of(user, group).await?;
         let change = Change::GroupChanged { patch: patch.clone() };
-        let accepted = self.change_group_log(user, group, change, Needs::Management).await?;
+        let accepted = self.change_group_log(asked, change, Needs::Management).await?;
         self.group_settings.changed(group, accepted.seq, &patch);
         Ok(accepted)
     }
 
     /// Leaves a group.
-    pub(crate) async fn leave(&self, user: &UserId, group: &ConversationId) -> Result<Accepted, ErrorBody> {
+    async fn leave(&self, asked: Asked<'_>) -> Result<Accepted, ErrorBody> {
+        let Asked { user, group, .. } = asked;
         let me = self.member_of(user, group).await?;
         if me.role == Role::Owner && self.members_now(user, group).await? > 1 {
             let said = "Make another member the owner first: a group is not left without one.";
             return Err(ErrorBody::new(ErrorCode::NotAllowed).because(said));
         }
-        let accepted = self.change_group_log(user, group, Change::MemberLeft {}, Needs::Nothing).await?;
+        let accepted = self.change_group_log(asked, Change::MemberLeft {}, Needs::Nothing).await?;
         self.members.forget(group, user).await;
         Ok(accepted)
     }
@@ -184,7 +210,16 @@ impl Shared {
         Ok(reply.map_or(0, |reply| reply.members))
     }
 
-    pub(crate) async fn change_group_log(
+    async fn change_group_log(&self, asked: Asked<'_>, change: Change, needs: Needs) -> Result<Accepted, ErrorBody> {
+        let Asked { user, group, client_id } = asked;
+        match client_id {
+            Some(client_id) => self.append_once(user, group, client_id, change, needs).await,
+            None => self.append_to_group(user, group, change, needs).await,
+        }
+    }
+
+    /// Appends a change of a group that nothing is known by but itself.
+    pub(crate) async fn append_to_group(
         &self,
         user: &UserId,
         group: &ConversationId,

@@ -8,9 +8,9 @@ use axum::{
     http::HeaderMap,
 };
 use natter_ids::DeviceId;
-use natter_protocol::{ErrorBody, ErrorCode, Request, RequestId, ServerFrame};
+use natter_protocol::{ClientFrame, ErrorBody, ErrorCode, Request, ServerFrame, decode_client_frame};
 use natter_telemetry::TRACEPARENT;
-use serde::Deserialize;
+use serde_json::Value;
 use tracing::Instrument;
 
 use crate::{
@@ -20,25 +20,25 @@ use crate::{
     session::Asking,
 };
 
-#[derive(Deserialize)]
-pub(crate) struct Posted {
-    #[serde(default)]
-    id: RequestId,
-    #[serde(flatten)]
-    request: Request,
-}
+/// A frame that was posted.
+pub(crate) struct Posted(ClientFrame);
 
 impl FromRequest<Arc<Shared>> for Posted {
     type Rejection = Refused;
 
     async fn from_request(request: axum::extract::Request, shared: &Arc<Shared>) -> Result<Self, Refused> {
-        match Json::<Self>::from_request(request, shared).await {
-            Ok(Json(posted)) => Ok(posted),
+        let malformed = |why: String| ErrorBody::new(ErrorCode::Malformed).because(why);
+        let mut posted = match Json::<serde_json::Map<String, Value>>::from_request(request, shared).await {
+            Ok(Json(posted)) => posted,
             Err(JsonRejection::BytesRejection(_)) => {
-                Err(ErrorBody::new(ErrorCode::TooLarge).limit("frame_bytes_max").into())
+                return Err(ErrorBody::new(ErrorCode::TooLarge).limit("frame_bytes_max").into());
             }
-            Err(error) => Err(ErrorBody::new(ErrorCode::Malformed).because(error.body_text()).into()),
-        }
+            Err(error) => return Err(malformed(error.body_text()).into()),
+        };
+        // Nobody needs it to tell answers apart.
+        posted.entry("id").or_insert(Value::from(0));
+        let text = Value::Object(posted).to_string();
+        decode_client_frame(&text).map(Self).map_err(|refused| refused.error.into())
     }
 }
 
@@ -47,8 +47,20 @@ pub(crate) async fn requests(
     State(shared): State<Arc<Shared>>,
     Caller(who): Caller,
     headers: HeaderMap,
-    Posted { id, request }: Posted,
+    Posted(frame): Posted,
 ) -> Result<Json<ServerFrame>, Refused> {
+    let about_a_session = || {
+        let said = "This request is about a session: send it over a WebSocket.";
+        ErrorBody::new(ErrorCode::OutOfState).because(said)
+    };
+    let (id, request) = match frame {
+        ClientFrame::Request { id, request, .. } => (id, request),
+        ClientFrame::Typing { conversation, stopped } => {
+            shared.typing(&who.user, conversation, stopped).await;
+            return Ok(Json(ServerFrame::Done { id: 0 }));
+        }
+        ClientFrame::Hello(_) | ClientFrame::Ping { .. } => return Err(about_a_session().into()),
+    };
     let (name, began) = (request.name(), Instant::now());
     let traceparent = headers.get(TRACEPARENT).and_then(|value| value.to_str().ok());
     // It is asked from none of the user's devices.
@@ -56,8 +68,7 @@ pub(crate) async fn requests(
     let answer = async {
         let answer = match request {
             Request::WatchPresence { .. } | Request::SetAway { .. } | Request::RefreshToken { .. } => {
-                let said = "This request is about a session: send it over a WebSocket.";
-                Err(ErrorBody::new(ErrorCode::OutOfState).because(said))
+                Err(about_a_session())
             }
             request => shared.answer(&asking, id, request).await.map(|(frame, _)| frame),
         };

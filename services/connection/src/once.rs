@@ -4,7 +4,7 @@ use natter_bus::{
     FRESH_ID_AGE_MS, FUTURE_ID_MS,
     storage_api::{FindMessage, FoundMessage},
 };
-use natter_ids::{ClientId, ConversationId, UserId};
+use natter_ids::{ClientId, ConversationId, Partition, Seq, UserId};
 use natter_protocol::{Change, Entry, ErrorBody, ErrorCode};
 
 use crate::{
@@ -23,16 +23,48 @@ impl Shared {
         client_id: ClientId,
         change: &Change,
     ) -> Result<Option<Accepted>, ErrorBody> {
-        let now = self.bus.now_ms();
-        if client_id.time_ms() > now + FUTURE_ID_MS {
-            return Err(ErrorCode::ClientIdInFuture.into());
-        }
-        if now.saturating_sub(client_id.time_ms()) <= FRESH_ID_AGE_MS {
+        if self.is_fresh(client_id)? {
             return Ok(None);
         }
         // The log may have forgotten the id; the archive has not.
         let found = self.find(user, conversation, client_id).await?;
         found.map(|found| same(&found, change)).transpose()
+    }
+
+    fn is_fresh(&self, client_id: ClientId) -> Result<bool, ErrorBody> {
+        let now = self.bus.now_ms();
+        if client_id.time_ms() > now + FUTURE_ID_MS {
+            return Err(ErrorCode::ClientIdInFuture.into());
+        }
+        Ok(now.saturating_sub(client_id.time_ms()) <= FRESH_ID_AGE_MS)
+    }
+
+    /// Changes a group, once when there is an id for it. Who asks again may have lost the right since, or have left by it.
+    pub(crate) async fn change_group_once(
+        &self,
+        user: &UserId,
+        group: &ConversationId,
+        client_id: Option<ClientId>,
+        change: &Change,
+        work: impl Future<Output = Result<Accepted, ErrorBody>>,
+    ) -> Result<Accepted, ErrorBody> {
+        let Some(client_id) = client_id else { return work.await };
+        let first = async || {
+            // Changes of members stand on subjects of their own.
+            let partition = Partition::of(group, self.bus.partitions());
+            let at_least = self.bus.newest_seq(partition).await.map_err(unavailable)?;
+            let found = self.find_own(user, group, client_id, at_least).await?;
+            found.map(|found| same(&found, change)).transpose()
+        };
+        if !self.is_fresh(client_id)?
+            && let Some(first) = first().await?
+        {
+            return Ok(first);
+        }
+        match work.await {
+            Err(refused) if !refused.code.is_retryable() => first().await?.ok_or(refused),
+            told => told,
+        }
     }
 
     /// Appends what happens under a client id, once.
@@ -70,6 +102,16 @@ impl Shared {
     ) -> Result<Option<FoundMessage>, ErrorBody> {
         self.members.member(conversation, user).await?;
         let at_least = self.bus.last_seq(conversation).await.map_err(unavailable)?;
+        self.find_own(user, conversation, client_id, at_least).await
+    }
+
+    async fn find_own(
+        &self,
+        user: &UserId,
+        conversation: &ConversationId,
+        client_id: ClientId,
+        at_least: Seq,
+    ) -> Result<Option<FoundMessage>, ErrorBody> {
         let (conversation, sender) = (conversation.clone(), user.clone());
         self.bus.ask(&FindMessage { conversation, sender, client_id, at_least }).await.map_err(refusal)
     }

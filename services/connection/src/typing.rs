@@ -13,7 +13,7 @@ impl Shared {
             return;
         }
         // Whoever has blocked the other one does not let them see it.
-        let blocked = self.devices.blocks(user).is_some_and(|blocks| blocks.here(&conversation).is_some());
+        let blocked = self.blocks_of(user).await.map_or(true, |blocks| blocks.here(&conversation).is_some());
         if blocked || !self.members.may_be_seen(&conversation, user).await {
             return;
         }

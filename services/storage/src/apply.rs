@@ -193,6 +193,8 @@ struct Message<'a> {
     conversation: &'a ConversationId,
     sender: &'a str,
     client_id: String,
+    /// A repeat of it is no entry. A change of a member is one: who is a member follows from the last of them.
+    happens_once: bool,
 }
 
 /// Notes which messages, and changes of them, exist; returns the numbers of those that repeat an
@@ -203,7 +205,8 @@ async fn note_message_ids(tx: &mut Tx<'_>, records: &[Record]) -> Result<HashMap
         .filter_map(|record| {
             let (conversation, entry) = record.body.as_ref()?;
             let client_id = entry.once_id()?.to_string();
-            Some(Message { seq: record.seq, conversation, sender: entry.sender.as_str(), client_id })
+            let happens_once = entry.happens_once();
+            Some(Message { seq: record.seq, conversation, sender: entry.sender.as_str(), client_id, happens_once })
         })
         .collect();
     let mut void = HashMap::new();
@@ -213,13 +216,13 @@ async fn note_message_ids(tx: &mut Tx<'_>, records: &[Record]) -> Result<HashMap
             "INSERT INTO message_ids (conversation, sender, client_id, seq) VALUES {values} ON CONFLICT DO NOTHING"
         ));
         for message in piece {
-            let Message { seq, conversation, sender, client_id } = message;
+            let Message { seq, conversation, sender, client_id, .. } = message;
             insert = insert.bind(conversation.as_str()).bind(*sender).bind(client_id.as_str()).bind(to_sql(*seq));
         }
         if insert.execute(&mut **tx).await?.rows_affected() < piece.len() as u64 {
             for message in piece {
                 let first = first_of(tx, message).await?;
-                if first != message.seq {
+                if first != message.seq && message.happens_once {
                     void.insert(message.seq, first);
                 }
             }

@@ -37,7 +37,8 @@ impl LogRecord {
     /// id is older (or newer) than what gateways append without asking the archive. Readers ask
     /// the archive whether such an entry is the first with its id; every repeat is such an entry.
     pub fn may_be_repeat(&self) -> bool {
-        let Ok((_, Entry { client_id: Some(id), .. })) = &self.body else { return false };
+        let Ok((_, entry)) = &self.body else { return false };
+        let Some(id) = entry.once_id().filter(|_| entry.happens_once()) else { return false };
         let (made, stored) = (id.time_ms(), self.stored_at);
         stored.saturating_sub(made) > FRESH_ID_AGE_MS || made.saturating_sub(stored) > FUTURE_ID_MS
     }

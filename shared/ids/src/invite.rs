@@ -34,10 +34,22 @@ impl InviteCode {
     /// [`InvalidInviteCode`].
     pub fn parse(text: &str) -> Result<Self, InvalidInviteCode> {
         let (conversation, secret) = text.trim().split_once('.').ok_or(InvalidInviteCode)?;
-        let conversation = ConversationId::parse(conversation).map_err(|_| InvalidInviteCode)?;
+        Self::of(ConversationId::parse(conversation).map_err(|_| InvalidInviteCode)?, secret)
+    }
+
+    /// The code of a group that ends with these 32 hexadecimal digits.
+    ///
+    /// # Errors
+    /// [`InvalidInviteCode`], also for a direct conversation.
+    pub fn of(conversation: ConversationId, secret: &str) -> Result<Self, InvalidInviteCode> {
         let legal = secret.len() == 32 && secret.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
         let is_group = !conversation.is_direct();
         (legal && is_group).then(|| Self { conversation, secret: secret.to_owned() }).ok_or(InvalidInviteCode)
+    }
+
+    /// The digits with which it ends.
+    pub fn secret(&self) -> &str {
+        &self.secret
     }
 
     /// Into which group it leads.

@@ -5,10 +5,10 @@
 use natter_ids::{ClientId, ConversationId, DeviceId, InviteCode, Position, SessionId, UserId};
 use natter_protocol::{
     Arrangement, ArrangementDraft, ArrangementView, Audience, BlockPage, BlockView, Change, ClientFrame,
-    ConversationPage, ConversationView, DevicePage, DeviceView, Entry, ErrorBody, ErrorCode, Event, GroupPatch,
-    GroupSettings, Hello, HistoryPage, InvitePage, InviteView, Limits, MarkPage, MarkView, MarkedView, MarksView,
-    MemberPage, MemberView, MessageState, OverviewCursor, OverviewItem, OverviewPage, OverviewPosition, Past,
-    PresenceView, PrivacyView, ReactionView, ReactorPage, ReactorView, ReceiptPage, Request, Role, ServerFrame,
+    ConversationPage, ConversationView, DevicePage, DeviceView, Entry, ErrorBody, ErrorCode, Event, Forwarded,
+    GroupPatch, GroupSettings, Hello, HistoryPage, InvitePage, InviteView, Limits, MarkPage, MarkView, MarkedView,
+    MarksView, MemberPage, MemberView, MessageState, OverviewCursor, OverviewItem, OverviewPage, OverviewPosition,
+    Past, PresenceView, PrivacyView, ReactionView, ReactorPage, ReactorView, ReceiptPage, Request, Role, ServerFrame,
     SettingsDraft, SettingsView, ShowRequests, Strangers, Who,
 };
 
@@ -70,6 +70,12 @@ pub(crate) fn events() -> Vec<Event> {
         forwarded: None,
         mentions: vec![user("carol")],
     };
+    let forwarded = Change::Message {
+        text: "Shall we?".to_owned(),
+        reply_to: None,
+        forwarded: Some(Forwarded { sender: Some(user("bob")) }),
+        mentions: Vec::new(),
+    };
     vec![
         said(),
         event(direct(), 1191, 0, entry("alice", Change::DirectOpened { peers: [user("alice"), user("bob")] })),
@@ -86,7 +92,7 @@ pub(crate) fn events() -> Vec<Event> {
         event(group(), 2097, 2095, entry("alice", Change::MemberUnbanned { user: user("mallory") })),
         event(group(), 2099, 2097, entry("alice", Change::InviteRevoked { invite: invite().id() })),
         event(group(), 2063, 2051, Entry { client_id: Some(client_id()), ..entry("alice", answer) }),
-        event(group(), 2077, 2063, entry("carol", Change::MemberLeft {})),
+        event(group(), 2074, 2063, Entry { client_id: Some(client_id()), ..entry("alice", forwarded) }),
         changed(1212, 1205, Change::Edited { target: 1205, text: "Shall we go?".to_owned(), mentions: Vec::new() }),
         changed(1219, 1212, Change::Reacted { target: 1198, emoji: "🥾".to_owned(), on: true }),
         changed(1224, 1219, Change::Pinned { target: 1205 }),
@@ -155,7 +161,15 @@ fn invite_view(told: bool) -> InviteView {
 
 pub(crate) fn direct_view() -> ConversationView {
     let (name, peer, role) = (None, Some(user("bob")), Role::Member);
-    ConversationView { conversation: direct(), name, peer, group: None, role, last_seq: 1205 }
+    ConversationView {
+        conversation: direct(),
+        name,
+        peer,
+        group: None,
+        timer_seconds: Some(604_800),
+        role,
+        last_seq: 1205,
+    }
 }
 
 pub(crate) fn conversation_page() -> ConversationPage {
@@ -163,7 +177,15 @@ pub(crate) fn conversation_page() -> ConversationPage {
     let mut settings = GroupSettings::default();
     settings.apply(&patch());
     let (group, role) = (Some(settings), Role::Owner);
-    let group = ConversationView { conversation: self::group(), name, peer: None, group, role, last_seq: 2040 };
+    let group = ConversationView {
+        conversation: self::group(),
+        name,
+        peer: None,
+        group,
+        timer_seconds: None,
+        role,
+        last_seq: 2040,
+    };
     ConversationPage { conversations: vec![direct_view(), group], more: false }
 }
 
@@ -308,9 +330,9 @@ pub fn client_examples() -> Vec<ClientFrame> {
             4,
             Request::CreateGroup { client_id: client_id(), name: "Hiking".to_owned(), members: vec![user("bob")] },
         ),
-        request(5, Request::AddMember { conversation: group(), user: user("carol") }),
-        request(6, Request::RemoveMember { conversation: group(), user: user("bob") }),
-        request(7, Request::Leave { conversation: group() }),
+        request(5, Request::AddMember { conversation: group(), client_id: Some(client_id()), user: user("carol") }),
+        request(6, Request::RemoveMember { conversation: group(), client_id: Some(client_id()), user: user("bob") }),
+        request(7, Request::Leave { conversation: group(), client_id: Some(client_id()) }),
         request(8, Request::Conversations { after: None, limit: Some(50) }),
         request(9, Request::Members { conversation: group(), after: None, limit: None }),
         request(
@@ -346,20 +368,30 @@ pub fn client_examples() -> Vec<ClientFrame> {
         request(14, Request::Devices),
         request(15, Request::RevokeDevice { device: device("old-laptop") }),
         request(13, Request::RefreshToken { token: "eyJhbGciOi…".to_owned() }),
-        request(14, Request::ChangeGroup { conversation: group(), patch: patch() }),
-        request(15, Request::ChangeRole { conversation: group(), user: user("dave"), role: Role::Admin }),
-        request(16, Request::BanMember { conversation: group(), user: user("mallory") }),
-        request(17, Request::UnbanMember { conversation: group(), user: user("mallory") }),
-        request(
-            18,
-            Request::CreateInvite { conversation: group(), expires_at: Some(TIME + 86_400_000), uses_max: Some(10) },
-        ),
-        request(19, Request::RevokeInvite { conversation: group(), invite: invite().id() }),
-        request(20, Request::Invites { conversation: group() }),
-        request(21, Request::Join { code: invite().to_string() }),
     ];
+    frames.extend((14..).zip(of_groups()).map(|(id, change)| request(id, change)));
     frames.extend((22..).zip(changes()).map(|(id, change)| request(id, change)));
     frames
+}
+
+/// What is asked of groups, besides who is in them.
+fn of_groups() -> Vec<Request> {
+    let (conversation, client_id) = (group(), Some(client_id()));
+    vec![
+        Request::ChangeGroup { conversation: conversation.clone(), client_id, patch: patch() },
+        Request::ChangeRole { conversation: conversation.clone(), client_id, user: user("dave"), role: Role::Admin },
+        Request::BanMember { conversation: conversation.clone(), client_id, user: user("mallory") },
+        Request::UnbanMember { conversation: conversation.clone(), client_id, user: user("mallory") },
+        Request::CreateInvite {
+            conversation: conversation.clone(),
+            secret: Some(invite().secret().to_owned()),
+            expires_at: Some(TIME + 86_400_000),
+            uses_max: Some(10),
+        },
+        Request::RevokeInvite { conversation: conversation.clone(), invite: invite().id() },
+        Request::Invites { conversation: conversation.clone() },
+        Request::Join { code: invite().to_string() },
+    ]
 }
 
 /// At least one example of each frame that gateways send.

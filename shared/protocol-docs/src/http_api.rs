@@ -235,18 +235,24 @@ fn requests() -> anyhow::Result<Operation> {
         id: "postRequest",
         summary: "Carries out any request of the WebSocket protocol.",
         description: "The body is the request's frame, where `id` may be left out; the answer is the frame that a \
-            session would get. Only `watch_presence`, `set_away` and `refresh_token`, which are about a session, are \
-            refused.",
+            session would get. `typing` is taken, too, and answered by `done`. Only what is about a session (`hello`, \
+            `ping`, `watch_presence`, `set_away` and `refresh_token`) is refused.",
         parameters: Vec::new(),
         body: Some(body("PostedRequest", request)?),
         status: 200,
         answer: body("PostedAnswer", answer)?,
         errors: &[
             ErrorCode::Malformed,
+            ErrorCode::UnknownType,
             ErrorCode::OutOfState,
             ErrorCode::TooLarge,
+            ErrorCode::InvalidPosition,
             ErrorCode::NotAMember,
             ErrorCode::NotAllowed,
+            ErrorCode::NotFound,
+            ErrorCode::NoSuchMessage,
+            ErrorCode::MessageDeleted,
+            ErrorCode::TooLate,
             ErrorCode::NoSuchInvite,
             ErrorCode::GroupFull,
             ErrorCode::ClientIdConflict,

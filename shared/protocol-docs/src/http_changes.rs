@@ -66,7 +66,7 @@ fn changes() -> anyhow::Result<Vec<Operation>> {
         change(
             "/v1/conversations/{conversation}/messages/{seq}/delete",
             "deleteMessage",
-            "Deletes a message for everybody: one's own, or in a group that one owns, anybody's.",
+            "Deletes a message for everybody: one's own, or in a group that one manages, anybody's.",
             "A retry with the same client id gets the first answer.",
             only_id()?,
         )?,
@@ -113,6 +113,7 @@ fn in_conversation() -> anyhow::Result<[Operation; 2]> {
             errors: &[
                 ErrorCode::Malformed,
                 ErrorCode::NotAMember,
+                ErrorCode::NotAllowed,
                 ErrorCode::NoSuchMessage,
                 ErrorCode::MessageDeleted,
                 ErrorCode::ClientIdConflict,

@@ -40,7 +40,7 @@ fn frames(frames: &[Frame]) -> String {
     for frame in frames {
         let heading = format!("#### `{}`", frame.kind);
         let _ = write!(text, "{heading}\n\n{}\n\n{}\n", frame.description(), fields(&frame.schema, &["type"]));
-        if let Some(kinds) = frame.schema.get("oneOf").and_then(Value::as_array) {
+        if let Some(kinds) = kinds(&frame.schema) {
             text.push_str(&alternatives(kinds));
         }
         let label = if frame.name.starts_with("Client") { "client" } else { "server" };
@@ -52,11 +52,17 @@ fn frames(frames: &[Frame]) -> String {
     text
 }
 
+/// What happened, of an event: the alternatives beside its own fields.
+fn kinds(schema: &Value) -> Option<&Vec<Value>> {
+    schema.get("oneOf").or_else(|| schema.get("anyOf")).and_then(Value::as_array)
+}
+
 /// The kinds of an event, beside its own fields.
 fn alternatives(kinds: &[Value]) -> String {
-    let rows = kinds.iter().map(|kind| {
-        let name = kind.pointer("/properties/kind/const").and_then(Value::as_str).unwrap_or_default();
-        vec![format!("`{name}`"), description(kind), field_list(kind, &["kind"])]
+    // The last is whatever a later version knows.
+    let rows = kinds.iter().filter_map(|kind| {
+        let name = kind.pointer("/properties/kind/const").and_then(Value::as_str)?;
+        Some(vec![format!("`{name}`"), description(kind), field_list(kind, &["kind"])])
     });
     format!(
         "Its `kind` tells what happened, and which fields it has besides:\n\n{}\n",
@@ -86,7 +92,7 @@ fn types(wire: &Wire) -> String {
             continue;
         }
         let _ = write!(text, "\n**{name}**. {}\n\n{}", wire.type_description(name), fields(schema, &[]));
-        if schema.get("oneOf").is_some() {
+        if kinds(schema).is_some() {
             text.push_str("\nand `kind` with the fields that [`event`](#event) lists.\n");
         }
     }
@@ -128,6 +134,7 @@ fn curl(operation: &Operation) -> String {
         "listConversations" | "listMembers" => "?limit=50",
         "readHistory" => "?before=1206&limit=50",
         "readPresence" => "?user=bob&user=carol",
+        "readReceipts" => "?seq=2040",
         _ => "",
     };
     let mut command = "curl -H \"Authorization: Bearer $TOKEN\"".to_owned();

@@ -101,6 +101,9 @@ pub enum Request {
     AddMember {
         /// Which group.
         conversation: ConversationId,
+        /// Made once and kept for retries: with it, it is done once, however often and late it is asked for.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        client_id: Option<ClientId>,
         /// Whom.
         user: UserId,
     },
@@ -108,6 +111,9 @@ pub enum Request {
     RemoveMember {
         /// Which group.
         conversation: ConversationId,
+        /// Made once and kept for retries: with it, it is done once, however often and late it is asked for.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        client_id: Option<ClientId>,
         /// Whom.
         user: UserId,
     },
@@ -115,11 +121,17 @@ pub enum Request {
     Leave {
         /// Which group.
         conversation: ConversationId,
+        /// Made once and kept for retries: with it, it is done once, however often and late it is asked for.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        client_id: Option<ClientId>,
     },
     /// Changes how a group is set up; for those who manage it. Answered by `accepted`.
     ChangeGroup {
         /// Which group.
         conversation: ConversationId,
+        /// Made once and kept for retries: with it, it is done once, however often and late it is asked for.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        client_id: Option<ClientId>,
         /// What.
         #[serde(flatten)]
         patch: GroupPatch,
@@ -129,6 +141,9 @@ pub enum Request {
     ChangeRole {
         /// Which group.
         conversation: ConversationId,
+        /// Made once and kept for retries: with it, it is done once, however often and late it is asked for.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        client_id: Option<ClientId>,
         /// Whom.
         user: UserId,
         /// Which.
@@ -139,6 +154,9 @@ pub enum Request {
     BanMember {
         /// Which group.
         conversation: ConversationId,
+        /// Made once and kept for retries: with it, it is done once, however often and late it is asked for.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        client_id: Option<ClientId>,
         /// Whom.
         user: UserId,
     },
@@ -146,6 +164,9 @@ pub enum Request {
     UnbanMember {
         /// Which group.
         conversation: ConversationId,
+        /// Made once and kept for retries: with it, it is done once, however often and late it is asked for.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        client_id: Option<ClientId>,
         /// Whom.
         user: UserId,
     },
@@ -153,6 +174,10 @@ pub enum Request {
     CreateInvite {
         /// Which group.
         conversation: ConversationId,
+        /// Made once and kept for retries: 32 random hexadecimal digits, with which the invite's code ends. Asked
+        /// for twice with the same, it is made once; without, its code is lost with the answer.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        secret: Option<String>,
         /// Until when it holds, in milliseconds since 1970 UTC; for ever when absent.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         expires_at: Option<u64>,
@@ -231,7 +256,7 @@ pub enum Request {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         mentions: Vec<UserId>,
     },
-    /// Deletes a message for everybody: one's own, or in a group that one owns, anybody's.
+    /// Deletes a message for everybody: one's own, or in a group that one manages, anybody's.
     /// Answered by `accepted`.
     Delete {
         /// Where.
@@ -428,60 +453,4 @@ pub enum Request {
         #[serde(flatten)]
         draft: SettingsDraft,
     },
-}
-
-impl Request {
-    /// A `send` that is nothing but its text.
-    pub fn send(conversation: ConversationId, client_id: ClientId, text: impl Into<String>) -> Self {
-        Self::Send { conversation, client_id, text: text.into(), reply_to: None, mentions: Vec::new() }
-    }
-
-    /// Its `type` on the wire.
-    pub const fn name(&self) -> &'static str {
-        match self {
-            Self::Send { .. } => "send",
-            Self::Forward { .. } => "forward",
-            Self::OpenDirect { .. } => "open_direct",
-            Self::CreateGroup { .. } => "create_group",
-            Self::AddMember { .. } => "add_member",
-            Self::RemoveMember { .. } => "remove_member",
-            Self::Leave { .. } => "leave",
-            Self::ChangeGroup { .. } => "change_group",
-            Self::ChangeRole { .. } => "change_role",
-            Self::BanMember { .. } => "ban_member",
-            Self::UnbanMember { .. } => "unban_member",
-            Self::CreateInvite { .. } => "create_invite",
-            Self::RevokeInvite { .. } => "revoke_invite",
-            Self::Invites { .. } => "invites",
-            Self::Join { .. } => "join",
-            Self::Conversations { .. } => "conversations",
-            Self::Members { .. } => "members",
-            Self::History { .. } => "history",
-            Self::Edit { .. } => "edit",
-            Self::Delete { .. } => "delete",
-            Self::React { .. } => "react",
-            Self::Pin { .. } => "pin",
-            Self::Unpin { .. } => "unpin",
-            Self::SetTimer { .. } => "set_timer",
-            Self::Pinned { .. } => "pinned",
-            Self::Reactors { .. } => "reactors",
-            Self::Presence { .. } => "presence",
-            Self::WatchPresence { .. } => "watch_presence",
-            Self::SetAway { .. } => "set_away",
-            Self::Blocks => "blocks",
-            Self::Block { .. } => "block",
-            Self::Unblock { .. } => "unblock",
-            Self::Privacy => "privacy",
-            Self::SetPrivacy { .. } => "set_privacy",
-            Self::Devices => "devices",
-            Self::RevokeDevice { .. } => "revoke_device",
-            Self::RefreshToken { .. } => "refresh_token",
-            Self::Mark { .. } => "mark",
-            Self::Marks { .. } => "marks",
-            Self::Receipts { .. } => "receipts",
-            Self::Overview { .. } => "overview",
-            Self::Arrange { .. } => "arrange",
-            Self::ChangeSettings { .. } => "change_settings",
-        }
-    }
 }

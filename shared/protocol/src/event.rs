@@ -279,11 +279,16 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// The id under which this entry happens once, however often it is said. Changes of members
-    /// have none: each is fenced on the one before.
+    /// The id under which this entry happens once, however often it is said. A beginning has none: it is fenced on
+    /// there being no entry.
     pub fn once_id(&self) -> Option<ClientId> {
-        let alone = self.change.is_beginning() || self.change.changed_member(&self.sender).is_some();
-        self.client_id.filter(|_| !alone)
+        self.client_id.filter(|_| !self.change.is_beginning())
+    }
+
+    /// Whether an entry under the same id as an earlier one is none. Changes of members are entries all the same: who
+    /// is a member follows from the last of them in the log.
+    pub fn happens_once(&self) -> bool {
+        self.once_id().is_some() && self.change.changed_member(&self.sender).is_none()
     }
 }
 

@@ -26,9 +26,9 @@ mod message_views;
 mod other;
 mod overview;
 mod privacy;
+mod request;
 mod server_frame;
 mod views;
-mod writes;
 
 pub use blocks::{BlockPage, BlockView};
 pub use client_frame::{ClientFrame, Request, RequestId};

@@ -58,7 +58,7 @@ mod tests {
                 Request::send(conversation.clone(), ClientId::at(7), text),
                 Request::CreateGroup { client_id: ClientId::at(8), name, members: vec![alice] },
                 Request::Conversations { after: None, limit: None },
-                Request::Leave { conversation },
+                Request::Leave { conversation, client_id: None },
             ];
             for sent in requests {
                 let read = decode_client_frame(&request(id, &sent)).unwrap();

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Instant};
 use natter_ids::{DeviceId, UserId};
 use natter_protocol::{ErrorBody, ErrorCode, MarkDraft, PresenceView, Request, RequestId, ServerFrame};
 
-use crate::{changes::change_of, observe, posting::Accepted, server::Shared};
+use crate::{changes::change_of, groups::group_change, observe, posting::Accepted, server::Shared};
 
 /// An answer, and what it changes in the session.
 pub(crate) struct Answer {
@@ -110,8 +110,8 @@ impl Shared {
     ) -> Result<ServerFrame, ErrorBody> {
         let Asking { user, device } = asking;
         Ok(match request {
-            Request::CreateInvite { conversation, expires_at, uses_max } => {
-                let invite = self.create_invite(user, &conversation, expires_at, uses_max).await?;
+            Request::CreateInvite { conversation, secret, expires_at, uses_max } => {
+                let invite = self.create_invite(user, &conversation, secret, (expires_at, uses_max)).await?;
                 ServerFrame::Invite { id, invite }
             }
             Request::Invites { conversation } => {
@@ -165,19 +165,18 @@ impl Shared {
                 client_id = Some(made);
                 self.forward(user, here, made, (&from, target, hide_sender)).await
             }
-            Request::AddMember { user: added, .. } => self.add_member(user, here, added).await,
-            Request::RemoveMember { user: gone, .. } => self.remove_member(user, here, gone).await,
-            Request::BanMember { user: barred, .. } => self.ban(user, here, barred).await,
-            Request::UnbanMember { user: barred, .. } => self.unban(user, here, barred).await,
-            Request::ChangeRole { user: of, role, .. } => self.change_role(user, here, of, role).await,
-            Request::ChangeGroup { patch, .. } => self.change_group(user, here, patch).await,
             Request::RevokeInvite { invite, .. } => self.revoke_invite(user, here, invite).await,
-            Request::Leave { .. } => self.leave(user, here).await,
-            request => {
-                let (_, made, change) = change_of(request).ok_or(ErrorCode::Internal)?;
-                client_id = Some(made);
-                self.change(user, here, made, change).await
-            }
+            request => match group_change(&request) {
+                Some((made, change)) => {
+                    client_id = made;
+                    self.change_group(user, here, made, change).await
+                }
+                None => {
+                    let (_, made, change) = change_of(request).ok_or(ErrorCode::Internal)?;
+                    client_id = Some(made);
+                    self.change(user, here, made, change).await
+                }
+            },
         }?;
         let Accepted { seq, time } = accepted;
         Ok(ServerFrame::Accepted { id, conversation, client_id, seq, time })

@@ -49,15 +49,15 @@ fn conversations() -> Vec<Golden<ClientFrame>> {
             r#"{"id":7,"type":"create_group","client_id":"0190163d-8694-739b-aea5-966c26f8ad91","name":"crew","members":["b.o*b 🦀"]}"#,
         ),
         (
-            frame(Request::AddMember { conversation: group(), user: bob() }),
+            frame(Request::AddMember { conversation: group(), client_id: None, user: bob() }),
             r#"{"id":7,"type":"add_member","conversation":"gZy2ovWHEd34Jw_HHBEW65g","user":"b.o*b 🦀"}"#,
         ),
         (
-            frame(Request::RemoveMember { conversation: group(), user: bob() }),
+            frame(Request::RemoveMember { conversation: group(), client_id: None, user: bob() }),
             r#"{"id":7,"type":"remove_member","conversation":"gZy2ovWHEd34Jw_HHBEW65g","user":"b.o*b 🦀"}"#,
         ),
         (
-            frame(Request::Leave { conversation: group() }),
+            frame(Request::Leave { conversation: group(), client_id: None }),
             r#"{"id":7,"type":"leave","conversation":"gZy2ovWHEd34Jw_HHBEW65g"}"#,
         ),
     ]

@@ -5,7 +5,7 @@ use natter_protocol::{
     Change, ClientFrame, Entry, GroupPatch, InvitePage, InviteView, Past, Request, Role, ServerFrame, Who,
 };
 
-use crate::golden::{Golden, alice, bob, group};
+use crate::golden::{Golden, alice, bob, client_id, group};
 
 fn invite() -> InviteId {
     InviteId::new("q0V2ykR3m5mPS1zbQ2G9sA").unwrap()
@@ -70,23 +70,28 @@ pub fn requests() -> Vec<Golden<ClientFrame>> {
     let frame = |request| ClientFrame::Request { id: 7, traceparent: None, request };
     vec![
         (
-            frame(Request::ChangeGroup { conversation: group(), patch: patch() }),
+            frame(Request::ChangeGroup { conversation: group(), client_id: None, patch: patch() }),
             r#"{"id":7,"type":"change_group","conversation":"gZy2ovWHEd34Jw_HHBEW65g","name":"crew","write":"admins","past":"all"}"#,
         ),
         (
-            frame(Request::ChangeRole { conversation: group(), user: bob(), role: Role::Owner }),
-            r#"{"id":7,"type":"change_role","conversation":"gZy2ovWHEd34Jw_HHBEW65g","user":"b.o*b 🦀","role":"owner"}"#,
+            frame(Request::ChangeRole {
+                conversation: group(),
+                client_id: Some(client_id()),
+                user: bob(),
+                role: Role::Owner,
+            }),
+            r#"{"id":7,"type":"change_role","conversation":"gZy2ovWHEd34Jw_HHBEW65g","client_id":"0190163d-8694-739b-aea5-966c26f8ad91","user":"b.o*b 🦀","role":"owner"}"#,
         ),
         (
-            frame(Request::BanMember { conversation: group(), user: bob() }),
+            frame(Request::BanMember { conversation: group(), client_id: None, user: bob() }),
             r#"{"id":7,"type":"ban_member","conversation":"gZy2ovWHEd34Jw_HHBEW65g","user":"b.o*b 🦀"}"#,
         ),
         (
-            frame(Request::UnbanMember { conversation: group(), user: bob() }),
+            frame(Request::UnbanMember { conversation: group(), client_id: None, user: bob() }),
             r#"{"id":7,"type":"unban_member","conversation":"gZy2ovWHEd34Jw_HHBEW65g","user":"b.o*b 🦀"}"#,
         ),
         (
-            frame(Request::CreateInvite { conversation: group(), expires_at: None, uses_max: Some(3) }),
+            frame(Request::CreateInvite { conversation: group(), secret: None, expires_at: None, uses_max: Some(3) }),
             r#"{"id":7,"type":"create_invite","conversation":"gZy2ovWHEd34Jw_HHBEW65g","uses_max":3}"#,
         ),
         (

@@ -70,6 +70,7 @@ fn answers() -> Vec<Golden<ServerFrame>> {
         name: Some("crew".to_owned()),
         peer: None,
         group: Some(GroupSettings { avatar: "a".to_owned(), ..GroupSettings::default() }),
+        timer_seconds: None,
         role: Role::Owner,
         last_seq: 12,
     };
@@ -78,6 +79,7 @@ fn answers() -> Vec<Golden<ServerFrame>> {
         name: None,
         peer: Some(bob()),
         group: None,
+        timer_seconds: None,
         role: Role::Member,
         last_seq: 300,
     };
@@ -154,6 +156,7 @@ fn page_of_overview() -> OverviewPage {
         name: None,
         peer: Some(bob()),
         group: None,
+        timer_seconds: Some(3600),
         role: Role::Member,
         last_seq: 300,
     };
@@ -221,7 +224,7 @@ fn marks() -> Vec<Golden<ServerFrame>> {
         ),
         (
             ServerFrame::Overview { id: 7, page: page_of_overview() },
-            r#"{"type":"overview","id":7,"conversations":[{"conversation":"dmI9aXkWZ1WSl4RCA8TA-tQ","peer":"b.o*b 🦀","role":"member","last_seq":300,"active_at":1718000000123,"last":{"conversation":"dmI9aXkWZ1WSl4RCA8TA-tQ","seq":300,"prev":7,"sender":"alice","client_id":"0190163d-8694-739b-aea5-966c26f8ad91","time":1718000000123,"kind":"message","text":"hi \"bob\"\n"},"cut":false,"unread":2,"mentions":1,"delivered":300,"read":7,"marks":[{"user":"b.o*b 🦀","delivered":300,"read":7}],"pinned":true,"archived":false,"request":true}],"gone":["gZy2ovWHEd34Jw_HHBEW65g"],"position":"1.AAGsAgc~1.AAGsAgc","next":"1~1718000000123~dmI9aXkWZ1WSl4RCA8TA-tQ~1.AAGsAgc~1.AAGsAgc"}"#,
+            r#"{"type":"overview","id":7,"conversations":[{"conversation":"dmI9aXkWZ1WSl4RCA8TA-tQ","peer":"b.o*b 🦀","timer_seconds":3600,"role":"member","last_seq":300,"active_at":1718000000123,"last":{"conversation":"dmI9aXkWZ1WSl4RCA8TA-tQ","seq":300,"prev":7,"sender":"alice","client_id":"0190163d-8694-739b-aea5-966c26f8ad91","time":1718000000123,"kind":"message","text":"hi \"bob\"\n"},"cut":false,"unread":2,"mentions":1,"delivered":300,"read":7,"marks":[{"user":"b.o*b 🦀","delivered":300,"read":7}],"pinned":true,"archived":false,"request":true}],"gone":["gZy2ovWHEd34Jw_HHBEW65g"],"position":"1.AAGsAgc~1.AAGsAgc","next":"1~1718000000123~dmI9aXkWZ1WSl4RCA8TA-tQ~1.AAGsAgc~1.AAGsAgc"}"#,
         ),
         (
             ServerFrame::Arranged { id: 7, arranged: arranged() },

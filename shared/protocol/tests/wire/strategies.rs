@@ -119,13 +119,32 @@ fn message_change() -> impl Strategy<Value = Change> {
 
 fn group_request() -> impl Strategy<Value = Request> {
     let of = || (conversation(), user());
+    let id = || option::of(client_id());
     prop_oneof![
-        (conversation(), patch()).prop_map(|(conversation, patch)| Request::ChangeGroup { conversation, patch }),
-        (of(), role()).prop_map(|((conversation, user), role)| Request::ChangeRole { conversation, user, role }),
-        of().prop_map(|(conversation, user)| Request::BanMember { conversation, user }),
-        of().prop_map(|(conversation, user)| Request::UnbanMember { conversation, user }),
-        (conversation(), option::of(any::<u64>()), option::of(any::<u32>())).prop_map(
-            |(conversation, expires_at, uses_max)| Request::CreateInvite { conversation, expires_at, uses_max }
+        (conversation(), id(), patch()).prop_map(|(conversation, client_id, patch)| Request::ChangeGroup {
+            conversation,
+            client_id,
+            patch
+        }),
+        (of(), id(), role()).prop_map(|((conversation, user), client_id, role)| Request::ChangeRole {
+            conversation,
+            client_id,
+            user,
+            role
+        }),
+        (of(), id()).prop_map(|((conversation, user), client_id)| Request::BanMember { conversation, client_id, user }),
+        (of(), id()).prop_map(|((conversation, user), client_id)| Request::UnbanMember {
+            conversation,
+            client_id,
+            user
+        }),
+        (conversation(), option::of(text()), option::of(any::<u64>()), option::of(any::<u32>())).prop_map(
+            |(conversation, secret, expires_at, uses_max)| Request::CreateInvite {
+                conversation,
+                secret,
+                expires_at,
+                uses_max
+            }
         ),
         (conversation(), invite()).prop_map(|(conversation, invite)| Request::RevokeInvite { conversation, invite }),
         conversation().prop_map(|conversation| Request::Invites { conversation }),
@@ -224,9 +243,18 @@ fn request() -> impl Strategy<Value = Request> {
             name,
             members
         }),
-        group().prop_map(|(conversation, user)| Request::AddMember { conversation, user }),
-        group().prop_map(|(conversation, user)| Request::RemoveMember { conversation, user }),
-        conversation().prop_map(|conversation| Request::Leave { conversation }),
+        (group(), option::of(client_id())).prop_map(|((conversation, user), client_id)| Request::AddMember {
+            conversation,
+            client_id,
+            user
+        }),
+        (group(), option::of(client_id())).prop_map(|((conversation, user), client_id)| Request::RemoveMember {
+            conversation,
+            client_id,
+            user
+        }),
+        (conversation(), option::of(client_id()))
+            .prop_map(|(conversation, client_id)| Request::Leave { conversation, client_id }),
         (option::of(conversation()), limit()).prop_map(|(after, limit)| Request::Conversations { after, limit }),
         (conversation(), option::of(user()), limit()).prop_map(|(conversation, after, limit)| Request::Members {
             conversation,
@@ -300,12 +328,13 @@ fn conversation_view() -> impl Strategy<Value = ConversationView> {
         settings.apply(&patch);
         settings
     }));
-    (conversation(), option::of(text()), option::of(user()), group, role(), seq()).prop_map(
-        |(conversation, name, peer, group, role, last_seq)| ConversationView {
+    (conversation(), option::of(text()), option::of(user()), group, option::of(any::<u32>()), role(), seq()).prop_map(
+        |(conversation, name, peer, group, timer_seconds, role, last_seq)| ConversationView {
             conversation,
             name,
             peer,
             group,
+            timer_seconds,
             role,
             last_seq,
         },
