@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures_util::{StreamExt, stream};
 use natter_bus::{
     Bus,
     presence::{GatewayReports, Registry, Status, Transition},
@@ -21,6 +22,12 @@ use crate::Config;
 const TICK: Duration = Duration::from_millis(250);
 /// How long after asking for full reports they are asked for again while some are missing.
 const REFRESH: Duration = Duration::from_secs(2);
+/// A tick that comes this late means that this process stood still, or was busy: the silence was its own.
+const STALLED: Duration = Duration::from_secs(5);
+/// For how long it is remembered who has hidden: longer than a gateway takes to report it, or their leaving.
+const HID_LATELY: Duration = Duration::from_secs(60);
+/// How many users' last moments are kept at the same time.
+const KEPT_AT_ONCE: usize = 64;
 
 #[derive(Clone)]
 pub(crate) struct Presence {
@@ -37,6 +44,16 @@ struct Gone {
     /// In milliseconds since 1970 UTC.
     at: u64,
     status: Status,
+}
+
+/// What this replica remembers of users, besides the registry.
+#[derive(Default)]
+struct Known {
+    leaving: Leaving,
+    /// Who was announced to be online.
+    shown: HashSet<UserId>,
+    /// Who has said that they hide, and when. A gateway may report that they left without saying it.
+    hid: HashMap<UserId, Instant>,
 }
 
 /// What others see.
@@ -69,7 +86,8 @@ impl Presence {
     }
 
     pub(crate) async fn follow(self, mut reports: GatewayReports, mut told: GatewaysTold, cancel: CancellationToken) {
-        let (mut leaving, mut shown) = (Leaving::new(), HashSet::new());
+        let mut known = Known::default();
+        let mut ticked_at = Instant::now();
         let mut link = self.bus.link_events();
         let mut tick = tokio::time::interval(TICK);
         let mut asked_at = Instant::now();
@@ -82,10 +100,8 @@ impl Presence {
                     None => return,
                 },
                 told = told.next() => {
-                    if let Some(Told::Privacy { user, privacy }) = told
-                        && privacy.presence == Audience::Nobody
-                    {
-                        self.forget(&user).await;
+                    if let Some(Told::Privacy { user, privacy }) = told {
+                        self.on_privacy(user, privacy.presence, &mut known).await;
                     }
                     Vec::new()
                 }
@@ -98,15 +114,28 @@ impl Presence {
                         asked_at = Instant::now();
                         self.refresh().await;
                     }
-                    self.write(|registry| registry.expire(Instant::now()))
+                    let stalled = ticked_at.elapsed() >= STALLED;
+                    ticked_at = Instant::now();
+                    known.hid.retain(|_, since| since.elapsed() < HID_LATELY);
+                    // Reports that came meanwhile wait to be read.
+                    if stalled { Vec::new() } else { self.write(|registry| registry.expire(Instant::now())) }
                 }
             };
-            self.note(transitions, &mut leaving, &mut shown).await;
-            self.announce_left(&mut leaving, &mut shown).await;
+            self.note(transitions, &mut known).await;
+            self.announce_left(&mut known).await;
         }
     }
 
-    async fn note(&self, transitions: Vec<Transition>, leaving: &mut Leaving, shown: &mut HashSet<UserId>) {
+    async fn on_privacy(&self, user: UserId, presence: Audience, known: &mut Known) {
+        if presence == Audience::Nobody {
+            self.forget(&user).await;
+            known.hid.insert(user, Instant::now());
+        } else {
+            known.hid.remove(&user);
+        }
+    }
+
+    async fn note(&self, transitions: Vec<Transition>, Known { leaving, shown, .. }: &mut Known) {
         for Transition { user, online, last_seen, status } in transitions {
             if !online {
                 let at = last_seen.unwrap_or_else(|| self.bus.now_ms());
@@ -130,19 +159,25 @@ impl Presence {
     }
 
     /// Announces those who did not come back within the grace.
-    async fn announce_left(&self, leaving: &mut Leaving, shown: &mut HashSet<UserId>) {
+    async fn announce_left(&self, Known { leaving, shown, hid }: &mut Known) {
         let grace = Duration::from_millis(self.config.offline_grace_ms.into());
-        let gone = leaving.extract_if(|_, gone| gone.since.elapsed() >= grace).collect::<Vec<_>>();
-        for (user, Gone { at, status, .. }) in gone {
-            if !shown.remove(&user) && status.hidden {
-                // They were shown as offline all the time.
-                continue;
-            }
-            if let Err(error) = self.bus.keep_last_seen(&user, at).await {
+        let gone = leaving.extract_if(|_, gone| gone.since.elapsed() >= grace).filter_map(|(user, gone)| {
+            let hides = gone.status.hidden || hid.contains_key(&user);
+            // Who hides and was not shown was offline to others all the time.
+            let announced = shown.remove(&user) || !hides;
+            announced.then_some((user, (!hides).then_some(gone.at)))
+        });
+        let gone: Vec<_> = gone.collect();
+        // A gateway that dies takes thousands with it.
+        let announced = stream::iter(gone).for_each_concurrent(KEPT_AT_ONCE, |(user, last_seen)| async move {
+            if let Some(at) = last_seen
+                && let Err(error) = self.bus.keep_last_seen(&user, at).await
+            {
                 tracing::warn!(error, "when a user was seen last could not be kept");
             }
-            self.announce(PresenceView { user, online: false, away: false, last_seen: Some(at) }).await;
-        }
+            self.announce(PresenceView { user, online: false, away: false, last_seen }).await;
+        });
+        announced.await;
         let online = self.write(|registry| registry.len());
         metrics::PRESENCE_USERS_ONLINE.set(i64::try_from(online).unwrap_or(i64::MAX));
     }

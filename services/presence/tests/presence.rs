@@ -6,10 +6,11 @@ use std::time::Duration;
 use natter_bus::{
     Bus, Config as BusConfig, definitions,
     presence::{GatewayReport, Left, PresenceChanges, ReportKind},
+    users::Told,
 };
 use natter_ids::{GatewayId, Partition, UserId};
 use natter_presence::Config;
-use natter_protocol::PresenceView;
+use natter_protocol::{Audience, PresenceView, PrivacyView};
 use natter_runtime::Scope;
 use natter_testkit::{NatsServer, wait_for};
 
@@ -113,6 +114,37 @@ async fn people_come_and_go_and_when_they_went_is_kept() {
     world.report("g1", 2, ReportKind::Gone { at: 1_700_000_000_456 }).await;
     assert_eq!(world.change().await, offline("a.b", 1_700_000_000_456));
     assert!(scope.stop(SOON).await);
+}
+
+/// Who hides just before or just after they left is not said to have been here: not live, and not later.
+#[tokio::test]
+async fn who_hides_while_leaving_leaves_no_trace() {
+    let mut world = World::start().await;
+    let config = Config { offline_grace_ms: 300, ..Config::default() };
+    let _presence = world.presence("one", config).await;
+    world.full("g", 1, &["before", "after", "open"]).await;
+    let mut shown = [world.change().await, world.change().await, world.change().await];
+    shown.sort_by(|one, other| one.user.cmp(&other.user));
+    assert_eq!(shown, [online("after"), online("before"), online("open")]);
+    let hides = async |name: &str, presence| {
+        let told = Told::Privacy { user: user(name), privacy: PrivacyView { presence } };
+        world.gateway.tell_gateways(&told).await.unwrap();
+    };
+    hides("before", Audience::Nobody).await;
+    hides("open", Audience::Nobody).await;
+    hides("open", Audience::default()).await;
+    // Both ways lead through one connection, and what came first is taken first.
+    world.left("g", 2, "before", 7_000).await;
+    world.left("g", 3, "after", 7_000).await;
+    world.left("g", 4, "open", 7_000).await;
+    hides("after", Audience::Nobody).await;
+    let mut seen = [world.change().await, world.change().await, world.change().await];
+    seen.sort_by(|one, other| one.user.cmp(&other.user));
+    let unseen = |name| PresenceView { last_seen: None, ..offline(name, 0) };
+    let expected = [unseen("after"), unseen("before"), offline("open", 7_000)];
+    assert_eq!(seen, expected);
+    let asked = world.gateway.ask_presence(&[user("after"), user("before"), user("open")]).await.unwrap();
+    assert_eq!(asked, expected);
 }
 
 #[tokio::test]
