@@ -85,6 +85,20 @@ impl Watches {
         }
     }
 
+    /// A watch of some of the users of another one, to whom it has shown nothing yet: what came meanwhile comes.
+    pub(crate) fn narrowed(&self, wide: &Watch, users: &[UserId]) -> Arc<Watch> {
+        let watch = self.watch(users);
+        let came = std::mem::take(&mut *lock(&wide.pending));
+        let mut pending = lock(&watch.pending);
+        for (user, view) in came.into_iter().filter(|(user, _)| users.contains(user)) {
+            // What has come since is newer.
+            pending.entry(user).or_insert(view);
+        }
+        watch.changed.notify_one();
+        drop(pending);
+        watch
+    }
+
     /// A watch of these users; it ends when it is dropped.
     pub(crate) fn watch(&self, users: &[UserId]) -> Arc<Watch> {
         let watch = Arc::<Watch>::default();
@@ -122,6 +136,22 @@ mod tests {
         watches.tell(&PresenceView { user: alice, online: true, away: false, last_seen: None });
         assert!(lock(&watches.0).is_empty(), "a watch that ended leaves nothing behind");
     }
+
+    /// Between the first look and the answer of who may be watched, nothing of them is missed, and nothing of others told.
+    #[tokio::test]
+    async fn what_changes_while_it_is_looked_up_is_told() {
+        let watches = Watches::default();
+        let (alice, bob) = (UserId::new("alice").unwrap(), UserId::new("bob").unwrap());
+        let wide = watches.watch(&[alice.clone(), bob.clone()]);
+        let view = |user: &UserId, online| PresenceView { user: user.clone(), online, away: false, last_seen: None };
+        watches.tell(&view(&alice, true));
+        watches.tell(&view(&bob, true));
+        let watch = watches.narrowed(&wide, std::slice::from_ref(&alice));
+        drop(wide);
+        watches.tell(&view(&bob, false));
+        assert_eq!(watch.changes().await, [view(&alice, true)]);
+    }
+
     /// Ten thousand come online at once and everybody watches as many as they may: a session is told of those it
     /// watches and of nobody else, once, and together.
     #[tokio::test(start_paused = true)]

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Instant};
 use natter_ids::{DeviceId, UserId};
 use natter_protocol::{ErrorBody, ErrorCode, MarkDraft, PresenceView, Request, RequestId, ServerFrame};
 
-use crate::{changes::change_of, groups::group_change, observe, posting::Accepted, server::Shared};
+use crate::{changes::change_of, groups::group_change, observe, posting::Accepted, server::Shared, watches::Watch};
 
 /// An answer, and what it changes in the session.
 pub(crate) struct Answer {
@@ -28,8 +28,8 @@ pub(crate) enum Effect {
     Away(bool),
     /// This is how watched users are now.
     Show(Vec<PresenceView>),
-    /// Exactly these users are watched from now on.
-    Watch(Vec<UserId>),
+    /// Exactly these users are watched from now on, by this.
+    Watch(Vec<UserId>, Arc<Watch>),
     /// These are not to be watched any more.
     Unwatch(Vec<UserId>),
 }
@@ -81,10 +81,13 @@ impl Shared {
             }
             Request::Presence { users } => ServerFrame::Presence { id, users: self.presence(user, users).await? },
             Request::WatchPresence { users } => {
+                // From before they are looked at: what changes meanwhile is told, too.
+                let wide = self.watches.watch(&users);
                 let (users, withheld) = self.presence_of(user, users).await?;
                 let watched = users.iter().map(|view: &PresenceView| view.user.clone());
-                let watched = watched.filter(|user| !withheld.contains(user)).collect();
-                return Ok((ServerFrame::Presence { id, users }, Some(Effect::Watch(watched))));
+                let watched: Vec<_> = watched.filter(|user| !withheld.contains(user)).collect();
+                let watch = self.watches.narrowed(&wide, &watched);
+                return Ok((ServerFrame::Presence { id, users }, Some(Effect::Watch(watched, watch))));
             }
             Request::SetAway { away } => return Ok((ServerFrame::Done { id }, Some(Effect::Away(away)))),
             Request::RefreshToken { token } => {

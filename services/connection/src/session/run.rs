@@ -280,7 +280,7 @@ impl<'a> Session<'a> {
             }
             Some(Effect::Show(views)) => self.show_presence(views, socket),
             Some(Effect::Away(away)) => self.joined.set_away(away),
-            Some(Effect::Watch(users)) => self.watch(users),
+            Some(Effect::Watch(users, watch)) => self.watching.begin(users, watch),
             Some(Effect::Unwatch(users)) => self.unwatch(&users),
             None => {}
         }

@@ -130,7 +130,13 @@ impl Session<'_> {
             self.seam.give_up_waiting();
         }
         if let Some((_, deep)) = self.when.doubt.take_if(|(at, _)| *at <= now) {
-            if deep { self.seam.suspect() } else { self.seam.audit() }
+            if deep {
+                self.seam.suspect()
+            } else {
+                self.seam.audit()
+            }
+            // Changes of presence are not linked: whoever is watched may have changed unseen.
+            self.look_at(self.watching.users.clone());
         }
         Ok(())
     }

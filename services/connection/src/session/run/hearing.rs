@@ -5,13 +5,7 @@ use std::sync::Arc;
 use natter_bus::{Typing, users::Lifted};
 use natter_protocol::{PresenceView, ServerFrame};
 
-use super::{
-    super::{
-        answer::{Answer, Effect},
-        socket::Socket,
-    },
-    Session,
-};
+use super::{super::socket::Socket, Session};
 use crate::blocks::unseen;
 
 impl Session<'_> {
@@ -52,13 +46,7 @@ impl Session<'_> {
                 _ => {}
             }
         }
-        if !seen_again.is_empty() {
-            let (shared, user) = (Arc::clone(self.shared), self.user.clone());
-            self.lanes.add(None, async move {
-                let views = shared.presence(&user, seen_again).await.unwrap_or_default();
-                Answer { frame: None, effect: Some(Effect::Show(views)) }
-            });
-        }
+        self.look_at(seen_again);
     }
 }
 

@@ -26,6 +26,12 @@ pub(super) struct Watching {
 }
 
 impl Watching {
+    /// Exactly these users are watched from now on.
+    pub(super) fn begin(&mut self, users: Vec<UserId>, watch: Arc<Watch>) {
+        self.watch = (!users.is_empty()).then_some(watch);
+        self.users = users;
+    }
+
     /// Waits for a change of somebody who is watched.
     pub(super) async fn changes(&self) -> Vec<PresenceView> {
         match &self.watch {
@@ -36,9 +42,16 @@ impl Watching {
 }
 
 impl Session<'_> {
-    pub(super) fn watch(&mut self, users: Vec<UserId>) {
-        self.watching.watch = (!users.is_empty()).then(|| self.shared.watches.watch(&users));
-        self.watching.users = users;
+    /// Asks how these users, who are watched, are now, and shows it.
+    pub(super) fn look_at(&mut self, users: Vec<UserId>) {
+        if users.is_empty() {
+            return;
+        }
+        let (shared, user) = (Arc::clone(self.shared), self.user.clone());
+        self.lanes.add(None, async move {
+            let views = shared.presence(&user, users).await.unwrap_or_default();
+            Answer { frame: None, effect: Some(Effect::Show(views)) }
+        });
     }
 
     /// Looks at an event: perhaps a watched user shares no conversation any more.
@@ -78,7 +91,8 @@ impl Session<'_> {
         if !unknown.is_empty() {
             let mut users = std::mem::take(&mut self.watching.users);
             users.retain(|user| !unknown.contains(user));
-            self.watch(users);
+            let watch = self.shared.watches.watch(&users);
+            self.watching.begin(users, watch);
         }
         if let Some((conversation, seq)) = self.watching.again.take() {
             self.ask_who_is_known(conversation, seq);
