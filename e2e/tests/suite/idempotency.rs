@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use natter_client::{Accepted, SendError};
 use natter_e2e::{Cluster, Db, Device, PATIENCE};
 use natter_ids::{ClientId, ConversationId};
-use natter_protocol::{Change, ErrorCode, GroupPatch, Who};
+use natter_protocol::{AcceptedView, Change, ErrorBody, ErrorCode, GroupPatch, Who};
 use natter_testkit::wait_for;
 
 on_every_database!(a_retry_is_the_same_message);
@@ -131,6 +131,12 @@ async fn a_retry_outlives_the_right_to_say_it() {
     let group = alice.group("all", &["bob"]).await;
     let id = ClientId::now();
     let first = bob.say_as(&group, id, "say it once").await;
+    let forward = serde_json::json!({ "client_id": ClientId::now(), "from": group, "target": first.seq }).to_string();
+    let forwarded = async |gateway| -> Result<AcceptedView, ErrorBody> {
+        let path = format!("/v1/conversations/{group}/forward");
+        cluster.http("bob", gateway).post(&path, Some(&forward)).await.read()
+    };
+    let forwarded_first = forwarded(1).await.unwrap();
     let patch = GroupPatch { write: Some(Who::Admins), ..GroupPatch::default() };
     alice.client().change_group(&group, patch).await.unwrap();
     wait_for("bob to be refused", PATIENCE, async || {
@@ -141,5 +147,8 @@ async fn a_retry_outlives_the_right_to_say_it() {
     assert_eq!(bob.say_as(&group, id, "say it once").await, first);
     let elsewhere = cluster.device("bob", 0).await;
     assert_eq!(elsewhere.say_as(&group, id, "say it once").await, first);
+    for gateway in [0, 1] {
+        assert_eq!(forwarded(gateway).await.unwrap(), forwarded_first, "gateway {gateway}");
+    }
     refused_as_conflict(&bob, &group, id).await;
 }

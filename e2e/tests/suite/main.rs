@@ -47,6 +47,7 @@ mod overview;
 mod past;
 mod presence;
 mod privacy;
+mod races;
 mod reactors;
 mod receipts;
 mod reconciler;

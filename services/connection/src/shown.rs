@@ -84,3 +84,38 @@ fn cut(page: &mut HistoryPage, limit: usize, is_forward: bool) {
     let shown = |seq| page.events.binary_search_by_key(&seq, |event| event.seq).is_ok();
     page.states.retain(|state| shown(state.seq));
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use natter_protocol::{Change, Entry, Event, MessageState};
+
+    use super::*;
+
+    fn page() -> HistoryPage {
+        let alice = UserId::new("alice").unwrap();
+        let entry = Entry { sender: alice.clone(), client_id: None, time: 0, change: Change::message("x") };
+        let conversation = ConversationId::direct(&alice, &UserId::new("bob").unwrap());
+        let event = |seq| Event { conversation: conversation.clone(), seq, prev: 0, entry: entry.clone() };
+        let state = |seq| MessageState { seq, ..MessageState::default() };
+        HistoryPage { events: (1..=4).map(event).collect(), states: [1, 4].map(state).into(), more: false }
+    }
+
+    /// What is left of the page, of its states, and whether there is more.
+    fn cut_to(limit: usize, is_forward: bool) -> (Vec<Seq>, Vec<Seq>, bool) {
+        let mut page = page();
+        cut(&mut page, limit, is_forward);
+        (
+            page.events.iter().map(|event| event.seq).collect(),
+            page.states.iter().map(|state| state.seq).collect(),
+            page.more,
+        )
+    }
+
+    #[test]
+    fn a_page_holds_what_was_asked_for_and_no_more() {
+        assert_eq!(cut_to(4, true), (vec![1, 2, 3, 4], vec![1, 4], false));
+        assert_eq!(cut_to(3, true), (vec![1, 2, 3], vec![1], true));
+        assert_eq!(cut_to(3, false), (vec![2, 3, 4], vec![4], true));
+    }
+}
