@@ -106,6 +106,27 @@ async fn who_leaves_is_handed_nothing() {
     alice.client().change_group(&group, patch).await.unwrap();
 }
 
+/// Whoever is handed the group while they leave it is its owner, and does not leave it without one.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_handed_a_group_does_not_leave_it() {
+    let cluster = in_one_partition().proxied().start().await;
+    let (alice, bob) = (cluster.device("alice", 1).await, cluster.device("bob", 0).await);
+    let group = alice.group("three", &[]).await;
+    for added in ["bob", "carol"] {
+        alice.client().add_member(&group, &user(added)).await.unwrap();
+    }
+    archived(&alice, &group, 3).await;
+    let mut looks = LookUps::watch(&cluster).await;
+    cluster.wire_to_nats().set(Flow::Pass, SLOW);
+    let (left, ()) = tokio::join!(bob.client().leave(&group), async {
+        looks.of(&group, &user("bob")).await;
+        alice.client().change_role(&group, &user("bob"), Role::Owner).await.unwrap();
+    });
+    assert_eq!(refused(left), ErrorCode::NotAllowed);
+    cluster.wire_to_nats().heal();
+    roles_are(&alice, &group, &[("alice", Role::Admin), ("bob", Role::Owner), ("carol", Role::Member)]).await;
+}
+
 /// Whoever is barred while somebody gives them a role is barred, and has none.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bar_holds_against_a_role() {

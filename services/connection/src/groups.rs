@@ -191,12 +191,16 @@ impl Shared {
     /// Leaves a group.
     async fn leave(&self, asked: Asked<'_>) -> Result<Accepted, ErrorBody> {
         let Asked { user, group, .. } = asked;
-        let me = self.member_of(user, group).await?;
-        if me.role == Role::Owner && self.members_now(user, group).await? > 1 {
-            let said = "Make another member the owner first: a group is not left without one.";
-            return Err(ErrorBody::new(ErrorCode::NotAllowed).because(said));
-        }
-        let accepted = self.change_group_log(asked, Change::MemberLeft {}, Needs::Nothing).await?;
+        let said = "Make another member the owner first: a group is not left without one.";
+        let owns = || ErrorBody::new(ErrorCode::NotAllowed).because(said);
+        let needs = match self.member_of(user, group).await?.role {
+            Role::Owner if self.members_now(user, group).await? > 1 => return Err(owns()),
+            Role::Owner => Needs::Nothing,
+            // Nor are they made the owner in this very moment.
+            _ => Needs::NoOwnership,
+        };
+        let left = self.change_group_log(asked, Change::MemberLeft {}, needs).await;
+        let accepted = left.map_err(|error| if error.code == ErrorCode::NotAllowed { owns() } else { error })?;
         self.members.forget(group, user).await;
         Ok(accepted)
     }

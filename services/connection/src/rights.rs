@@ -6,6 +6,7 @@
 //! | change the group, bar and readmit, revoke an invite, delete what others said, set the timer | those who manage |
 //! | remove or bar a member | those who stand above them |
 //! | give a role, hand the group over | owners |
+//! | leave | every member but an owner; the last member, too |
 //!
 //! Roles are fenced by the log: whoever has lost one appends nothing with it. Settings are known to a
 //! gateway within a moment ([`crate::group_settings`]); what is said in that moment stays said.
@@ -26,6 +27,8 @@ pub(crate) enum Needs {
     Above(Role),
     /// An owner.
     Ownership,
+    /// A member who is no owner.
+    NoOwnership,
 }
 
 impl Needs {
@@ -36,6 +39,7 @@ impl Needs {
             Self::Management => role.manages(),
             Self::Above(other) => role.is_above(other),
             Self::Ownership => role == Role::Owner,
+            Self::NoOwnership => role != Role::Owner,
         };
         if enough { Ok(()) } else { Err(ErrorCode::NotAllowed.into()) }
     }
@@ -75,6 +79,7 @@ mod tests {
         assert_eq!(allowed(Needs::Nothing), [true, true, true]);
         assert_eq!(allowed(Needs::Management), [true, true, false]);
         assert_eq!(allowed(Needs::Ownership), [true, false, false]);
+        assert_eq!(allowed(Needs::NoOwnership), [false, true, true]);
         assert_eq!(allowed(Needs::Above(Role::Member)), [true, true, false]);
         assert_eq!(allowed(Needs::Above(Role::Admin)), [true, false, false]);
         assert_eq!(allowed(Needs::Above(Role::Owner)), [false, false, false]);
