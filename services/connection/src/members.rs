@@ -8,7 +8,7 @@ use natter_bus::{
     storage_api::{Membership, MembershipReply, StorageFault},
 };
 use natter_ids::{ConversationId, Seq, UserId};
-use natter_protocol::{Change, ErrorBody, ErrorCode, Role};
+use natter_protocol::{Change, Entry, ErrorBody, ErrorCode, Role};
 
 const CACHED_MAX: u64 = 200_000;
 const CACHED_FOR: Duration = Duration::from_secs(600);
@@ -91,6 +91,16 @@ impl Members {
     /// How the user stands to the conversation, as of everything accepted so far.
     pub(crate) async fn standing(&self, conversation: &ConversationId, user: &UserId) -> Result<Standing, ErrorBody> {
         let last = self.bus.last_member_entry(conversation, user).await.map_err(unavailable)?;
+        self.stands(conversation, user, last).await
+    }
+
+    /// The same, by the newest entry about the user alone.
+    async fn stands(
+        &self,
+        conversation: &ConversationId,
+        user: &UserId,
+        last: Option<(Seq, Entry)>,
+    ) -> Result<Standing, ErrorBody> {
         let Some((fence, entry)) = last else {
             // The log holds no entry of this member alone (any more), so there is nothing to fence on.
             let MembershipReply { role, banned, .. } = self.archived(conversation, user).await?.unwrap_or_default();
@@ -115,7 +125,7 @@ impl Members {
     /// Whether the user was a member once and is none any more, as of everything accepted so far.
     pub(crate) async fn is_gone(&self, conversation: &ConversationId, user: &UserId) -> Result<bool, ErrorBody> {
         let last = self.bus.last_member_entry(conversation, user).await.map_err(unavailable)?;
-        Ok(last.is_some() && self.member_now(conversation, user).await?.is_none())
+        Ok(last.is_some() && self.stands(conversation, user, last).await?.role.is_none())
     }
 
     /// What the archive says of somebody of whom the log holds no entry alone: they came in with the beginning,

@@ -22,10 +22,7 @@ pub(crate) async fn react(
     emoji: &str,
     on: bool,
 ) -> Result<(), sqlx::Error> {
-    let mut counts = counts(tx, conversation, target).await?;
-    if counts.is_empty() && count_all(tx, conversation, target).await? {
-        counts = self::counts(tx, conversation, target).await?;
-    }
+    let counts = counts(tx, conversation, target).await?;
     let known = counts.iter().find(|(other, _)| other == emoji).map(|(_, count)| *count);
     if on && known.is_none() && counts.len() >= REACTIONS_MAX {
         return Ok(());
@@ -69,14 +66,24 @@ pub(crate) async fn react(
 
 /// How many different reactions a message has.
 pub(crate) async fn different(tx: &mut Tx<'_>, conversation: &ConversationId, target: Seq) -> Result<i64, sqlx::Error> {
-    let mut counts = counts(tx, conversation, target).await?;
-    if counts.is_empty() && count_all(tx, conversation, target).await? {
-        counts = self::counts(tx, conversation, target).await?;
-    }
+    let counts = counts(tx, conversation, target).await?;
     Ok(i64::try_from(counts.len()).unwrap_or(i64::MAX))
 }
 
+/// How many there are of each, counted now where the release before has left them uncounted.
 async fn counts(
+    tx: &mut Tx<'_>,
+    conversation: &ConversationId,
+    target: Seq,
+) -> Result<Vec<(String, i64)>, sqlx::Error> {
+    let counts = counted(tx, conversation, target).await?;
+    match counts.is_empty() && count_all(tx, conversation, target).await? {
+        true => counted(tx, conversation, target).await,
+        false => Ok(counts),
+    }
+}
+
+async fn counted(
     tx: &mut Tx<'_>,
     conversation: &ConversationId,
     target: Seq,
