@@ -33,23 +33,24 @@ async fn stop_archiving(cluster: &Cluster) {
     owner.kill9();
 }
 
-/// What gateways look up in the log.
+/// What gateways ask the archive of who is a member of which group.
 struct LookUps(async_nats::Subscriber);
 
 impl LookUps {
     async fn watch(cluster: &Cluster) -> Self {
         let client = async_nats::connect(cluster.nats().url()).await.unwrap();
-        let looks = client.subscribe("$JS.API.STREAM.MSG.GET.>").await.unwrap();
+        let looks = client.subscribe("storage.ask.membership").await.unwrap();
         client.flush().await.unwrap();
         Self(looks)
     }
 
-    /// Waits until somebody looks up how a user stands to a group.
+    /// Waits until a gateway asks about a user and a group.
     async fn of(&mut self, group: &ConversationId, user: &UserId) {
-        let subject = format!("{group}.member.{}\"", user.token());
+        let (group, user) = (format!("\"{group}\""), format!("\"{user}\""));
         let look = async {
             while let Some(asked) = self.0.next().await {
-                if String::from_utf8_lossy(&asked.payload).contains(&subject) {
+                let asked = String::from_utf8_lossy(&asked.payload).into_owned();
+                if asked.contains(&group) && asked.contains(&user) {
                     return;
                 }
             }
@@ -148,6 +149,31 @@ async fn a_bar_holds_against_a_role() {
     assert_eq!(may_write(&carol, &group).await, Err(ErrorCode::NotAMember));
     assert_eq!(refused(carol.client().join(&code).await), ErrorCode::NotAllowed, "she is barred");
     assert_eq!(refused(bob.client().add_member(&group, &carols).await), ErrorCode::NotAllowed);
+}
+
+/// Whoever is added a second time, late, keeps the role that they have got since.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_adding_takes_no_role_away() {
+    let cluster = in_one_partition().proxied().start().await;
+    let (slow, alice) = (cluster.device("alice", 0).await, cluster.device("alice", 1).await);
+    let (bob, carol) = (cluster.device("bob", 1).await, cluster.device("carol", 1).await);
+    let (group, bobs) = (alice.group("three", &["carol"]).await, user("bob"));
+    alice.client().change_role(&group, &user("carol"), Role::Admin).await.unwrap();
+    archived(&alice, &group, 2).await;
+    let mut looks = LookUps::watch(&cluster).await;
+    cluster.wire_to_nats().set(Flow::Pass, SLOW);
+    let (again, first) = tokio::join!(slow.client().add_member(&group, &bobs), async {
+        looks.of(&group, &bobs).await;
+        let added = alice.client().add_member(&group, &bobs).await.unwrap();
+        alice.client().change_role(&group, &bobs, Role::Admin).await.unwrap();
+        added
+    });
+    assert!(again.unwrap() > first + 1, "it stands in the log twice");
+    cluster.wire_to_nats().heal();
+    let patch = GroupPatch { name: Some("bob's as well".into()), ..GroupPatch::default() };
+    bob.client().change_group(&group, patch).await.unwrap();
+    assert_eq!(refused(carol.client().remove_member(&group, &bobs).await), ErrorCode::NotAllowed, "not below her");
+    roles_are(&carol, &group, &[("alice", Role::Owner), ("bob", Role::Admin), ("carol", Role::Admin)]).await;
 }
 
 /// Whoever is barred while they join by an invite does not come in.

@@ -31,6 +31,31 @@ pub(crate) struct Standing {
     pub(crate) fence: Seq,
 }
 
+/// What the newest entry about somebody alone tells of how they stand.
+#[derive(Debug, PartialEq, Eq)]
+enum Told {
+    /// All of it.
+    All(Standing),
+    /// That they are a member. Two may have added them, and somebody given them a role between: the second entry
+    /// changes nothing about that.
+    Member,
+    /// Nothing: they may have gone, or been barred, while somebody gave them a role.
+    Nothing,
+}
+
+impl Told {
+    fn by(fence: Seq, change: &Change) -> Self {
+        let all = |role, banned| Self::All(Standing { role, banned, fence });
+        match change {
+            // Fenced on what was before: whoever comes in is a plain member, whatever they were once.
+            Change::MemberJoined { .. } => all(Some(Role::Member), false),
+            Change::MemberAdded { .. } => Self::Member,
+            Change::RoleChanged { .. } => Self::Nothing,
+            change => all(None, matches!(change, Change::MemberBanned { .. })),
+        }
+    }
+}
+
 impl Standing {
     pub(crate) fn member(&self) -> Option<Member> {
         self.role.map(|role| Member { role, fence: self.fence })
@@ -53,15 +78,38 @@ impl Members {
         Self { bus, known, accepted }
     }
 
-    /// The member, possibly as remembered.
+    /// The member, possibly as remembered, and possibly with a role above the one told.
     pub(crate) async fn member(&self, conversation: &ConversationId, user: &UserId) -> Result<Member, ErrorBody> {
         let key = (conversation.clone(), user.clone());
         if let Some(member) = self.known.get(&key).await {
             return Ok(member);
         }
-        let member = self.member_now(conversation, user).await?.ok_or_else(not_a_member)?;
+        let last = self.last_entry(conversation, user).await?;
+        let member = match &last {
+            // Most are nothing more, and do nothing that needs more: they need not wait for the archive.
+            Some((fence, entry)) if Told::by(*fence, &entry.change) == Told::Member => {
+                Member { role: Role::Member, fence: *fence }
+            }
+            _ => self.stands(conversation, user, last).await?.member().ok_or_else(not_a_member)?,
+        };
         self.known.insert(key, member).await;
         Ok(member)
+    }
+
+    /// The member as of everything accepted so far, which is remembered.
+    pub(crate) async fn look_again(&self, conversation: &ConversationId, user: &UserId) -> Result<Member, ErrorBody> {
+        self.forget(conversation, user).await;
+        let member = self.member_now(conversation, user).await?.ok_or_else(not_a_member)?;
+        self.known.insert((conversation.clone(), user.clone()), member).await;
+        Ok(member)
+    }
+
+    async fn last_entry(
+        &self,
+        conversation: &ConversationId,
+        user: &UserId,
+    ) -> Result<Option<(Seq, Entry)>, ErrorBody> {
+        self.bus.last_member_entry(conversation, user).await.map_err(unavailable)
     }
 
     /// Whether others may see what the member does without saying it: not while a stranger waits for them to accept
@@ -90,7 +138,7 @@ impl Members {
 
     /// How the user stands to the conversation, as of everything accepted so far.
     pub(crate) async fn standing(&self, conversation: &ConversationId, user: &UserId) -> Result<Standing, ErrorBody> {
-        let last = self.bus.last_member_entry(conversation, user).await.map_err(unavailable)?;
+        let last = self.last_entry(conversation, user).await?;
         self.stands(conversation, user, last).await
     }
 
@@ -106,26 +154,23 @@ impl Members {
             let MembershipReply { role, banned, .. } = self.archived(conversation, user).await?.unwrap_or_default();
             return Ok(Standing { role, banned, fence: 0 });
         };
-        match entry.change {
-            // Whoever comes in anew is a plain member, whatever they were before.
-            Change::MemberAdded { .. } | Change::MemberJoined { .. } => {
-                Ok(Standing { role: Some(Role::Member), banned: false, fence })
-            }
-            // They may have gone, or been barred, while somebody gave them the role: the archive tells.
-            Change::RoleChanged { .. } => {
-                let asked = Membership { user: user.clone(), conversation: conversation.clone(), at_least: fence };
-                let MembershipReply { role, banned, .. } =
-                    self.bus.ask(&asked).await.map_err(refusal)?.unwrap_or_default();
-                Ok(Standing { role, banned, fence })
-            }
-            change => Ok(Standing { role: None, banned: matches!(change, Change::MemberBanned { .. }), fence }),
+        if let Told::All(standing) = Told::by(fence, &entry.change) {
+            return Ok(standing);
         }
+        let asked = Membership { user: user.clone(), conversation: conversation.clone(), at_least: fence };
+        let MembershipReply { role, banned, .. } = self.bus.ask(&asked).await.map_err(refusal)?.unwrap_or_default();
+        Ok(Standing { role, banned, fence })
     }
 
     /// Whether the user was a member once and is none any more, as of everything accepted so far.
     pub(crate) async fn is_gone(&self, conversation: &ConversationId, user: &UserId) -> Result<bool, ErrorBody> {
-        let last = self.bus.last_member_entry(conversation, user).await.map_err(unavailable)?;
-        Ok(last.is_some() && self.stands(conversation, user, last).await?.role.is_none())
+        let last = self.last_entry(conversation, user).await?;
+        let known = last.as_ref().map(|(fence, entry)| Told::by(*fence, &entry.change));
+        Ok(match known {
+            None | Some(Told::Member) => false,
+            Some(Told::All(standing)) => standing.role.is_none(),
+            Some(Told::Nothing) => self.stands(conversation, user, last).await?.role.is_none(),
+        })
     }
 
     /// What the archive says of somebody of whom the log holds no entry alone: they came in with the beginning,
@@ -179,5 +224,30 @@ pub(crate) fn refusal(error: AskError) -> ErrorBody {
         AskError::Refused(StorageFault::NotAMember) => not_a_member(),
         AskError::Refused(StorageFault::InGap) => stranded(),
         other => unavailable(other),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_entry_that_changes_everything_tells_everything() {
+        let bob = || UserId::new("bob").unwrap();
+        let told = |change| Told::by(7, &change);
+        let all = |role, banned| Told::All(Standing { role, banned, fence: 7 });
+        assert_eq!(told(Change::MemberAdded { user: bob() }), Told::Member, "perhaps they were one, and an admin");
+        assert_eq!(
+            told(Change::RoleChanged { user: bob(), role: Role::Admin }),
+            Told::Nothing,
+            "perhaps they had gone"
+        );
+        let invite = "2iD8Ty8nL7sDPCwvLkOFcA".to_owned().try_into().unwrap();
+        assert_eq!(told(Change::MemberJoined { invite }), all(Some(Role::Member), false));
+        assert_eq!(told(Change::MemberRemoved { user: bob() }), all(None, false));
+        assert_eq!(told(Change::MemberLeft {}), all(None, false));
+        assert_eq!(told(Change::MemberBanned { user: bob() }), all(None, true));
+        assert_eq!(told(Change::MemberUnbanned { user: bob() }), all(None, false));
     }
 }

@@ -57,11 +57,10 @@ impl Shared {
         user: &UserId,
         attempt: u32,
     ) -> Result<Member, ErrorBody> {
-        self.members.forget(conversation, user).await;
         if attempt > 0 {
             tokio::time::sleep(FENCE_PAUSE * attempt + Duration::from_micros(rand::random_range(0..2_000))).await;
         }
-        self.members.member(conversation, user).await
+        self.members.look_again(conversation, user).await
     }
 
     /// Opens the direct conversation with a user, or finds it.
