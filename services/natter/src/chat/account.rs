@@ -61,10 +61,13 @@ impl Session {
                 };
                 Answer::Lines(client.blocks().await.map(|page| page.blocks.iter().map(line).collect()))
             }),
-            Line::Away(away) => self.ask(|client| async move {
-                let said = style.notice(if away { "you are away" } else { "you are here" });
-                Answer::Lines(client.set_away(away).await.map(|()| vec![said]))
-            }),
+            Line::Away(away) => {
+                self.signs.away = away;
+                self.ask(|client| async move {
+                    let said = style.notice(if away { "you are away" } else { "you are here" });
+                    Answer::Lines(client.set_away(away).await.map(|()| vec![said]))
+                });
+            }
             Line::Hide(hide) => self.ask(|client| async move {
                 let presence = if hide { Audience::Nobody } else { Audience::Contacts };
                 let said = if hide {
@@ -80,9 +83,19 @@ impl Session {
     }
 }
 
+/// What people show of themselves: the user to others, and others here.
+#[derive(Debug, Default)]
+pub struct Signs {
+    /// Whether the user has said that they are away.
+    away: bool,
+    /// How the other one of a direct conversation was seen last.
+    peer: Option<String>,
+    writing: Writing,
+}
+
 /// Who was said to be writing lately, so that it is not said again and again.
 #[derive(Debug, Default)]
-pub struct Writing(HashMap<(ConversationId, UserId), Instant>);
+struct Writing(HashMap<(ConversationId, UserId), Instant>);
 
 impl Writing {
     /// Whether it is news that somebody writes.
@@ -114,6 +127,13 @@ impl Session {
         });
     }
 
+    /// Says again that the user is away, who has said so before: a new session knows nothing of it.
+    pub(super) fn still_away(&mut self) {
+        if self.signs.away {
+            self.ask(|client| async move { Answer::Changed(client.set_away(true).await) });
+        }
+    }
+
     /// Watches the other one of a direct conversation.
     pub(super) fn watch(&mut self, peer: &UserId) {
         if *peer == self.style.me {
@@ -126,10 +146,10 @@ impl Session {
     /// Says how somebody is, when that is news.
     pub(super) fn somebody_came_or_went(&mut self, view: &PresenceView) {
         let state = presence(&self.style, view);
-        if self.presence.as_ref() == Some(&state) {
+        if self.signs.peer.as_ref() == Some(&state) {
             return;
         }
-        self.presence = Some(state.clone());
+        self.signs.peer = Some(state.clone());
         let name = self.style.name(&view.user);
         self.notice(&format!("{name}: {state}"));
     }
@@ -148,7 +168,7 @@ impl Session {
     /// Says that somebody writes in the open conversation.
     pub(super) fn somebody_writes(&mut self, conversation: &ConversationId, user: &UserId) {
         let here = self.transcript.as_ref().is_some_and(|transcript| transcript.conversation == *conversation);
-        if here && self.writing.is_news(conversation, user, Instant::now()) {
+        if here && self.signs.writing.is_news(conversation, user, Instant::now()) {
             let line = self.style.name(user);
             self.notice(&format!("{line} is writing"));
         }

@@ -65,9 +65,7 @@ pub struct Session {
     ending: Option<Instant>,
     /// Whether the last line on the screen is this message, still being sent.
     pub(super) last_line: Option<ClientId>,
-    pub(super) writing: super::account::Writing,
-    /// How the other one of a direct conversation was seen last.
-    pub(super) presence: Option<String>,
+    pub(super) signs: super::account::Signs,
 }
 
 impl Session {
@@ -105,8 +103,7 @@ impl Session {
             link: Link::Connecting,
             ending: None,
             last_line: None,
-            writing: super::account::Writing::default(),
-            presence: None,
+            signs: super::account::Signs::default(),
         };
         if !session.place.is_kept() {
             session.notice("another chat of yours runs on this machine; this one is a second device");
@@ -214,6 +211,7 @@ impl Session {
                     self.notice("connected again");
                 }
                 self.link = Link::Up;
+                self.still_away();
             }
             Some(Notification::Disconnected { reason, .. }) => {
                 if self.link != Link::Down {

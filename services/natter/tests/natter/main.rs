@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod audit;
+mod away;
 mod canary;
 mod chat;
 mod command_line;
