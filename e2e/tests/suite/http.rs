@@ -1,5 +1,6 @@
 //! The HTTP API, for clients that poll.
 
+use hyper::Method;
 use natter_e2e::{Cluster, Db, Device, Http, user};
 use natter_ids::{ClientId, ConversationId, Position};
 use natter_protocol::{Change, ConversationPage, ErrorCode, Event, MemberPage};
@@ -137,6 +138,47 @@ async fn lists() {
     assert_eq!((page.conversations[0].conversation.clone(), page.more), (group.clone(), false));
     let page: MemberPage = http.get(&format!("/v1/conversations/{group}/members?after=alice")).await.read().unwrap();
     assert_eq!(page.members.iter().map(|member| member.user.as_str()).collect::<Vec<_>>(), ["bob", "carol"]);
+}
+
+/// What a path names is checked before anything is done: who and what there cannot be is `malformed` with a sentence
+/// that says what there can be, however it is encoded; what is no text is nowhere.
+#[tokio::test(flavor = "multi_thread")]
+async fn odd_paths_are_refused() {
+    let cluster = Cluster::single().start().await;
+    let http = cluster.http("alice", 0);
+    let a_user = "The path: a user id is UTF-8 text of 1 to 128 bytes without control characters.";
+    let a_device = "The path: such an id is 1 to 64 letters, digits, `-` or `_`.";
+    let a_conversation = "The path: a conversation id is `d` or `g` and 22 letters, digits, `-` or `_`.";
+    let long = "x".repeat(129);
+    let odd = [
+        (Method::PUT, "/v1/blocks/a%00b".to_owned(), a_user),
+        (Method::PUT, "/v1/blocks/a%0Ab".to_owned(), a_user),
+        (Method::PUT, "/v1/blocks/%C2%85".to_owned(), a_user),
+        (Method::PUT, format!("/v1/blocks/{long}"), a_user),
+        (Method::DELETE, "/v1/blocks/%7F".to_owned(), a_user),
+        (Method::DELETE, "/v1/devices/two%20words".to_owned(), a_device),
+        (Method::DELETE, "/v1/devices/%1B".to_owned(), a_device),
+        (Method::GET, "/v1/conversations/nonsense/history".to_owned(), a_conversation),
+        (Method::GET, "/v1/conversations/d%00/members".to_owned(), a_conversation),
+        (Method::POST, "/v1/conversations/d..%2F../messages".to_owned(), a_conversation),
+    ];
+    for (method, path, said) in odd {
+        let reply = http.request(method, &path, None).await;
+        assert_eq!(reply.status, 400, "{path}: {}", reply.body);
+        let refused = reply.read::<serde_json::Value>().unwrap_err();
+        assert_eq!((refused.code, refused.message.as_str()), (ErrorCode::Malformed, said), "{path}");
+    }
+    for (method, path) in [(Method::PUT, "/v1/blocks/%FF"), (Method::DELETE, "/v1/devices/%C0")] {
+        let reply = http.request(method, path, None).await;
+        let refused = reply.read::<serde_json::Value>().map_err(|error| error.code);
+        assert_eq!((reply.status, refused.unwrap_err()), (404, ErrorCode::NotFound), "{path}");
+    }
+    let blocks = http.get("/v1/blocks").await;
+    assert_eq!(blocks.body, r#"{"blocks":[]}"#, "nobody is blocked by it");
+    // What is odd only to look at is somebody.
+    let reply = http.request(Method::PUT, "/v1/blocks/b%C3%B6b%2Fb%20%25", None).await;
+    assert_eq!(reply.status, 200, "{}", reply.body);
+    assert!(reply.body.contains(r#""user":"böb/b %""#), "{}", reply.body);
 }
 
 /// Every refusal is JSON with a code, its status, and Retry-After where a retry helps.
