@@ -6,6 +6,7 @@ mod load;
 mod person;
 mod readback;
 mod report;
+mod turns;
 mod visits;
 
 use std::{

@@ -4,12 +4,9 @@ use natter_client::RequestError;
 use natter_ids::Seq;
 use natter_protocol::{Change, ErrorCode};
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
-use tokio::{
-    sync::watch,
-    time::{Duration, MissedTickBehavior, interval},
-};
+use tokio::{sync::watch, time::Duration};
 
-use super::{Talk, person::Person};
+use super::{Talk, person::Person, turns::Turns};
 
 const EMOJI: [&str; 4] = ["👍", "❤️", "😂", "🥾"];
 
@@ -24,13 +21,8 @@ pub(super) async fn make(
 ) -> Result<(), String> {
     let own: Vec<_> = talks.iter().filter(|talk| talk.members.contains(person.user())).collect();
     let mut random = StdRng::seed_from_u64(seed);
-    let mut tick = interval(pause);
-    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    for number in 0_u64.. {
-        tick.tick().await;
-        if *stopped.borrow() {
-            break;
-        }
+    let mut turns = Turns::new(stopped, pause);
+    while let Some(number) = turns.next().await {
         let Some(conversation) = own.choose(&mut random).map(|talk| &talk.conversation) else { break };
         let answer = match any(person, &person.recent(conversation), number, &mut random) {
             Some(change) => person.change(conversation, change).await,

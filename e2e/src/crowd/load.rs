@@ -13,10 +13,10 @@ use natter_testkit::wait_for;
 use tokio::{
     sync::watch,
     task::JoinSet,
-    time::{Instant, MissedTickBehavior, interval, timeout},
+    time::{Instant, timeout},
 };
 
-use super::{Habits, Talk, changes, person::Person, visits};
+use super::{Habits, Talk, changes, person::Person, turns::Turns, visits};
 
 /// Things said by one person for each thing that they do with a message.
 const SAID_FOR_EACH_CHANGE: f64 = 4.0;
@@ -191,13 +191,8 @@ async fn speak(
     stopped: watch::Receiver<bool>,
     pause: Duration,
 ) -> Result<(), String> {
-    let mut tick = interval(pause);
-    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    for number in 0_u64.. {
-        tick.tick().await;
-        if *stopped.borrow() {
-            break;
-        }
+    let mut turns = Turns::new(stopped, pause);
+    while let Some(number) = turns.next().await {
         let began = Instant::now();
         let text = format!("{} says {number} in {}", person.user(), talk.conversation);
         let seq = person.say(&talk.conversation, text).await;
