@@ -21,7 +21,6 @@ use tracing::Instrument;
 use super::{
     REFUSED_IN_A_ROW_MAX,
     answer::{self, Answer, Asking, Effect},
-    doubt_wait,
     lanes::Lanes,
     notes::Notes,
     seam::Seam,
@@ -287,16 +286,6 @@ impl<'a> Session<'a> {
         if let Some(frame) = &answer.frame {
             socket.push(frame);
         }
-        Ok(())
-    }
-
-    fn on_doubt(&mut self, socket: &mut Socket) -> Result<(), Option<CloseCode>> {
-        let Doubt { deep, away, .. } = *self.doubts.borrow_and_update();
-        if away {
-            self.tell_delayed("delivery", socket);
-        }
-        let deep = deep || self.when.doubt.is_some_and(|(_, deep)| deep);
-        self.when.doubt = Some((Instant::now() + doubt_wait(self.shared.sessions()), deep));
         Ok(())
     }
 }

@@ -7,12 +7,13 @@ use tokio::time::{Instant, Sleep};
 
 use super::{
     super::{
+        doubt_wait,
         socket::Socket,
         timers::{Retry, jitter},
     },
     Session,
 };
-use crate::Config;
+use crate::{Config, doubt::Doubt};
 
 const MARKER_RETRY: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(4));
 const ARCHIVE_RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
@@ -138,6 +139,17 @@ impl Session<'_> {
             // Changes of presence are not linked: whoever is watched may have changed unseen.
             self.look_at(self.watching.users.clone());
         }
+        Ok(())
+    }
+
+    /// Something may have been lost: to be made sure of a moment later.
+    pub(super) fn on_doubt(&mut self, socket: &mut Socket) -> Result<(), Option<CloseCode>> {
+        let Doubt { deep, away, .. } = *self.doubts.borrow_and_update();
+        if away {
+            self.tell_delayed("delivery", socket);
+        }
+        let deep = deep || self.when.doubt.is_some_and(|(_, deep)| deep);
+        self.when.doubt = Some((Instant::now() + doubt_wait(self.shared.sessions()), deep));
         Ok(())
     }
 
