@@ -266,6 +266,7 @@ impl Driver {
         state.shared.learn_clock(welcome.server_time);
         let _ = state.shared.user.set(welcome.user.clone());
         state.chains.begin_session();
+        state.shared.begin_session();
         let info = SessionInfo {
             gateway: url,
             session: welcome.session,

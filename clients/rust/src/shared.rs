@@ -90,6 +90,11 @@ impl Shared {
         }
     }
 
+    /// What was to be said in the session before is worth nothing in this one.
+    pub fn begin_session(&self) {
+        self.whisper.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
     /// Says something that is worth nothing later, in the place of what was not yet said.
     pub fn whisper(&self, frame: ClientFrame) {
         *self.whisper.lock().unwrap_or_else(PoisonError::into_inner) = Some(frame);

@@ -7,6 +7,7 @@ mod events;
 mod requests;
 mod schedules;
 mod tokens;
+mod whispers;
 
 use std::{sync::Arc, time::Duration};
 
