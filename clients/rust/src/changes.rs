@@ -1,13 +1,15 @@
 //! Requests that change messages. Each is repeated after a lost connection, under the same id, and
 //! happens once.
 
-use natter_ids::{ConversationId, Seq, UserId};
-use natter_protocol::{HistoryPage, ReactorPage, Request, ServerFrame};
+use natter_ids::{ClientId, ConversationId, Seq, UserId};
+use natter_protocol::{HistoryPage, MessageDraft, ReactorPage, Request, ServerFrame};
 
 use crate::{
-    Client, RequestError,
+    Accepted, Client, RequestError, SendError,
     requests::{Result, accepted, page},
 };
+
+type Sent = std::result::Result<Accepted, SendError>;
 
 impl Client {
     /// Gives a message of one's own another text; returns the number of the entry that did.
@@ -19,29 +21,62 @@ impl Client {
         self.change(Request::Edit { conversation, client_id, target, text, mentions: Vec::new() }).await
     }
 
-    /// Answers a message, and mentions members; returns the number of the answer.
+    /// Answers a message, and mentions members; like [`Client::send`].
     ///
     /// # Errors
-    /// [`RequestError`].
-    pub async fn reply(&self, to: &ConversationId, target: Seq, text: &str, mentions: &[UserId]) -> Result<Seq> {
-        let (conversation, client_id, text) = (to.clone(), self.new_client_id(), text.to_owned());
-        let (reply_to, mentions) = (Some(target), mentions.to_vec());
-        self.change(Request::Send { conversation, client_id, text, reply_to, mentions }).await
+    /// [`SendError`].
+    pub async fn reply(&self, to: &ConversationId, target: Seq, text: &str, mentions: &[UserId]) -> Sent {
+        self.reply_with_id(to, self.new_client_id(), target, text, mentions).await
     }
 
-    /// Says a message of one conversation again in another; returns its number there. Whose it is
-    /// can be left untold.
+    /// Like [`Client::reply`], under an id that was made, and perhaps tried, before.
     ///
     /// # Errors
-    /// [`RequestError`].
-    pub async fn forward(
+    /// [`SendError`].
+    pub async fn reply_with_id(
+        &self,
+        to: &ConversationId,
+        client_id: ClientId,
+        target: Seq,
+        text: &str,
+        mentions: &[UserId],
+    ) -> Sent {
+        let (text, mentions) = (text.to_owned(), mentions.to_vec());
+        self.send_draft(to.clone(), MessageDraft { client_id, text, reply_to: Some(target), mentions }).await
+    }
+
+    /// Like [`Client::send_with_id`], of a message that may answer another and mention members.
+    ///
+    /// # Errors
+    /// [`SendError`].
+    pub async fn send_draft(&self, to: ConversationId, draft: MessageDraft) -> Sent {
+        let MessageDraft { client_id, text, reply_to, mentions } = draft;
+        let request = Request::Send { conversation: to.clone(), client_id, text, reply_to, mentions };
+        self.say(to, client_id, request).await
+    }
+
+    /// Says a message of one conversation again in another, like [`Client::send`]. Whose it is can be left
+    /// untold.
+    ///
+    /// # Errors
+    /// [`SendError`].
+    pub async fn forward(&self, of: (&ConversationId, Seq), to: &ConversationId, hide_sender: bool) -> Sent {
+        self.forward_with_id(of, to, self.new_client_id(), hide_sender).await
+    }
+
+    /// Like [`Client::forward`], under an id that was made, and perhaps tried, before.
+    ///
+    /// # Errors
+    /// [`SendError`].
+    pub async fn forward_with_id(
         &self,
         (from, target): (&ConversationId, Seq),
         to: &ConversationId,
+        client_id: ClientId,
         hide_sender: bool,
-    ) -> Result<Seq> {
-        let (conversation, client_id, from) = (to.clone(), self.new_client_id(), from.clone());
-        self.change(Request::Forward { conversation, client_id, from, target, hide_sender }).await
+    ) -> Sent {
+        let request = Request::Forward { conversation: to.clone(), client_id, from: from.clone(), target, hide_sender };
+        self.say(to.clone(), client_id, request).await
     }
 
     /// Deletes a message for everybody; returns the number of the entry that did.

@@ -115,13 +115,22 @@ impl Client {
         client_id: ClientId,
         text: impl Into<String>,
     ) -> Result<Accepted, SendError> {
-        let request = Request::send(to.clone(), client_id, text);
+        self.say(to.clone(), client_id, Request::send(to, client_id, text)).await
+    }
+
+    /// Waits until the log has stored what is said, for as long as sending may take.
+    pub(crate) async fn say(
+        &self,
+        conversation: ConversationId,
+        client_id: ClientId,
+        request: Request,
+    ) -> Result<Accepted, SendError> {
         let answer = match self.options.send_deadline {
             Some(deadline) => timeout(deadline, self.ask(request)).await.map_err(|_| SendError::Deadline(client_id))?,
             None => self.ask(request).await,
         };
         match answer {
-            Ok(ServerFrame::Accepted { seq, time, .. }) => Ok(Accepted { conversation: to, client_id, seq, time }),
+            Ok(ServerFrame::Accepted { seq, time, .. }) => Ok(Accepted { conversation, client_id, seq, time }),
             Ok(_) => Err(SendError::Deadline(client_id)),
             Err(RequestError::Refused(error)) => Err(SendError::Refused(error)),
             Err(RequestError::Fatal(fatal)) => Err(SendError::Fatal(fatal)),

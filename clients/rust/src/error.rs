@@ -71,3 +71,15 @@ pub enum RequestError {
     #[error("the client is closed")]
     Closed,
 }
+
+impl From<SendError> for RequestError {
+    /// For whoever does not go on with the id.
+    fn from(error: SendError) -> Self {
+        match error {
+            SendError::Refused(error) => Self::Refused(error),
+            SendError::Deadline(_) => Self::Timeout,
+            SendError::Fatal(fatal) => Self::Fatal(fatal),
+            SendError::Closed => Self::Closed,
+        }
+    }
+}

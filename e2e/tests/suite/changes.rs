@@ -52,8 +52,8 @@ pub fn texts(page: &HistoryPage) -> Vec<&str> {
     page.events.iter().filter_map(text).collect()
 }
 
-pub fn code<T: std::fmt::Debug>(answer: Result<T, RequestError>) -> ErrorCode {
-    match answer {
+pub fn code<T: std::fmt::Debug>(answer: Result<T, impl Into<RequestError>>) -> ErrorCode {
+    match answer.map_err(Into::into) {
         Err(RequestError::Refused(error)) => error.code,
         other => panic!("not refused: {other:?}"),
     }

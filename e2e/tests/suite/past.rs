@@ -1,5 +1,6 @@
 //! What was said before one came: as far as it may be read, it may be answered.
 
+use natter_client::RequestError;
 use natter_e2e::{Cluster, Db, Device, PATIENCE, user};
 use natter_ids::{ConversationId, Seq};
 use natter_protocol::{Change, ErrorCode, GroupPatch, Past};
@@ -24,10 +25,10 @@ async fn refer(carol: &Device, of: &ConversationId, to: Seq, notes: &Conversatio
     let client = carol.client();
     let answers = [
         client.react(of, to, "👍", true).await,
-        client.reply(of, to, "I heard", &[]).await,
+        client.reply(of, to, "I heard", &[]).await.map(|said| said.seq).map_err(RequestError::from),
         client.pin(of, to).await,
         client.unpin(of, to).await,
-        client.forward((of, to), notes, false).await,
+        client.forward((of, to), notes, false).await.map(|said| said.seq).map_err(RequestError::from),
     ];
     answers.into_iter().map(|answer| answer.is_err().then(|| code(answer))).collect()
 }

@@ -18,7 +18,7 @@ async fn messages_refer_to_others() {
     let (a, b, c) = (alice.client(), bob.client(), carol.client());
     let first = alice.say(&group, "who comes?").await.seq;
     let mentions = [user("alice")];
-    let answer = b.reply(&group, first, "@alice, I do", &mentions).await.unwrap();
+    let answer = b.reply(&group, first, "@alice, I do", &mentions).await.unwrap().seq;
     let said = Change::Message {
         text: "@alice, I do".to_owned(),
         reply_to: Some(first),

@@ -73,20 +73,20 @@ impl Deed {
     /// # Errors
     /// [`RequestError`].
     pub async fn ask(&self, client: &Client, of: &ConversationId, target: Seq) -> Result<(), RequestError> {
-        let done = match self {
-            Self::Reply(text) => client.reply(of, target, text, &[]).await,
+        match self {
+            Self::Reply(text) => client.reply(of, target, text, &[]).await?.seq,
             Self::Forward(user) => {
                 let to = client.open_direct(user).await?.conversation;
-                client.forward((of, target), &to, false).await
+                client.forward((of, target), &to, false).await?.seq
             }
-            Self::Edit(text) => client.edit(of, target, text).await,
-            Self::Delete => client.delete(of, target).await,
-            Self::React(emoji) => client.react(of, target, emoji, true).await,
-            Self::Unreact(emoji) => client.react(of, target, emoji, false).await,
-            Self::Pin => client.pin(of, target).await,
-            Self::Unpin => client.unpin(of, target).await,
+            Self::Edit(text) => client.edit(of, target, text).await?,
+            Self::Delete => client.delete(of, target).await?,
+            Self::React(emoji) => client.react(of, target, emoji, true).await?,
+            Self::Unreact(emoji) => client.react(of, target, emoji, false).await?,
+            Self::Pin => client.pin(of, target).await?,
+            Self::Unpin => client.unpin(of, target).await?,
         };
-        done.map(drop)
+        Ok(())
     }
 }
 

@@ -31,6 +31,35 @@ async fn after_a_loss_a_message_is_sent_again_under_its_id() {
     assert_eq!(client.stats().repeated_requests, 1);
 }
 
+/// An answer, or a message said again elsewhere, is tried anew under its id, and waits no shorter than others.
+#[tokio::test]
+async fn answers_and_forwards_keep_their_ids() {
+    let gateway = FakeGateway::start().await;
+    let hurried = builder(&[&gateway]).send_deadline(SHORT * 10).connect().unwrap();
+    let (bob, carol, id) = (conversation("bob"), conversation("carol"), ClientId::now());
+    let mut session = gateway.session().await.0;
+    let mentions = [user("bob")];
+    let (sent, (_, first)) = both(hurried.reply_with_id(&bob, id, 3, "so be it", &mentions), session.request()).await;
+    assert_eq!(sent, Err(SendError::Deadline(id)));
+    let forward = hurried.forward_with_id((&bob, 3), &carol, id, true);
+    let (sent, (_, asked)) = both(forward, session.request()).await;
+    assert_eq!(sent, Err(SendError::Deadline(id)));
+    let from = bob.clone();
+    assert_eq!(asked, Request::Forward { conversation: carol, client_id: id, from, target: 3, hide_sender: true });
+
+    let client = builder(&[&gateway]).connect().unwrap();
+    let mut session = gateway.session().await.0;
+    let script = async {
+        let (request, again) = session.request().await;
+        session.accept(request, &again, 7).await;
+        again
+    };
+    let (sent, again) = both(client.reply_with_id(&bob, id, 3, "so be it", &mentions), script).await;
+    assert_eq!((sent.unwrap().seq, &again), (7, &first));
+    let Request::Send { client_id, reply_to, .. } = again else { panic!("{again:?}") };
+    assert_eq!((client_id, reply_to), (id, Some(3)));
+}
+
 #[tokio::test]
 async fn refusals_are_repeated_or_told() {
     let gateway = FakeGateway::start().await;
