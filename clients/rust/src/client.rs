@@ -1,9 +1,6 @@
 //! The handle of a client.
 
-use std::{
-    sync::{Arc, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use natter_ids::{ClientId, ConversationId, Position, Seq, UserId};
 use natter_protocol::{ClientFrame, Request, ServerFrame};
@@ -15,7 +12,7 @@ use tokio::{
 
 use crate::{
     ClientBuilder, Fatal, Notification, RequestError, SendError, Stats, TokenSource,
-    driver::Driver,
+    driver::{Driver, Told},
     intake::Intake,
     marks::Outgoing,
     options::Options,
@@ -50,7 +47,7 @@ pub struct Client {
     shared: Arc<Shared>,
     intake: Arc<Intake>,
     pub(crate) outgoing: Arc<Outgoing>,
-    notifications: Mutex<mpsc::Receiver<Notification>>,
+    notifications: Mutex<mpsc::Receiver<Told>>,
     driver: Mutex<Option<JoinHandle<()>>>,
     abort: [tokio::task::AbortHandle; 2],
 }
@@ -68,7 +65,7 @@ impl Client {
         if let Some(position) = &options.position {
             shared.set_position(position.clone());
         }
-        shared.marks_position.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&options.marks_position);
+        shared.set_marks_position(options.marks_position.clone());
         let intake = Arc::new(Intake::default());
         let (sender, notifications) = mpsc::channel(options.event_capacity);
         let sender = options.events.then_some(sender);
@@ -183,8 +180,14 @@ impl Client {
     /// The next thing to tell; `None` once the client is closed or has given up, or when
     /// notifications are discarded. Safe to drop while it waits.
     pub async fn next_event(&self) -> Option<Notification> {
-        let next = self.notifications.lock().await.recv().await?;
-        self.shared.see(&next);
+        let mut notifications = self.notifications.lock().await;
+        let next = loop {
+            let told = notifications.recv().await?;
+            self.shared.see(&told);
+            if let Told::Notification(next) = told {
+                break next;
+            }
+        };
         if let Notification::Event(event, _) = &next
             && self.options.receipts
             && self.user() != Some(&event.entry.sender)
@@ -201,10 +204,11 @@ impl Client {
         self.shared.position()
     }
 
-    /// Up to where marks were told: store it to hear later of all that have changed since. `None`
-    /// before the first session has caught up, and without receipts.
+    /// Up to where marks were told, to an application that has come for what follows: store it to hear
+    /// later of all that have changed since. `None` before the first session has caught up, and without
+    /// receipts.
     pub fn marks_position(&self) -> Option<Position> {
-        self.shared.marks_position.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.shared.marks_position()
     }
 
     /// The user that the token names; known after the first session began.

@@ -35,6 +35,7 @@ mod error;
 mod fake;
 mod groups;
 mod intake;
+mod known;
 mod marks;
 mod notification;
 mod options;

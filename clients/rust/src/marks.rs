@@ -1,5 +1,4 @@
-//! How far the user has come, on its way to the gateway, and how far others have, on its way to the
-//! application: both only rise.
+//! How far the user has come, on its way to the gateway; it only rises.
 
 use std::{
     collections::{HashMap, VecDeque, hash_map::Entry},
@@ -9,8 +8,7 @@ use std::{
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use natter_ids::{ConversationId, Position, Seq, UserId};
 use natter_protocol::{
-    MarkDraft, MarkPage, MarkView, MarkedView, MarksView, ReceiptPage, Request, ServerFrame, SettingsDraft,
-    SettingsView, Strangers,
+    MarkDraft, MarkPage, MarkedView, ReceiptPage, Request, ServerFrame, SettingsDraft, SettingsView, Strangers,
 };
 use tokio::sync::{Notify, oneshot};
 
@@ -22,9 +20,6 @@ use crate::{
 
 /// Marks on their way at once, of different conversations.
 const AT_ONCE: usize = 4;
-/// Members whose marks are remembered; then all are forgotten, and an older mark that comes late may
-/// be told once.
-const KNOWN_MAX: usize = 16 * 1024;
 
 /// Marks that the gateway is to store: for each conversation at most one request on its way, and the
 /// largest of what came since.
@@ -106,7 +101,7 @@ impl Outgoing {
             {
                 let (reply, answer) = oneshot::channel();
                 let request = Request::Mark { conversation: conversation.clone(), delivered, read };
-                if !intake.put(Outstanding::new(request, Asker::Application(reply))) {
+                if !intake.put(Outstanding::new(request, Asker::Marks(reply))) {
                     return;
                 }
                 on_way.push(async move { (conversation, answer.await) });
@@ -121,49 +116,6 @@ impl Outgoing {
                     self.done(conversation);
                 }
             }
-        }
-    }
-}
-
-/// The largest marks that the application was told.
-#[derive(Debug, Default)]
-pub(crate) struct Known(HashMap<(ConversationId, UserId), (Seq, Seq)>);
-
-impl Known {
-    /// What of these marks is news; none of it goes below what was told before.
-    pub fn rise(&mut self, marks: MarksView) -> Option<MarksView> {
-        if self.0.len() + marks.marks.len() > KNOWN_MAX {
-            self.0.clear();
-        }
-        let MarksView { conversation, marks } = marks;
-        let mut news = Vec::new();
-        for mut mark in marks {
-            let known = self.0.entry((conversation.clone(), mark.user.clone())).or_default();
-            let risen = (mark.delivered.max(known.0), mark.read.max(known.1));
-            if risen != std::mem::replace(known, risen) {
-                (mark.delivered, mark.read) = risen;
-                news.push(mark);
-            }
-        }
-        (!news.is_empty()).then_some(MarksView { conversation, marks: news })
-    }
-
-    /// What the application learns from an answer, of its user `me` or others: a note that comes after it
-    /// and tells less is none.
-    pub fn learn(&mut self, me: Option<&UserId>, answer: &ServerFrame) {
-        let marks = match (answer, me) {
-            (ServerFrame::Marked { marked, .. }, Some(me)) => {
-                let MarkedView { conversation, delivered, read } = marked.clone();
-                vec![MarksView { conversation, marks: vec![MarkView { user: me.clone(), delivered, read }] }]
-            }
-            (ServerFrame::Marks { page, .. }, _) => page.conversations.clone(),
-            (ServerFrame::Receipts { page, .. }, _) => {
-                vec![MarksView { conversation: page.conversation.clone(), marks: page.marks.clone() }]
-            }
-            _ => return,
-        };
-        for view in marks {
-            self.rise(view);
         }
     }
 }
@@ -268,42 +220,5 @@ mod tests {
         outgoing.done(bob);
         outgoing.done(carol);
         assert!(outgoing.lock().waiting.is_empty(), "what is told leaves nothing behind");
-    }
-
-    #[test]
-    fn an_answer_is_not_taken_back_by_a_note_that_was_slower() {
-        let (me, bob) = (UserId::new("alice").unwrap(), UserId::new("bob").unwrap());
-        let mark = |user: &UserId, delivered, read| MarkView { user: user.clone(), delivered, read };
-        let note = |mark| MarksView { conversation: conversation("bob"), marks: vec![mark] };
-        let mut known = Known::default();
-        let marked = MarkedView { conversation: conversation("bob"), delivered: 9, read: 8 };
-        known.learn(Some(&me), &ServerFrame::Marked { id: 1, marked });
-        assert_eq!(known.rise(note(mark(&me, 7, 7))), None);
-        let page = ReceiptPage {
-            conversation: conversation("bob"),
-            seq: 4,
-            members: 1,
-            delivered: 1,
-            read: 1,
-            marks: vec![mark(&bob, 5, 4)],
-            more: false,
-        };
-        known.learn(Some(&me), &ServerFrame::Receipts { id: 2, page });
-        assert_eq!(known.rise(note(mark(&bob, 3, 3))), None);
-        assert_eq!(known.rise(note(mark(&bob, 6, 3))), Some(note(mark(&bob, 6, 4))));
-    }
-
-    #[test]
-    fn the_application_is_never_told_less() {
-        let mut known = Known::default();
-        let mut told = |delivered, read| {
-            let mark = MarkView { user: UserId::new("bob").unwrap(), delivered, read };
-            let news = known.rise(MarksView { conversation: conversation("bob"), marks: vec![mark] });
-            news.map(|news| (news.marks[0].delivered, news.marks[0].read))
-        };
-        assert_eq!(
-            [told(5, 3), told(5, 3), told(4, 1), told(4, 4), told(9, 0)],
-            [Some((5, 3)), None, None, Some((5, 4)), Some((9, 4))]
-        );
     }
 }

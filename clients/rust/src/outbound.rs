@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use natter_protocol::{ErrorBody, Request, RequestId, RetryAdvice, ServerFrame};
+use natter_protocol::{ErrorBody, MarkDraft, MarkedView, Request, RequestId, RetryAdvice, ServerFrame};
 use tokio::sync::oneshot;
 
 use crate::{RequestError, backoff::spread};
@@ -14,6 +14,8 @@ pub(crate) type Answer = Result<ServerFrame, RequestError>;
 pub(crate) enum Asker {
     /// The application.
     Application(oneshot::Sender<Answer>),
+    /// What sends marks beside the application, which does not see the answer.
+    Marks(oneshot::Sender<Answer>),
     /// The driver, for its own needs: asked anew by each session, not across them.
     Driver,
 }
@@ -39,13 +41,14 @@ impl Outstanding {
     }
 
     pub fn abandoned(&self) -> bool {
-        matches!(&self.asker, Asker::Application(reply) if reply.is_closed())
+        matches!(&self.asker, Asker::Application(reply) | Asker::Marks(reply) if reply.is_closed())
     }
 
-    pub fn resolve(self, answer: Answer) {
-        if let Asker::Application(reply) = self.asker {
-            // Nobody waits any more: fine.
-            let _ = reply.send(answer);
+    /// Hands the answer over; `false`: nobody waits for it any more.
+    pub fn resolve(self, answer: Answer) -> bool {
+        match self.asker {
+            Asker::Application(reply) | Asker::Marks(reply) => reply.send(answer).is_ok(),
+            Asker::Driver => false,
         }
     }
 }
@@ -53,10 +56,14 @@ impl Outstanding {
 /// What follows from an answer.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Answered {
-    /// The asker has it.
+    /// The application has it.
     Done,
+    /// Nobody waits for it any more.
+    Unheard,
+    /// A mark is stored: what was said, and what is stored now. The application has not seen it.
+    Marked(MarkDraft, MarkedView),
     /// The driver's own request: the answer is for it.
-    ForDriver(Answer),
+    ForDriver(Box<(Request, Answer)>),
     /// It is sent again later.
     Later,
     /// A new token first.
@@ -143,11 +150,6 @@ impl Outbound {
         self.queue.remove(index)
     }
 
-    /// Whether the driver asked this for itself.
-    pub fn is_drivers(&self, id: RequestId) -> bool {
-        self.find(id).and_then(|index| self.queue.get(index)).is_some_and(|item| matches!(item.asker, Asker::Driver))
-    }
-
     /// An answer other than a refusal. `None` when no such request waits.
     pub fn answer(&mut self, id: RequestId, frame: ServerFrame) -> Option<Answered> {
         let index = self.find(id)?;
@@ -168,19 +170,22 @@ impl Outbound {
         Some(answered)
     }
 
-    /// An answer that this version cannot read.
-    pub fn unreadable(&mut self, id: RequestId) {
-        if let Some(index) = self.find(id) {
-            self.queue.remove(index).resolve(Err(RequestError::UnexpectedAnswer));
-        }
+    /// An answer that this version cannot read. `None` when no such request waits.
+    pub fn unreadable(&mut self, id: RequestId) -> Option<Answered> {
+        let index = self.find(id)?;
+        Some(Self::settle(self.queue.remove(index), Err(RequestError::UnexpectedAnswer)))
     }
 
     fn settle(item: Outstanding, answer: Answer) -> Answered {
-        if matches!(item.asker, Asker::Driver) {
-            return Answered::ForDriver(answer);
-        }
-        item.resolve(answer);
-        Answered::Done
+        let marked = match (&item.asker, &item.request, &answer) {
+            (Asker::Driver, ..) => return Answered::ForDriver(Box::new((item.request, answer))),
+            (Asker::Marks(_), Request::Mark { delivered, read, .. }, Ok(ServerFrame::Marked { marked, .. })) => {
+                Some(Answered::Marked(MarkDraft { delivered: *delivered, read: *read }, marked.clone()))
+            }
+            _ => None,
+        };
+        let heard = item.resolve(answer);
+        marked.unwrap_or(if heard { Answered::Done } else { Answered::Unheard })
     }
 
     fn find(&self, id: RequestId) -> Option<usize> {
@@ -189,7 +194,7 @@ impl Outbound {
 
     /// The session is over: what was on the wire goes again, in its old place.
     pub fn session_ended(&mut self) {
-        self.queue.retain(|item| !item.abandoned() && matches!(item.asker, Asker::Application(_)));
+        self.queue.retain(|item| !item.abandoned() && !matches!(item.asker, Asker::Driver));
         for item in &mut self.queue {
             if matches!(item.state, State::OnWire(_)) {
                 item.state = State::Ready;

@@ -109,7 +109,7 @@ fn watches_go_one_by_one() {
     outbound.sent(0, 1);
     assert_eq!(outbound.next_ready(now), None, "the second replaces the first, so it comes after it");
     let answer = ServerFrame::Presence { id: 1, users: vec![] };
-    assert_eq!(outbound.answer(1, answer.clone()), Some(Answered::ForDriver(Ok(answer))));
+    assert_eq!(outbound.answer(1, answer.clone()), Some(Answered::ForDriver(Box::new((watch(), Ok(answer))))));
     assert_eq!(outbound.next_ready(now), Some(0));
 }
 

@@ -34,6 +34,18 @@ enum Step {
     Drained,
 }
 
+/// What is known of the marks that changed while they could not be told.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Missed {
+    /// All.
+    #[default]
+    Known,
+    /// They are being asked for.
+    Asked,
+    /// They are, and more may have been missed since.
+    AskAgain,
+}
+
 pub(crate) struct Session<'a> {
     state: &'a mut State,
     wire: &'a mut Wire,
@@ -47,8 +59,7 @@ pub(crate) struct Session<'a> {
     refresh: Refresh,
     /// The watch that waits for its answer: never more than one.
     watch: Option<(RequestId, Vec<UserId>)>,
-    /// Whether marks that were missed are being asked for.
-    marks_asked: bool,
+    marks: Missed,
     /// Set once the gateway has announced that it goes away: when to connect again.
     leave: Option<Instant>,
 }
@@ -66,7 +77,7 @@ impl<'a> Session<'a> {
             next_id: 1,
             refresh: Refresh::default(),
             watch: None,
-            marks_asked: false,
+            marks: Missed::default(),
             leave: None,
         }
     }

@@ -12,7 +12,7 @@ use natter_ids::{ClientId, Position, UserId};
 use natter_protocol::ClientFrame;
 use tokio::sync::Notify;
 
-use crate::{Fatal, Notification};
+use crate::{Fatal, Notification, driver::Told};
 
 /// Counts of what a client has been through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -52,8 +52,8 @@ pub(crate) fn count(counter: &AtomicU64) {
 pub(crate) struct Shared {
     /// Position of the last event handed to the application.
     position: Mutex<Option<Position>>,
-    /// Up to where marks were told.
-    pub marks_position: Mutex<Option<Position>>,
+    /// Up to where marks were told, as far as the application has read.
+    marks_position: Mutex<Option<Position>>,
     pub user: OnceLock<UserId>,
     pub fatal: OnceLock<Fatal>,
     /// The gateway's clock minus the device's, in milliseconds.
@@ -79,14 +79,25 @@ impl Shared {
         *self.position.lock().unwrap_or_else(PoisonError::into_inner) = Some(position);
     }
 
+    pub fn marks_position(&self) -> Option<Position> {
+        self.marks_position.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub fn set_marks_position(&self, position: Option<Position>) {
+        *self.marks_position.lock().unwrap_or_else(PoisonError::into_inner) = position;
+    }
+
     /// The application has seen this.
-    pub fn see(&self, notification: &Notification) {
-        match notification {
-            Notification::Event(_, position) | Notification::CaughtUp(position) => self.set_position(position.clone()),
-            Notification::PositionRefused => {
+    pub fn see(&self, told: &Told) {
+        match told {
+            Told::Notification(Notification::Event(_, position) | Notification::CaughtUp(position)) => {
+                self.set_position(position.clone());
+            }
+            Told::Notification(Notification::PositionRefused) => {
                 *self.position.lock().unwrap_or_else(PoisonError::into_inner) = None;
             }
-            _ => {}
+            Told::MarksReach(position) => self.set_marks_position(position.clone()),
+            Told::Notification(_) => {}
         }
     }
 

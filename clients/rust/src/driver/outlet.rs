@@ -2,22 +2,32 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
+use natter_ids::Position;
 use tokio::sync::mpsc::{self, error::TrySendError};
 
 use crate::{Notification, shared::Shared};
+
+/// What goes to the handle.
+#[derive(Debug)]
+pub(crate) enum Told {
+    /// For the application.
+    Notification(Notification),
+    /// Whoever has read what came before has been told of marks up to here.
+    MarksReach(Option<Position>),
+}
 
 /// A bounded channel, and what did not fit into it: never more than one event, and what one
 /// frame or one end of a session brings. Nothing is read from a gateway while something waits.
 #[derive(Debug)]
 pub(crate) struct Outlet {
     /// `None` when the application wants no notifications.
-    sender: Option<mpsc::Sender<Notification>>,
-    waiting: VecDeque<Notification>,
+    sender: Option<mpsc::Sender<Told>>,
+    waiting: VecDeque<Told>,
     shared: Arc<Shared>,
 }
 
 impl Outlet {
-    pub fn new(sender: Option<mpsc::Sender<Notification>>, shared: Arc<Shared>) -> Self {
+    pub fn new(sender: Option<mpsc::Sender<Told>>, shared: Arc<Shared>) -> Self {
         Self { sender, waiting: VecDeque::new(), shared }
     }
 
@@ -27,19 +37,28 @@ impl Outlet {
     }
 
     pub fn tell(&mut self, notification: Notification) {
+        self.put(Told::Notification(notification));
+    }
+
+    /// Says up to where marks were told, once what was told before is read.
+    pub fn reach_marks(&mut self, position: Option<Position>) {
+        self.put(Told::MarksReach(position));
+    }
+
+    fn put(&mut self, told: Told) {
         let Some(sender) = &self.sender else {
             // What an application does not want to see it has seen.
-            self.shared.see(&notification);
+            self.shared.see(&told);
             return;
         };
         if self.waiting.is_empty() {
-            match sender.try_send(notification) {
-                Err(TrySendError::Full(notification)) => self.waiting.push_back(notification),
+            match sender.try_send(told) {
+                Err(TrySendError::Full(told)) => self.waiting.push_back(told),
                 // The handle is gone, and this task soon.
                 Ok(()) | Err(TrySendError::Closed(_)) => {}
             }
         } else {
-            self.waiting.push_back(notification);
+            self.waiting.push_back(told);
         }
     }
 
@@ -51,8 +70,8 @@ impl Outlet {
                 self.waiting.clear();
                 return;
             };
-            if let Some(notification) = self.waiting.pop_front() {
-                room.send(notification);
+            if let Some(told) = self.waiting.pop_front() {
+                room.send(told);
             }
         }
         // A gateway's answer about many watched users grew it once.
@@ -64,7 +83,6 @@ impl Outlet {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use natter_ids::Position;
 
     fn delayed(number: u64) -> Notification {
         Notification::ResumeDelayed(number.to_string())
@@ -79,7 +97,10 @@ mod tests {
         let reader = async {
             let mut read = Vec::new();
             while read.len() < 3 {
-                read.push(receiver.recv().await.unwrap());
+                match receiver.recv().await.unwrap() {
+                    Told::Notification(notification) => read.push(notification),
+                    told => panic!("{told:?}"),
+                }
             }
             read
         };

@@ -4,6 +4,7 @@
 
 mod endings;
 mod events;
+mod marks;
 mod requests;
 mod schedules;
 mod tokens;
@@ -56,7 +57,7 @@ fn a_client_is_small() {
     let run = Driver::new(options, Arc::default(), Arc::default(), None).run();
     let task = size_of_val(&run);
     // A channel allocates 32 places at once.
-    let channel = 32 * size_of::<Notification>();
+    let channel = 32 * size_of::<super::Told>();
     assert!(task <= 4 << 10, "the task of a client takes {task} bytes");
     assert!(channel <= 5 << 10, "the channel of a client takes {channel} bytes");
 }

@@ -1,14 +1,15 @@
 //! What a session does with what the gateway says.
 
-use std::{sync::PoisonError, time::Duration};
+use std::time::Duration;
 
 use natter_protocol::{CloseCode, ErrorBody, MarkPage, Request, RequestId, ServerFrame};
 use tokio::time::Instant;
 
-use super::{Session, wire::Incoming};
+use super::{Missed, Session, wire::Incoming};
 use crate::{
     Notification, decode_server_frame,
     driver::Ending,
+    known::learnt,
     outbound::{Answer, Answered, Asker, Outstanding},
     shared::count,
     unknown::{Unknown, outline},
@@ -117,7 +118,10 @@ impl Session<'_> {
                 }
             }
             Unknown::Refusal { id, error } => self.refused(id, error),
-            Unknown::Answer(id) => self.state.outbound.unreadable(id),
+            Unknown::Answer(id) => {
+                let answered = self.state.outbound.unreadable(id);
+                self.settled(answered);
+            }
             Unknown::Other => {}
         }
         Ok(())
@@ -134,60 +138,74 @@ impl Session<'_> {
             return;
         }
         let answered = self.state.outbound.refuse(id, error, Instant::now().into_std());
-        match answered {
-            Some(Answered::NeedsToken) => self.begin_refresh(),
-            Some(Answered::ForDriver(answer)) => self.on_own_answer(answer),
-            Some(Answered::Done | Answered::Later) | None => {}
-        }
+        self.settled(answered);
     }
 
     fn answered(&mut self, id: RequestId, frame: ServerFrame) {
         if let Some((_, users)) = self.watch.take_if(|(asked, _)| *asked == id) {
             self.state.watched = users;
         }
-        // What the driver asks for itself is news to the application, and told.
-        if !self.state.outbound.is_drivers(id) {
-            self.state.known.learn(self.state.shared.user.get(), &frame);
+        let learnt = learnt(self.state.shared.user.get(), &frame);
+        let answered = self.state.outbound.answer(id, frame);
+        if answered == Some(Answered::Done) {
+            // The application has them, so a note that comes after it and tells less is none.
+            self.state.known.learn(learnt);
         }
-        if let Some(Answered::ForDriver(answer)) = self.state.outbound.answer(id, frame) {
-            self.on_own_answer(answer);
+        self.settled(answered);
+    }
+
+    fn settled(&mut self, answered: Option<Answered>) {
+        match answered {
+            Some(Answered::NeedsToken) => self.begin_refresh(),
+            Some(Answered::ForDriver(of)) => self.on_own_answer(&of.0, of.1),
+            Some(Answered::Marked(said, stored)) => self.state.on_marked(&said, stored),
+            Some(Answered::Done | Answered::Unheard | Answered::Later) | None => {}
         }
     }
 
-    /// Asks for the marks that have changed since they were last known: what was live may have been
-    /// lost with the connection, or on the way.
+    /// Asks for the marks that have changed since they were last told: what was live may have been
+    /// lost with the connection, or on the way. What is on its way already was perhaps answered before that.
     fn ask_marks(&mut self) {
-        if self.state.options.receipts && !std::mem::replace(&mut self.marks_asked, true) {
-            let since = self.state.shared.marks_position.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            self.state.outbound.push(Outstanding::new(Request::Marks { since, limit: None }, Asker::Driver));
+        match (self.state.options.receipts, self.marks) {
+            (true, Missed::Known) => {
+                let since = self.state.marks_position.clone();
+                self.marks = Missed::Asked;
+                self.state.outbound.push(Outstanding::new(Request::Marks { since, limit: None }, Asker::Driver));
+            }
+            (true, Missed::Asked | Missed::AskAgain) => self.marks = Missed::AskAgain,
+            (false, _) => {}
         }
     }
 
     fn on_missed_marks(&mut self, page: MarkPage) {
         page.conversations.into_iter().for_each(|marks| self.state.on_marks(marks));
-        *self.state.shared.marks_position.lock().unwrap_or_else(PoisonError::into_inner) = Some(page.position);
-        self.marks_asked = false;
-        if page.more {
+        self.state.keep_marks_position(Some(page.position));
+        self.marks_are_known(page.more);
+    }
+
+    /// A question about marks is answered; whether there is more to ask.
+    fn marks_are_known(&mut self, more: bool) {
+        if std::mem::take(&mut self.marks) == Missed::AskAgain || more {
             self.ask_marks();
         }
     }
 
     /// The answer to the watch of an earlier session: what has changed in between is not known,
     /// so all of it is told. Or marks that were missed.
-    fn on_own_answer(&mut self, answer: Answer) {
-        match answer {
-            Ok(ServerFrame::Presence { users, .. }) => {
+    fn on_own_answer(&mut self, request: &Request, answer: Answer) {
+        match (request, answer) {
+            (_, Ok(ServerFrame::Presence { users, .. })) => {
                 users.into_iter().for_each(|view| self.state.outlet.tell(Notification::PresenceChanged(view)));
             }
-            Ok(ServerFrame::Marks { page, .. }) => self.on_missed_marks(page),
-            Ok(_) => {}
-            Err(error) => {
-                tracing::warn!(%error, "a presence watch, or marks that were missed, are refused");
-                if std::mem::take(&mut self.marks_asked) {
-                    // Perhaps the position is none of this Natter.
-                    *self.state.shared.marks_position.lock().unwrap_or_else(PoisonError::into_inner) = None;
-                }
+            (_, Ok(ServerFrame::Marks { page, .. })) => self.on_missed_marks(page),
+            (Request::Marks { since, .. }, refused) => {
+                tracing::warn!(error = ?refused.err(), "marks that were missed are not told");
+                // Perhaps the position is none of this Natter: then it begins at the present.
+                self.state.keep_marks_position(None);
+                self.marks_are_known(since.is_some());
             }
+            (_, Ok(_)) => {}
+            (_, Err(error)) => tracing::warn!(%error, "a presence watch is refused"),
         }
     }
 }

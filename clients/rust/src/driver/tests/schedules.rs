@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 
 use crate::{
     Notification, TokenSource,
-    driver::{Driver, Ending, State},
+    driver::{Driver, Ending, State, Told},
     options::Options,
 };
 
@@ -45,7 +45,7 @@ fn op() -> impl Strategy<Value = Op> {
 
 struct Schedule {
     state: State,
-    told: mpsc::Receiver<Notification>,
+    told: mpsc::Receiver<Told>,
     conversations: Vec<ConversationId>,
     /// The entries of each partition.
     logs: Vec<Vec<Event>>,
@@ -151,8 +151,8 @@ impl Schedule {
 
     fn check(mut self) {
         let mut told = Vec::new();
-        while let Ok(notification) = self.told.try_recv() {
-            let Notification::Event(event, _) = notification else { panic!("{notification:?}") };
+        while let Ok(next) = self.told.try_recv() {
+            let Told::Notification(Notification::Event(event, _)) = next else { panic!("{next:?}") };
             told.push(*event);
         }
         for conversation in &self.conversations {
