@@ -1,25 +1,10 @@
 //! What is the user's own, whatever the conversation: their devices.
 
-use std::{
-    collections::HashMap,
-    time::{Duration, Instant},
-};
-
 use natter_client::{Client, Fatal, RequestError};
 use natter_ids::{ConversationId, DeviceId, Seq, UserId};
 use natter_protocol::{Audience, BlockView, CloseCode, DeviceView, ErrorCode, PresenceView, PrivacyView};
 
-use super::{
-    answers::Answer,
-    command::Line,
-    session::{Session, Step},
-    style::Style,
-};
-
-/// How long it is no news that somebody writes.
-const WRITING_AGAIN: Duration = Duration::from_secs(15);
-/// Most people who are remembered to write.
-const WRITING_MAX: usize = 32;
+use super::{answers::Answer, command::Line, session::Session, style::Style};
 
 /// What this device is called in the list of devices.
 pub fn device_name() -> String {
@@ -62,7 +47,7 @@ impl Session {
                 Answer::Lines(client.blocks().await.map(|page| page.blocks.iter().map(line).collect()))
             }),
             Line::Away(away) => {
-                self.signs.away = away;
+                self.away = away;
                 self.ask(|client| async move {
                     let said = style.notice(if away { "you are away" } else { "you are here" });
                     Answer::Lines(client.set_away(away).await.map(|()| vec![said]))
@@ -83,32 +68,6 @@ impl Session {
     }
 }
 
-/// What people show of themselves: the user to others, and others here.
-#[derive(Debug, Default)]
-pub struct Signs {
-    /// Whether the user has said that they are away.
-    away: bool,
-    /// How the other one of a direct conversation was seen last.
-    peer: Option<String>,
-    writing: Writing,
-}
-
-/// Who was said to be writing lately, so that it is not said again and again.
-#[derive(Debug, Default)]
-struct Writing(HashMap<(ConversationId, UserId), Instant>);
-
-impl Writing {
-    /// Whether it is news that somebody writes.
-    fn is_news(&mut self, conversation: &ConversationId, user: &UserId, now: Instant) -> bool {
-        self.0.retain(|_, said| now.duration_since(*said) < WRITING_AGAIN);
-        if self.0.len() >= WRITING_MAX || self.0.contains_key(&(conversation.clone(), user.clone())) {
-            return false;
-        }
-        self.0.insert((conversation.clone(), user.clone()), now);
-        true
-    }
-}
-
 impl Session {
     /// Shows what somebody said while they were blocked.
     pub(super) fn unblocked(&mut self, user: UserId, conversation: ConversationId, after: Seq) {
@@ -119,7 +78,7 @@ impl Session {
             let page = client.history(&conversation, None, Some(after), None).await;
             Answer::Lines(page.map(|page| {
                 let theirs = page.events.iter().filter(|event| event.entry.sender == user);
-                let said: Vec<_> = theirs.map(|event| style.event(event)).collect();
+                let said: Vec<_> = theirs.filter_map(|event| style.event(event)).collect();
                 let rule = (!said.is_empty()).then(|| style.rule(&format!("{name} said meanwhile")));
                 let more = page.more.then(|| style.notice("there is more: /history shows it in the conversation"));
                 rule.into_iter().chain(said).chain(more).collect()
@@ -129,7 +88,7 @@ impl Session {
 
     /// Says again that the user is away, who has said so before: a new session knows nothing of it.
     pub(super) fn still_away(&mut self) {
-        if self.signs.away {
+        if self.away {
             self.ask(|client| async move { Answer::Changed(client.set_away(true).await) });
         }
     }
@@ -146,32 +105,12 @@ impl Session {
     /// Says how somebody is, when that is news.
     pub(super) fn somebody_came_or_went(&mut self, view: &PresenceView) {
         let state = presence(&self.style, view);
-        if self.signs.peer.as_ref() == Some(&state) {
+        if self.presence.as_ref() == Some(&state) {
             return;
         }
-        self.signs.peer = Some(state.clone());
+        self.presence = Some(state.clone());
         let name = self.style.name(&view.user);
         self.notice(&format!("{name}: {state}"));
-    }
-
-    /// Tells the others of the open conversation that the user writes, or has stopped.
-    ///
-    /// # Errors
-    /// None; the type is that of the other steps.
-    pub fn writes(&self, writes: bool) -> anyhow::Result<Step> {
-        if let Some(transcript) = &self.transcript {
-            self.client.typing(&transcript.conversation, !writes);
-        }
-        Ok(Step::GoOn)
-    }
-
-    /// Says that somebody writes in the open conversation.
-    pub(super) fn somebody_writes(&mut self, conversation: &ConversationId, user: &UserId) {
-        let here = self.transcript.as_ref().is_some_and(|transcript| transcript.conversation == *conversation);
-        if here && self.signs.writing.is_news(conversation, user, Instant::now()) {
-            let line = self.style.name(user);
-            self.notice(&format!("{line} is writing"));
-        }
     }
 }
 

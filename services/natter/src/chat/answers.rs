@@ -74,7 +74,7 @@ impl Session {
             Some(Answer::Opened(opened)) => self.opened(opened)?,
             Some(Answer::Conversations(Ok(views))) => self.conversations(&views),
             Some(Answer::Older(Ok(page))) => {
-                let lines = self.transcript.as_mut().map(|transcript| transcript.older(&page.events, page.more));
+                let lines = self.transcript.as_mut().map(|transcript| transcript.older(page));
                 lines.into_iter().flatten().for_each(|line| self.print(&line));
             }
             Some(Answer::Lines(Ok(lines))) => lines.iter().for_each(|line| self.print(line)),
@@ -101,7 +101,7 @@ impl Session {
 
     fn conversations(&mut self, views: &[ConversationView]) {
         self.learn_conversations(views);
-        if !self.is_overview() || std::mem::replace(&mut self.listed, true) {
+        if !std::mem::take(&mut self.lists) {
             return;
         }
         if views.is_empty() {

@@ -1,6 +1,6 @@
 //! Changes of messages: how they are typed, and which message is meant.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
 use natter_client::{Client, RequestError};
 use natter_ids::{ConversationId, Seq, UserId};
@@ -90,43 +90,82 @@ impl Deed {
     }
 }
 
-/// The newest messages on the screen.
+/// The newest messages on the screen, until they disappear.
 #[derive(Debug, Default)]
-pub struct Recent(VecDeque<(Seq, UserId, String)>);
+pub struct Recent {
+    messages: VecDeque<Kept>,
+    /// When messages disappear that are not noted yet, as history tells.
+    expected: HashMap<Seq, u64>,
+    /// How long messages stay that are said now, in milliseconds; 0: for ever.
+    timer: u64,
+}
+
+#[derive(Debug)]
+struct Kept {
+    seq: Seq,
+    sender: UserId,
+    text: String,
+    expires_at: Option<u64>,
+}
 
 impl Recent {
+    /// Takes in what became of messages that are noted next.
+    pub fn expect(&mut self, states: &[MessageState]) {
+        let expiring = states.iter().filter_map(|state| Some((state.seq, state.expires_at?)));
+        self.expected.extend(expiring);
+    }
+
     /// Takes an event in, in order.
     pub fn note(&mut self, event: &Event) {
-        match &event.entry.change {
+        let Event { seq, entry, .. } = event;
+        match &entry.change {
             Change::Message { text, .. } => {
-                if self.0.len() == KEPT {
-                    self.0.pop_front();
+                if self.messages.len() == KEPT {
+                    self.messages.pop_front();
                 }
-                self.0.push_back((event.seq, event.entry.sender.clone(), text.clone()));
+                if let Some(expires_at) = self.expected.remove(seq) {
+                    // The timer may have been set before anything on the screen.
+                    self.timer = expires_at.saturating_sub(entry.time);
+                }
+                let expires_at = (self.timer > 0).then(|| entry.time.saturating_add(self.timer));
+                let (sender, text) = (entry.sender.clone(), text.clone());
+                self.messages.push_back(Kept { seq: *seq, sender, text, expires_at });
             }
             Change::Edited { target, text, .. } => {
-                if let Some(message) = self.0.iter_mut().find(|(seq, ..)| seq == target) {
-                    message.2.clone_from(text);
+                if let Some(message) = self.messages.iter_mut().find(|message| message.seq == *target) {
+                    message.text.clone_from(text);
                 }
             }
-            Change::Deleted { target } => self.0.retain(|(seq, ..)| seq != target),
+            Change::Deleted { target } => self.messages.retain(|message| message.seq != *target),
+            Change::TimerSet { seconds } => self.timer = u64::from(*seconds) * 1_000,
             _ => {}
         }
     }
 
+    /// Forgets what has disappeared by now.
+    pub fn forget_expired(&mut self, now_ms: u64) {
+        self.messages.retain(|message| message.expires_at.is_none_or(|at| at > now_ms));
+    }
+
     /// The last message, of a user's own or of anybody.
     pub fn last(&self, of: Option<&UserId>) -> Option<Seq> {
-        self.0.iter().rev().find(|(_, sender, _)| of.is_none_or(|of| of == sender)).map(|(seq, ..)| *seq)
+        let last = self.messages.iter().rev().find(|message| of.is_none_or(|of| *of == message.sender));
+        last.map(|message| message.seq)
+    }
+
+    /// The text of a message, when it is known.
+    pub fn text(&self, seq: Seq) -> Option<&str> {
+        self.messages.iter().find(|message| message.seq == seq).map(|message| message.text.as_str())
     }
 
     /// The last messages with their numbers.
     pub fn lines(&self, style: &Style) -> Vec<String> {
-        let first = self.0.len().saturating_sub(LISTED);
-        let line = |(seq, sender, text): &(Seq, UserId, String)| {
+        let first = self.messages.len().saturating_sub(LISTED);
+        let line = |Kept { seq, sender, text, .. }: &Kept| {
             let text = clean(text).replace('\n', " ");
             format!("  #{seq} {}: {text}", style.name(sender))
         };
-        self.0.iter().skip(first).map(line).collect()
+        self.messages.iter().skip(first).map(line).collect()
     }
 }
 
@@ -201,6 +240,29 @@ mod tests {
         assert_eq!(recent.last(None), Some(5));
         let style = Style { colour: false, me: user("alice"), zone: TimeZone::UTC };
         assert_eq!(recent.lines(&style), ["  #3 you: one", "  #5 bob: 2 "]);
+    }
+
+    #[test]
+    fn what_has_disappeared_is_not_repeated() {
+        let style = Style { colour: false, me: user("alice"), zone: TimeZone::UTC };
+        let (mut recent, told) = (Recent::default(), |recent: &Recent| recent.lines(&style).join("|"));
+        // History tells of the first two; the timer was set before them.
+        let stays = |seq, expires_at| MessageState { seq, expires_at: Some(expires_at), ..MessageState::default() };
+        recent.expect(&[stays(3, 5_000), stays(4, 5_000)]);
+        recent.note(&said(3, "bob", "one"));
+        recent.note(&said(4, "bob", "two"));
+        recent.note(&said(5, "bob", "three"));
+        recent.note(&event(6, "bob", Change::TimerSet { seconds: 60 }));
+        recent.note(&said(7, "bob", "four"));
+        recent.note(&event(8, "bob", Change::TimerSet { seconds: 0 }));
+        recent.note(&said(9, "bob", "five"));
+        recent.forget_expired(4_999);
+        assert_eq!(recent.messages.len(), 5);
+        recent.forget_expired(5_000);
+        assert_eq!(told(&recent), "  #7 bob: four|  #9 bob: five");
+        assert_eq!((recent.text(5), recent.text(7)), (None, Some("four")));
+        recent.forget_expired(u64::MAX);
+        assert_eq!(told(&recent), "  #9 bob: five");
     }
 
     #[test]

@@ -107,9 +107,11 @@ pub fn told(style: &Style, sender: &UserId, change: &Change) -> Option<String> {
         Change::RoleChanged { user, role: Role::Admin } if user == sender => format!("{who} is an admin now"),
         Change::RoleChanged { user, role: Role::Admin } => format!("{who} made {} an admin", name(user)),
         Change::RoleChanged { user, role: Role::Member } => format!("{who} made {} a plain member", name(user)),
+        Change::GroupChanged { patch } if *patch == GroupPatch::default() => return None,
         Change::GroupChanged { patch } => format!("{who} {}", changed(patch)),
         Change::InviteCreated { .. } => format!("{who} made an invite"),
         Change::InviteRevoked { .. } => format!("{who} ended an invite"),
+        // Who comes in by an invite tells so in the next entry; the rest is of later versions.
         _ => return None,
     })
 }

@@ -1,6 +1,9 @@
 //! Lines from a terminal, with editing, or from a pipe.
 
-use std::io::{BufRead, IsTerminal, Write};
+use std::{
+    io::{BufRead, IsTerminal, Write},
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 use rustyline::{Editor, ExternalPrinter, history::DefaultHistory};
@@ -17,6 +20,9 @@ const SIGNS: usize = 4;
 /// Prints above the line that is being edited.
 type Print = Box<dyn FnMut(&str) + Send>;
 
+/// Plain and in colour.
+type Prompt = (String, String);
+
 /// What a person does.
 pub enum Typed {
     /// A whole line; none at the end.
@@ -31,6 +37,7 @@ pub struct Input {
     writes: mpsc::Receiver<bool>,
     more: mpsc::Sender<()>,
     print: Print,
+    prompt: Arc<Mutex<Prompt>>,
     is_terminal: bool,
     before: Option<Termios>,
 }
@@ -40,7 +47,8 @@ impl Input {
     ///
     /// # Errors
     /// A sentence, when the terminal cannot be used.
-    pub fn start(prompt: (String, String)) -> anyhow::Result<Self> {
+    pub fn start(prompt: Prompt) -> anyhow::Result<Self> {
+        let prompt = Arc::new(Mutex::new(prompt));
         let (sender, lines) = mpsc::channel(LINES);
         let (more, go_on) = mpsc::channel(1);
         let (tell, writes) = mpsc::channel(SIGNS);
@@ -49,7 +57,7 @@ impl Input {
         if !is_terminal {
             tokio::task::spawn_blocking(move || read_pipe(&sender));
             let print: Print = Box::new(crate::output::say);
-            return Ok(Self { lines, writes, more, print, is_terminal, before: None });
+            return Ok(Self { lines, writes, more, print, prompt, is_terminal, before: None });
         }
         let before = tcgetattr(std::io::stdin()).ok();
         let mut editor = Editor::new()?;
@@ -57,8 +65,9 @@ impl Input {
         let mut printer = editor.create_external_printer()?;
         // A closed terminal has no reader.
         let print: Print = Box::new(move |text| drop(printer.print(format!("{text}\n"))));
-        tokio::task::spawn_blocking(move || read_terminal(&mut editor, &prompt, &sender, go_on));
-        Ok(Self { lines, writes, more, print, is_terminal, before })
+        let of_reader = Arc::clone(&prompt);
+        tokio::task::spawn_blocking(move || read_terminal(&mut editor, &of_reader, &sender, go_on));
+        Ok(Self { lines, writes, more, print, prompt, is_terminal, before })
     }
 
     /// Whether a person types.
@@ -79,6 +88,11 @@ impl Input {
     /// The line has been handled: the prompt may come back.
     pub fn go_on(&self) {
         let _ = self.more.try_send(());
+    }
+
+    /// Changes the prompt of the next line.
+    pub fn set_prompt(&self, prompt: Prompt) {
+        *self.prompt.lock().unwrap_or_else(PoisonError::into_inner) = prompt;
     }
 
     /// Prints whole lines above the prompt.
@@ -115,18 +129,21 @@ fn read_pipe(lines: &mpsc::Sender<String>) {
 
 fn read_terminal(
     editor: &mut Editor<Keys, DefaultHistory>,
-    prompt: &(String, String),
+    prompt: &Mutex<Prompt>,
     lines: &mpsc::Sender<String>,
     mut go_on: mpsc::Receiver<()>,
 ) {
+    let current = || prompt.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let mut prompt = current();
     // Ctrl-C and Ctrl-D end the chat.
-    while let Ok(line) = editor.readline(prompt) {
+    while let Ok(line) = editor.readline(&prompt) {
         erase(editor, prompt.0.chars().count() + line.chars().count());
         let _ = editor.add_history_entry(line.as_str());
         editor.helper().into_iter().for_each(Keys::line_ends);
         if lines.blocking_send(line).is_err() || go_on.blocking_recv().is_none() {
             return;
         }
+        prompt = current();
     }
 }
 

@@ -19,6 +19,7 @@ mod seen;
 mod session;
 mod style;
 mod transcript;
+mod writing;
 
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
@@ -62,7 +63,13 @@ pub async fn run(args: Args, config: &Config) -> anyhow::Result<ExitCode> {
         (None, Some(name)) => Target::Room { name, with: args.with },
         (None, None) => Target::Everything,
     };
-    let input = Input::start(prompt(&style, &target))?;
+    let label = match &target {
+        Target::Everything => None,
+        Target::Invite(_) => Some("#".to_owned()),
+        Target::User(user) => Some(format!("@{}", style::clean(user.as_str()))),
+        Target::Room { name, .. } => Some(format!("#{}", style::clean(name))),
+    };
+    let input = Input::start(style.prompt(label.as_deref()))?;
     let client = Arc::new(client);
     let mut session = Session::new(Arc::clone(&client), style, input, place, target, &gateways);
     let result = converse(&client, &mut session).await;
@@ -86,19 +93,6 @@ fn token_source(args: &Args, config: &Config) -> anyhow::Result<TokenSource> {
     Ok(TokenSource::from_fn(move || {
         tokens::dev_token(&config, &user, TOKEN_TTL).map_err(|error| TokenError(error.to_string()))
     }))
-}
-
-/// The prompt, plain and in colour.
-fn prompt(style: &Style, target: &Target) -> (String, String) {
-    let me = style::clean(style.me.as_str());
-    let plain = match target {
-        Target::Everything => format!("{me} > "),
-        Target::Invite(_) => format!("{me} # > "),
-        Target::User(user) => format!("{me} @{} > ", style::clean(user.as_str())),
-        Target::Room { name, .. } => format!("{me} #{} > ", style::clean(name)),
-    };
-    let coloured = style.dim(&plain);
-    (plain, coloured)
 }
 
 async fn converse(client: &Client, session: &mut Session) -> anyhow::Result<()> {

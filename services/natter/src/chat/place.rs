@@ -9,6 +9,7 @@ use anyhow::Context;
 use natter_ids::{DeviceId, Position, UserId};
 use serde::{Deserialize, Serialize};
 
+use super::session::Session;
 use crate::tokens::write_private;
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -86,6 +87,29 @@ impl Place {
         self.saved.position = position;
         let text = serde_json::to_string(&self.saved)?;
         write_private(&self.path, &text).with_context(|| format!("{} cannot be written", self.path.display()))
+    }
+}
+
+impl Session {
+    /// Keeps the place for the next visit; returns how many messages are not known to be stored.
+    pub fn end(&mut self) -> usize {
+        if self.client.fatal().is_some_and(super::account::is_signed_out) {
+            if let Err(error) = self.place.forget() {
+                self.fail(&format!("{error:#}"));
+            }
+        } else {
+            self.keep_place();
+        }
+        self.outbox.unconfirmed()
+    }
+
+    pub(super) fn keep_place(&mut self) {
+        // Before the start, events have been read that nobody has seen.
+        if self.entered
+            && let Err(error) = self.place.keep(self.client.position())
+        {
+            self.fail(&format!("{error:#}"));
+        }
     }
 }
 

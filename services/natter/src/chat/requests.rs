@@ -2,7 +2,7 @@
 
 use natter_client::{Client, RequestError};
 use natter_ids::{ConversationId, Seq, UserId};
-use natter_protocol::{ConversationView, Event, HistoryPage, ReactorView, Role};
+use natter_protocol::{ConversationView, HistoryPage, ReactorView, Role};
 
 use super::{changes::told_in_full, style::Style};
 
@@ -29,7 +29,7 @@ pub enum Target {
 #[derive(Debug)]
 pub struct Opened {
     pub view: ConversationView,
-    pub history: Vec<Event>,
+    pub history: HistoryPage,
 }
 
 /// A conversation's name, with a sign for its kind.
@@ -64,7 +64,7 @@ pub async fn open(client: &Client, target: &Target) -> Result<Option<Opened>, Re
             Err(error) => Err(error.clone()),
         };
         match (opened, history) {
-            (Ok(view), Ok(page)) => return Ok(Some(Opened { view, history: page.events })),
+            (Ok(view), Ok(page)) => return Ok(Some(Opened { view, history: page })),
             (_, Err(RequestError::Timeout)) => {}
             (Err(error), _) | (_, Err(error)) => return Err(error),
         }
@@ -96,7 +96,7 @@ pub async fn conversations(client: &Client) -> Result<Vec<ConversationView>, Req
 /// # Errors
 /// [`RequestError`].
 pub async fn history(client: &Client, of: &ConversationId, before: Option<Seq>) -> Result<HistoryPage, RequestError> {
-    client.history(of, before, None, Some(HISTORY)).await.map(told_in_full)
+    client.history(of, before, None, Some(HISTORY)).await
 }
 
 /// The pinned messages of a conversation as lines.
@@ -108,7 +108,8 @@ pub async fn pinned(client: &Client, of: &ConversationId, style: &Style) -> Resu
     if page.events.is_empty() {
         return Ok(vec![style.notice("nothing is pinned")]);
     }
-    Ok(page.events.iter().map(|event| format!("  #{} {}", event.seq, style.event(event))).collect())
+    let line = |event: &natter_protocol::Event| Some(format!("  #{} {}", event.seq, style.event(event)?));
+    Ok(page.events.iter().filter_map(line).collect())
 }
 
 /// Who has reacted to a message, as lines.

@@ -1,5 +1,7 @@
 //! Putting lines on the screen.
 
+use std::collections::HashMap;
+
 use natter_ids::{ClientId, ConversationId};
 use natter_protocol::{Change, ConversationView, Event};
 
@@ -9,20 +11,23 @@ use super::{
     session::Session,
     style::clean,
     transcript::Missed,
+    writing::LAST_LINE,
 };
 
 impl Session {
     pub(super) fn learn_labels(&mut self, missed: &Missed) {
-        let found: Vec<_> = missed.events().filter_map(|event| self.label_of_beginning(event)).collect();
+        // In order of each conversation: the last name counts.
+        let found: HashMap<_, _> = missed.events().filter_map(|event| self.label_of(event)).collect();
         for (conversation, name) in found {
             self.labels.entry(conversation).or_insert(name);
         }
     }
 
-    /// The name that a conversation's first entry gives it.
-    fn label_of_beginning(&self, event: &Event) -> Option<(ConversationId, String)> {
+    /// The name that an entry gives its conversation.
+    fn label_of(&self, event: &Event) -> Option<(ConversationId, String)> {
         let name = match &event.entry.change {
             Change::GroupCreated { name, .. } => format!("#{}", clean(name)),
+            Change::GroupChanged { patch } => format!("#{}", clean(patch.name.as_ref()?)),
             Change::DirectOpened { peers: [one, other] } => {
                 let peer = if *one == self.style.me { other } else { one };
                 format!("@{}", clean(peer.as_str()))
@@ -35,28 +40,33 @@ impl Session {
     pub(super) fn show(&mut self, event: &Event) {
         let id = event.entry.client_id.filter(|_| event.entry.sender == self.style.me);
         let fresh = id.is_none_or(|id| self.outbox.arrived(id));
-        match &mut self.transcript {
-            Some(transcript) if transcript.conversation == event.conversation => {
-                // Counted as shown in any case.
-                let lines = transcript.show(event).unwrap_or_default();
-                for line in lines.iter().filter(|_| fresh) {
-                    match id {
-                        Some(id) => self.print_own(id, line),
-                        None => self.print(line),
-                    }
-                }
-                if id.is_none() {
-                    self.tell_read();
-                }
+        let named = self.label_of(event);
+        let here = self.transcript.as_ref().is_some_and(|transcript| transcript.conversation == event.conversation);
+        if let Some((conversation, label)) = named {
+            if here {
+                self.input.set_prompt(self.style.prompt(Some(&label)));
             }
-            _ => self.show_elsewhere(event),
+            self.labels.insert(conversation, label);
+        }
+        let Some(transcript) = self.transcript.as_mut().filter(|_| here) else { return self.show_elsewhere(event) };
+        // Counted as shown in any case.
+        let lines = transcript.show(event, event).unwrap_or_default();
+        if matches!(event.entry.change, Change::Message { .. }) {
+            self.somebody_said(&event.entry.sender);
+        }
+        for line in lines.iter().filter(|_| fresh) {
+            match id {
+                Some(id) => self.print_own(id, line),
+                None => self.print(line),
+            }
+        }
+        if id.is_none() {
+            self.tell_read();
         }
     }
 
     fn show_elsewhere(&mut self, event: &Event) {
-        if let Some((conversation, name)) = self.label_of_beginning(event) {
-            self.labels.insert(conversation, name);
-        }
+        let Some(told) = self.style.event(event) else { return };
         let place = match self.labels.get(&event.conversation) {
             Some(label) => label.clone(),
             None => {
@@ -64,7 +74,7 @@ impl Session {
                 "another conversation".to_owned()
             }
         };
-        let line = format!("{} {}", self.style.dim(&format!("[{place}]")), self.style.event(event));
+        let line = format!("{} {told}", self.style.dim(&format!("[{place}]")));
         self.print(&line);
     }
 
@@ -75,7 +85,7 @@ impl Session {
     /// Prints a message of one's own, over its earlier self when that is the last line.
     pub(super) fn print_own(&mut self, id: ClientId, line: &str) {
         if self.last_line == Some(id) && self.input.is_terminal() {
-            self.print(&format!("\x1b[1A\r\x1b[2K{line}"));
+            self.print(&format!("{LAST_LINE}{line}"));
         } else {
             self.print(line);
         }
@@ -83,7 +93,11 @@ impl Session {
 
     pub(super) fn print(&mut self, line: &str) {
         self.last_line = None;
-        self.input.print(line);
+        if self.writing.is_covered() && self.input.is_terminal() {
+            self.input.print(&format!("{LAST_LINE}{line}"));
+        } else {
+            self.input.print(line);
+        }
     }
 
     pub(super) fn notice(&mut self, text: &str) {

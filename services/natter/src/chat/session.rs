@@ -15,8 +15,9 @@ use super::{
     place::Place,
     requests::{self, Opened, Target, label},
     seen::Seen,
-    style::{Mark, Style},
+    style::{Mark, Style, now_ms},
     transcript::{Missed, Transcript},
+    writing::Writing,
 };
 
 /// Answers that wait to be shown; more make their tasks wait.
@@ -44,16 +45,15 @@ pub struct Session {
     pub(super) client: Arc<Client>,
     pub(super) style: Style,
     pub input: Input,
-    place: Place,
-    target: Target,
+    pub(super) place: Place,
     pub(super) transcript: Option<Transcript>,
     pub(super) seen: Seen,
     opened: Option<Option<Opened>>,
-    /// Whether the list of conversations was shown.
-    pub(super) listed: bool,
+    /// Whether the list of conversations is to be shown, once.
+    pub(super) lists: bool,
     caught_up: bool,
-    entered: bool,
-    missed: Missed,
+    pub(super) entered: bool,
+    pub(super) missed: Missed,
     pub(super) labels: HashMap<ConversationId, String>,
     pub(super) outbox: Outbox,
     pub(super) drafts: mpsc::Sender<Draft>,
@@ -65,7 +65,11 @@ pub struct Session {
     ending: Option<Instant>,
     /// Whether the last line on the screen is this message, still being sent.
     pub(super) last_line: Option<ClientId>,
-    pub(super) signs: super::account::Signs,
+    pub(super) writing: Writing,
+    /// How the other one of a direct conversation was seen last.
+    pub(super) presence: Option<String>,
+    /// Whether the user has said that they are away.
+    pub(super) away: bool,
 }
 
 impl Session {
@@ -86,11 +90,10 @@ impl Session {
             style,
             input,
             place,
-            target,
             transcript: None,
             seen: Seen::default(),
             opened: None,
-            listed: false,
+            lists: matches!(target, Target::Everything),
             caught_up: false,
             entered: false,
             missed: Missed::default(),
@@ -103,13 +106,14 @@ impl Session {
             link: Link::Connecting,
             ending: None,
             last_line: None,
-            signs: super::account::Signs::default(),
+            writing: Writing::default(),
+            presence: None,
+            away: false,
         };
         if !session.place.is_kept() {
             session.notice("another chat of yours runs on this machine; this one is a second device");
         }
         session.notice(&format!("connecting to {}", gateways.join(", ")));
-        let target = session.target.clone();
         session.ask(|client| async move { Answer::Opened(requests::open(&client, &target).await.map(Box::new)) });
         session.ask(|client| async move { Answer::Conversations(requests::conversations(&client).await) });
         session
@@ -128,10 +132,6 @@ impl Session {
         while self.tasks.try_join_next().is_some() {}
     }
 
-    pub(super) fn is_overview(&self) -> bool {
-        matches!(self.target, Target::Everything)
-    }
-
     /// Whether lines are taken now: not before there is a place to say them.
     pub fn takes_input(&self) -> bool {
         self.entered && self.ending.is_none()
@@ -144,27 +144,6 @@ impl Session {
         }
         self.ending = Some(Instant::now() + LAST_SENDS);
         Step::GoOn
-    }
-
-    /// Keeps the place for the next visit; returns how many messages are not known to be stored.
-    pub fn end(&mut self) -> usize {
-        if self.client.fatal().is_some_and(super::account::is_signed_out) {
-            if let Err(error) = self.place.forget() {
-                self.fail(&format!("{error:#}"));
-            }
-        } else {
-            self.keep_place();
-        }
-        self.outbox.unconfirmed()
-    }
-
-    fn keep_place(&mut self) {
-        // Before the start, events have been read that nobody has seen.
-        if self.entered
-            && let Err(error) = self.place.keep(self.client.position())
-        {
-            self.fail(&format!("{error:#}"));
-        }
     }
 
     /// Shows what has become due.
@@ -188,6 +167,10 @@ impl Session {
                 self.remember_last_line(*id, &line);
             }
         }
+        if let Some(transcript) = &mut self.transcript {
+            transcript.recent.forget_expired(now_ms());
+        }
+        self.show_writing();
         self.keep_place();
         let over = self.ending.is_some_and(|deadline| self.outbox.unconfirmed() == 0 || Instant::now() >= deadline);
         Ok(if over { Step::End } else { Step::GoOn })
@@ -226,9 +209,7 @@ impl Session {
             Some(Notification::MarksChanged(marks)) => self.marks_changed(&marks),
             Some(Notification::ArrangementChanged(_) | Notification::SettingsChanged(_)) => {}
             Some(Notification::Typing { conversation, user, expires_in }) => {
-                if !expires_in.is_zero() {
-                    self.somebody_writes(&conversation, &user);
-                }
+                self.somebody_writes(&conversation, &user, expires_in);
             }
             Some(Notification::Unblocked { user, conversation, after }) => self.unblocked(user, conversation, after),
             Some(Notification::PresenceChanged(view)) => self.somebody_came_or_went(&view),
@@ -266,6 +247,7 @@ impl Session {
             let title = format!("{}, /help for help", label(&view));
             self.labels.insert(view.conversation.clone(), label(&view));
             lines.push(self.style.rule(&title));
+            self.input.set_prompt(self.style.prompt(Some(&label(&view))));
             let (transcript, shown) = Transcript::enter(self.style.clone(), view.conversation, history, &mut missed);
             self.transcript = Some(transcript);
             lines.extend(shown);
@@ -288,8 +270,4 @@ impl Session {
         self.ask_seen();
         self.keep_place();
     }
-}
-
-fn now_ms() -> u64 {
-    u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or(0)
 }

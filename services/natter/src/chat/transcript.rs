@@ -3,9 +3,12 @@
 use std::collections::{HashMap, VecDeque};
 
 use natter_ids::{ConversationId, Seq, UserId};
-use natter_protocol::{Change, Event};
+use natter_protocol::{Change, Event, HistoryPage};
 
-use super::{changes::Recent, style::Style};
+use super::{
+    changes::{Recent, told_in_full},
+    style::Style,
+};
 
 /// Most missed entries of one conversation that are kept to be shown; older ones are in the history.
 const MISSED_KEPT: usize = 200;
@@ -69,7 +72,7 @@ impl Transcript {
     pub fn enter(
         style: Style,
         conversation: ConversationId,
-        history: Vec<Event>,
+        history: HistoryPage,
         missed: &mut Missed,
     ) -> (Self, Vec<String>) {
         let (day, recent) = (String::new(), Recent::default());
@@ -77,28 +80,37 @@ impl Transcript {
         let here = missed.0.remove(&transcript.conversation).unwrap_or_default();
         let mut lines = Vec::new();
         let first_missed = here.newest.front().map(|event| event.seq);
-        let mut events = history;
-        let known: Vec<Seq> = events.iter().map(|event| event.seq).collect();
-        events.extend(here.newest.into_iter().filter(|event| !known.contains(&event.seq)));
-        events.sort_by_key(|event| event.seq);
+        let mut events = transcript.expect(&history);
+        let known: Vec<Seq> = history.events.iter().map(|event| event.seq).collect();
+        let missed = here.newest.into_iter().filter(|event| !known.contains(&event.seq));
+        events.extend(missed.map(|event| (event.clone(), event)));
+        events.sort_by_key(|(event, _)| event.seq);
         let mut rule = first_missed.filter(|_| here.messages > 0);
-        for event in &events {
+        for (event, told) in &events {
             if rule.is_some_and(|first| event.seq >= first) {
                 rule = None;
                 let plural = if here.messages == 1 { "message" } else { "messages" };
                 lines.push(transcript.style.rule(&format!("{} {plural} while you were away", here.messages)));
             }
-            lines.extend(transcript.show(event).unwrap_or_default());
+            lines.extend(transcript.show(event, told).unwrap_or_default());
         }
         (transcript, lines)
     }
 
-    /// The lines of a new event; nothing when it is on the screen already.
-    pub fn show(&mut self, event: &Event) -> Option<Vec<String>> {
+    /// A page of history that is shown next: its events, and how they are told.
+    pub fn expect(&mut self, page: &HistoryPage) -> Vec<(Event, Event)> {
+        self.recent.expect(&page.states);
+        page.events.iter().cloned().zip(told_in_full(page.clone()).events).collect()
+    }
+
+    /// The lines of a new event, told with what became of it; nothing when it is on the screen already.
+    pub fn show(&mut self, event: &Event, told: &Event) -> Option<Vec<String>> {
         if event.seq <= self.newest {
             return None;
         }
         self.newest = event.seq;
+        let quote = event.entry.change.target().and_then(|target| self.recent.text(target));
+        let line = self.style.event_about(told, quote);
         self.recent.note(event);
         if event.entry.sender == self.style.me && matches!(event.entry.change, Change::Message { .. }) {
             self.newest_own = event.seq;
@@ -106,13 +118,14 @@ impl Transcript {
         if self.oldest == 0 {
             self.oldest = event.seq;
         }
+        let Some(line) = line else { return Some(Vec::new()) };
         let day = self.style.day(event.entry.time);
         let mut lines = Vec::new();
         if day != self.day {
             lines.push(self.style.rule(&day));
             self.day = day;
         }
-        lines.push(self.style.event(event));
+        lines.push(line);
         Some(lines)
     }
 
@@ -132,11 +145,12 @@ impl Transcript {
     }
 
     /// The lines of older history, which come below what is on the screen.
-    pub fn older(&mut self, events: &[Event], more: bool) -> Vec<String> {
+    pub fn older(&mut self, page: HistoryPage) -> Vec<String> {
+        let HistoryPage { events, more, .. } = told_in_full(page);
         let Some(first) = events.first() else { return vec![self.style.notice("there is nothing older")] };
         self.oldest = first.seq;
         let mut lines = vec![self.style.rule(&format!("earlier, {}", self.style.day(first.entry.time)))];
-        lines.extend(events.iter().map(|event| self.style.event(event)));
+        lines.extend(events.iter().filter_map(|event| self.style.event(event)));
         lines.push(self.style.rule(if more { "end of earlier; /history shows more" } else { "end of earlier" }));
         lines
     }
@@ -166,7 +180,8 @@ mod tests {
 
     fn enter(history: Vec<Event>, missed: &mut Missed) -> (Transcript, Vec<String>) {
         let style = Style { colour: false, me: user("alice"), zone: TimeZone::UTC };
-        Transcript::enter(style, conversation("bob"), history, missed)
+        let page = HistoryPage { events: history, states: Vec::new(), more: false };
+        Transcript::enter(style, conversation("bob"), page, missed)
     }
 
     #[test]
@@ -191,8 +206,8 @@ mod tests {
                 "text 6"
             ]
         );
-        assert_eq!(transcript.show(&event(6, "bob")), None);
-        assert_eq!(transcript.show(&event(7, "bob")), Some(vec!["22:13 bob: text 7".to_owned()]));
+        assert_eq!(transcript.show(&event(6, "bob"), &event(6, "bob")), None);
+        assert_eq!(transcript.show(&event(7, "bob"), &event(7, "bob")), Some(vec!["22:13 bob: text 7".to_owned()]));
         assert_eq!(transcript.oldest(), Some(2));
     }
 
@@ -202,6 +217,21 @@ mod tests {
         assert_eq!(lines.len(), 2);
         let (transcript, lines) = enter(Vec::new(), &mut Missed::default());
         assert_eq!((transcript.oldest(), lines.len()), (None, 0));
+    }
+
+    #[test]
+    fn what_is_done_to_a_message_quotes_it_as_it_was() {
+        let (mut transcript, _) = enter(vec![event(2, "bob")], &mut Missed::default());
+        let mut shows = |seq, change| {
+            let mut event = event(seq, "bob");
+            event.entry.change = change;
+            transcript.show(&event, &event).unwrap()
+        };
+        let edited = Change::Edited { target: 2, text: "better".into(), mentions: Vec::new() };
+        assert_eq!(shows(3, edited), ["22:13 · bob edited “text 2”: better"]);
+        assert_eq!(shows(4, Change::Erased { was: "edited".into() }), [""; 0], "nothing, not an empty line");
+        assert_eq!(shows(5, Change::Deleted { target: 2 }), ["22:13 · bob deleted “better”"]);
+        assert_eq!(shows(6, Change::Pinned { target: 2 }), ["22:13 · bob pinned a message"]);
     }
 
     #[test]

@@ -1,0 +1,51 @@
+//! What `natter chat` shows by itself, and takes off again.
+
+use crate::{chat::chat, process::Natter};
+
+/// In a terminal, others are told while a line is being written; what comes meanwhile does not disturb it.
+#[tokio::test]
+async fn others_are_told_that_somebody_writes() {
+    let folder = tempfile::tempdir().unwrap();
+    let data_dir = folder.path();
+    let natter = Natter::serve(data_dir).await;
+    let arguments = ["chat", "--as", "alice", "--data-dir", data_dir.to_str().unwrap(), "--to", "bob"];
+    let mut alice = Natter::start_in_terminal(&arguments);
+    alice.says("/help for help").await;
+    let mut bob = chat(data_dir, "bob", &["--to", "alice"]);
+    bob.says("alice: online").await;
+    alice.presses("half a ").await;
+    bob.says("alice is writing").await;
+    bob.types("take your time").await;
+    alice.says("take your time").await;
+    alice.presses("sentence\r").await;
+    bob.says("alice: half a sentence").await;
+    alice.says("half a sentence").await;
+    alice.presses("/quit\r").await;
+    assert_eq!(alice.ends().await.code, Some(0));
+    assert_eq!(bob.ends().await.code, Some(0));
+    natter.stop().await;
+}
+
+/// Who writes is shown for as long as they do: they may think better of it.
+#[tokio::test]
+async fn whoever_stops_writing_is_not_shown_as_writing() {
+    let folder = tempfile::tempdir().unwrap();
+    let data_dir = folder.path().to_str().unwrap();
+    let natter = Natter::serve(folder.path()).await;
+    let in_terminal =
+        |me, other| Natter::start_in_terminal(&["chat", "--as", me, "--data-dir", data_dir, "--to", other]);
+    let mut alice = in_terminal("alice", "bob");
+    alice.says("/help for help").await;
+    let mut bob = in_terminal("bob", "alice");
+    bob.says("alice: online").await;
+    alice.presses("half").await;
+    bob.says("alice is writing").await;
+    alice.presses("\u{7f}\u{7f}\u{7f}\u{7f}").await;
+    // The line is wiped, and what comes next stands in its place.
+    bob.says("\u{1b}[2K\u{1b}[1A").await;
+    for person in [&mut alice, &mut bob] {
+        person.presses("/quit\r").await;
+        assert_eq!(person.ends().await.code, Some(0));
+    }
+    natter.stop().await;
+}
