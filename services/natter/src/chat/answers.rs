@@ -30,6 +30,8 @@ pub enum Answer {
     Opened(Result<Box<Option<Opened>>, RequestError>),
     Conversations(Result<Vec<ConversationView>, RequestError>),
     Older(Result<HistoryPage, RequestError>),
+    /// What may have been missed, in answer to this question.
+    Filled(u64, Result<HistoryPage, RequestError>),
     Lines(Result<Vec<String>, RequestError>),
     /// Who is watched, as they are now.
     Seen(Result<Vec<PresenceView>, RequestError>),
@@ -73,6 +75,7 @@ impl Session {
         match answer {
             Some(Answer::Opened(opened)) => self.opened(opened)?,
             Some(Answer::Conversations(Ok(views))) => self.conversations(&views),
+            Some(Answer::Filled(number, read)) => self.filled(number, read),
             Some(Answer::Older(Ok(page))) => {
                 let lines = self.transcript.as_mut().map(|transcript| transcript.older(page));
                 lines.into_iter().flatten().for_each(|line| self.print(&line));

@@ -8,6 +8,7 @@ mod answers;
 mod args;
 mod changes;
 mod command;
+mod gap;
 mod groups;
 mod input;
 mod keys;

@@ -104,8 +104,9 @@ impl Session {
     }
 
     pub(super) fn keep_place(&mut self) {
-        // Before the start, events have been read that nobody has seen.
+        // Before the start, and while some wait for what may be missing, events have been read that nobody has seen.
         if self.entered
+            && !self.gap.is_open()
             && let Err(error) = self.place.keep(self.client.position())
         {
             self.fail(&format!("{error:#}"));

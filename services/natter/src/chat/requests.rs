@@ -99,6 +99,24 @@ pub async fn history(client: &Client, of: &ConversationId, before: Option<Seq>) 
     client.history(of, before, None, Some(HISTORY)).await
 }
 
+/// Everything after a number. When there is nothing, the last entry, which in a log that was restored from a
+/// backup comes before it.
+///
+/// # Errors
+/// [`RequestError`].
+pub async fn since(client: &Client, of: &ConversationId, after: Seq) -> Result<HistoryPage, RequestError> {
+    let mut all = client.history(of, None, Some(after), None).await?;
+    while all.more
+        && let Some(last) = all.events.last().map(|event| event.seq)
+    {
+        let page = client.history(of, None, Some(last), None).await?;
+        all.events.extend(page.events);
+        all.states.extend(page.states);
+        all.more = page.more && all.events.len() < LISTED_MAX;
+    }
+    if all.events.is_empty() { client.history(of, None, None, Some(1)).await } else { Ok(all) }
+}
+
 /// The pinned messages of a conversation as lines.
 ///
 /// # Errors

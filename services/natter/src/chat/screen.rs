@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use natter_ids::{ClientId, ConversationId};
-use natter_protocol::{Change, ConversationView, Event};
+use natter_protocol::{Change, ConversationView, Event, HistoryPage};
 
 use super::{
     answers::Answer,
@@ -38,6 +38,16 @@ impl Session {
     }
 
     pub(super) fn show(&mut self, event: &Event) {
+        self.show_told(event, event);
+    }
+
+    /// Shows a page of history, as far as it is not on the screen.
+    pub(super) fn show_page(&mut self, page: &HistoryPage) {
+        let events = self.transcript.as_mut().map(|transcript| transcript.expect(page)).unwrap_or_default();
+        events.iter().for_each(|(event, told)| self.show_told(event, told));
+    }
+
+    fn show_told(&mut self, event: &Event, told: &Event) {
         let id = event.entry.client_id.filter(|_| event.entry.sender == self.style.me);
         let fresh = id.is_none_or(|id| self.outbox.arrived(id));
         let named = self.label_of(event);
@@ -50,7 +60,7 @@ impl Session {
         }
         let Some(transcript) = self.transcript.as_mut().filter(|_| here) else { return self.show_elsewhere(event) };
         // Counted as shown in any case.
-        let lines = transcript.show(event, event).unwrap_or_default();
+        let lines = transcript.show(event, told).unwrap_or_default();
         if matches!(event.entry.change, Change::Message { .. }) {
             self.somebody_said(&event.entry.sender);
         }

@@ -10,6 +10,7 @@ use tokio::{sync::mpsc, task::JoinSet};
 use super::{
     LAST_SENDS,
     answers::{Answer, Draft, send_all},
+    gap::Gap,
     input::Input,
     outbox::{Outbox, Shown},
     place::Place,
@@ -54,6 +55,7 @@ pub struct Session {
     caught_up: bool,
     pub(super) entered: bool,
     pub(super) missed: Missed,
+    pub(super) gap: Gap,
     pub(super) labels: HashMap<ConversationId, String>,
     pub(super) outbox: Outbox,
     pub(super) drafts: mpsc::Sender<Draft>,
@@ -85,6 +87,7 @@ impl Session {
         let (drafts, queue) = mpsc::channel(DRAFTS);
         let mut tasks = JoinSet::new();
         tasks.spawn(send_all(Arc::clone(&client), queue, answer.clone()));
+        let gap = Gap::new(place.position().is_none());
         let mut session = Self {
             client,
             style,
@@ -97,6 +100,7 @@ impl Session {
             caught_up: false,
             entered: false,
             missed: Missed::default(),
+            gap,
             labels: HashMap::new(),
             outbox: Outbox::default(),
             drafts,
@@ -182,9 +186,11 @@ impl Session {
     /// A sentence, when the client gave up.
     pub fn told(&mut self, told: Option<Notification>) -> anyhow::Result<Step> {
         match told {
-            Some(Notification::Event(event, _)) if self.entered => self.show(&event),
-            Some(Notification::Event(event, _)) => self.missed.note(*event, &self.style.me),
-            Some(Notification::CaughtUp(_)) => self.caught_up(),
+            Some(Notification::Event(event, _)) => self.heard(*event),
+            Some(Notification::CaughtUp(_)) => {
+                self.gap.caught_up();
+                self.caught_up();
+            }
             Some(Notification::ResumeDelayed(part)) => {
                 self.notice(&format!("{part} cannot be reached; what you missed comes later"));
                 self.caught_up();
@@ -202,10 +208,13 @@ impl Session {
                 }
                 self.link = Link::Down;
             }
-            Some(Notification::PositionRefused) => self.notice(
-                "Natter does not know how far you had read: it was restored from a backup; what was said since \
-                 then may be gone, and /history shows what there is",
-            ),
+            Some(Notification::PositionRefused) => {
+                self.gap.refused();
+                self.notice(
+                    "Natter does not know how far you had read: it was restored from a backup; what was said since \
+                     then may be gone, and /history shows what there is",
+                );
+            }
             Some(Notification::MarksChanged(marks)) => self.marks_changed(&marks),
             Some(Notification::ArrangementChanged(_) | Notification::SettingsChanged(_)) => {}
             Some(Notification::Typing { conversation, user, expires_in }) => {
@@ -225,6 +234,7 @@ impl Session {
     fn caught_up(&mut self) {
         self.caught_up = true;
         self.enter();
+        self.read_gap();
     }
 
     pub(super) fn opened(&mut self, opened: Result<Box<Option<Opened>>, RequestError>) -> anyhow::Result<()> {
@@ -233,6 +243,7 @@ impl Session {
             Err(error) => bail!("the conversation cannot be opened: {error}"),
         }
         self.enter();
+        self.read_gap();
         Ok(())
     }
 

@@ -129,6 +129,14 @@ impl Transcript {
         Some(lines)
     }
 
+    /// The log was restored from a backup and ends with this page: what comes next may have smaller numbers than
+    /// what is on the screen.
+    pub fn ends_with(&mut self, page: &HistoryPage) {
+        if let Some(last) = page.events.last() {
+            self.newest = self.newest.min(last.seq);
+        }
+    }
+
     /// The largest number shown.
     pub fn newest(&self) -> Option<Seq> {
         (self.newest > 0).then_some(self.newest)
@@ -232,6 +240,14 @@ mod tests {
         assert_eq!(shows(4, Change::Erased { was: "edited".into() }), [""; 0], "nothing, not an empty line");
         assert_eq!(shows(5, Change::Deleted { target: 2 }), ["22:13 · bob deleted “better”"]);
         assert_eq!(shows(6, Change::Pinned { target: 2 }), ["22:13 · bob pinned a message"]);
+    }
+
+    #[test]
+    fn a_restored_log_goes_on_with_smaller_numbers() {
+        let (mut transcript, _) = enter(vec![event(2, "bob"), event(9, "bob")], &mut Missed::default());
+        assert_eq!(transcript.show(&event(7, "bob"), &event(7, "bob")), None);
+        transcript.ends_with(&HistoryPage { events: vec![event(6, "bob")], states: Vec::new(), more: false });
+        assert!(transcript.show(&event(7, "bob"), &event(7, "bob")).is_some());
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod chat_screen;
 mod command_line;
 mod doctor;
 mod durability;
+mod first_visit;
 mod leaf;
 mod nats;
 mod process;
