@@ -4,14 +4,14 @@ use std::{sync::Arc, time::Instant};
 
 use natter_client::{Accepted, Client, DisconnectReason, RequestError, SendError};
 use natter_ids::{ClientId, ConversationId, Seq};
-use natter_protocol::{ConversationView, HistoryPage, PresenceView};
+use natter_protocol::{ConversationView, HistoryPage, OverviewPage, PresenceView};
 use tokio::sync::mpsc;
 
 use super::{
     changes::Deed,
     command::{HELP, Line},
     groups,
-    requests::{self, Opened, label},
+    requests::{self, Opened},
     seen,
     session::{Session, Step},
 };
@@ -30,6 +30,8 @@ pub enum Answer {
     Opened(Result<Box<Option<Opened>>, RequestError>),
     Conversations(Result<Vec<ConversationView>, RequestError>),
     Older(Result<HistoryPage, RequestError>),
+    /// What the start screen shows.
+    Overview(Result<OverviewPage, RequestError>),
     /// What may have been missed, in answer to this question.
     Filled(u64, Result<HistoryPage, RequestError>),
     Lines(Result<Vec<String>, RequestError>),
@@ -74,7 +76,8 @@ impl Session {
     pub fn answered(&mut self, answer: Option<Answer>) -> anyhow::Result<Step> {
         match answer {
             Some(Answer::Opened(opened)) => self.opened(opened)?,
-            Some(Answer::Conversations(Ok(views))) => self.conversations(&views),
+            Some(Answer::Conversations(Ok(views))) => self.learn_conversations(&views),
+            Some(Answer::Overview(Ok(page))) => self.list(&page),
             Some(Answer::Filled(number, read)) => self.filled(number, read),
             Some(Answer::Older(Ok(page))) => {
                 let lines = self.transcript.as_mut().map(|transcript| transcript.older(page));
@@ -91,6 +94,7 @@ impl Session {
             }
             Some(
                 Answer::Conversations(Err(error))
+                | Answer::Overview(Err(error))
                 | Answer::Older(Err(error))
                 | Answer::Lines(Err(error))
                 | Answer::Seen(Err(error))
@@ -102,19 +106,22 @@ impl Session {
         Ok(Step::GoOn)
     }
 
-    fn conversations(&mut self, views: &[ConversationView]) {
-        self.learn_conversations(views);
-        if !std::mem::take(&mut self.lists) {
-            return;
-        }
+    /// Shows what there is to talk in.
+    fn list(&mut self, page: &OverviewPage) {
+        let views: Vec<_> = page.conversations.iter().map(|item| item.view.clone()).collect();
+        self.learn_conversations(&views);
         if views.is_empty() {
             return self.notice("you are in no conversation; begin one with --to USER or --room NAME");
         }
         let line = self.style.rule("your conversations");
         self.print(&line);
-        let mut names: Vec<_> = views.iter().map(label).collect();
-        names.sort();
-        names.iter().for_each(|name| self.print(&format!("  {name}")));
+        for item in &page.conversations {
+            let line = seen::line(item, &self.style);
+            self.print(&line);
+        }
+        if page.next.is_some() {
+            self.notice("there are more; /list shows all");
+        }
     }
 
     /// Handles a typed line, or the end of the input.

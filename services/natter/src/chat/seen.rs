@@ -176,7 +176,8 @@ async fn strangers(client: &Client, wanted: Strangers, style: &Style) -> Result<
     Ok(vec![style.notice(said)])
 }
 
-fn line(item: &OverviewItem, style: &Style) -> String {
+/// A conversation of the list.
+pub fn line(item: &OverviewItem, style: &Style) -> String {
     let unread = if item.unread > 0 { format!(", {} unread", item.unread) } else { String::new() };
     let mentions = if item.mentions > 0 { format!(" @{}", item.mentions) } else { String::new() };
     let flags = flags(&item.arrangement, "");

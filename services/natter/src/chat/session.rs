@@ -50,8 +50,6 @@ pub struct Session {
     pub(super) transcript: Option<Transcript>,
     pub(super) seen: Seen,
     opened: Option<Option<Opened>>,
-    /// Whether the list of conversations is to be shown, once.
-    pub(super) lists: bool,
     caught_up: bool,
     pub(super) entered: bool,
     pub(super) missed: Missed,
@@ -96,7 +94,6 @@ impl Session {
             transcript: None,
             seen: Seen::default(),
             opened: None,
-            lists: matches!(target, Target::Everything),
             caught_up: false,
             entered: false,
             missed: Missed::default(),
@@ -118,8 +115,13 @@ impl Session {
             session.notice("another chat of yours runs on this machine; this one is a second device");
         }
         session.notice(&format!("connecting to {}", gateways.join(", ")));
+        let listing = matches!(target, Target::Everything);
         session.ask(|client| async move { Answer::Opened(requests::open(&client, &target).await.map(Box::new)) });
-        session.ask(|client| async move { Answer::Conversations(requests::conversations(&client).await) });
+        if listing {
+            session.ask(|client| async move { Answer::Overview(client.overview_page(None, None, None).await) });
+        } else {
+            session.ask(|client| async move { Answer::Conversations(requests::conversations(&client).await) });
+        }
         session
     }
 

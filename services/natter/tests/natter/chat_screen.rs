@@ -1,6 +1,11 @@
 //! What `natter chat` shows by itself, and takes off again.
 
-use crate::{chat::chat, process::Natter};
+use natter_testkit::wait_for;
+
+use crate::{
+    chat::chat,
+    process::{LIMIT, Natter, run},
+};
 
 /// In a terminal, others are told while a line is being written; what comes meanwhile does not disturb it.
 #[tokio::test]
@@ -47,5 +52,28 @@ async fn whoever_stops_writing_is_not_shown_as_writing() {
         person.presses("/quit\r").await;
         assert_eq!(person.ends().await.code, Some(0));
     }
+    natter.stop().await;
+}
+
+/// The start screen is the list: the newest first, with what is unread and was said last.
+#[tokio::test]
+async fn the_start_screen_tells_what_waits() {
+    let folder = tempfile::tempdir().unwrap();
+    let natter = Natter::serve(folder.path()).await;
+    let data_dir = folder.path().to_str().unwrap();
+    for (who, line) in [("anna", "the older one"), ("zoe", "the newer one")] {
+        let mut person = chat(folder.path(), who, &["--to", "bob"]);
+        person.types(line).await;
+        person.says("\u{2713}").await;
+        assert_eq!(person.ends().await.code, Some(0));
+    }
+    let (newer, older) = ("  @zoe, 1 unread: zoe the newer one", "  @anna, 1 unread: anna the older one");
+    // The list comes from the archive, which is a moment behind.
+    wait_for("bob's start screen", LIMIT, async || {
+        let shown = run(&["chat", "--as", "bob", "--data-dir", data_dir], &[]).await.out;
+        let at = |text| shown.lines().position(|line| line == text);
+        Some(()).filter(|()| at(newer).zip(at(older)).is_some_and(|(newer, older)| newer < older))
+    })
+    .await;
     natter.stop().await;
 }
