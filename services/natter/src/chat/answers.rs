@@ -1,11 +1,10 @@
 //! What is typed, and what comes back from requests.
 
-use std::{sync::Arc, time::Instant};
+use std::time::Instant;
 
-use natter_client::{Accepted, Client, DisconnectReason, RequestError, SendError};
+use natter_client::{Accepted, DisconnectReason, RequestError, SendError};
 use natter_ids::{ClientId, ConversationId, Seq};
 use natter_protocol::{ConversationView, HistoryPage, OverviewPage, PresenceView};
-use tokio::sync::mpsc;
 
 use super::{
     changes::Deed,
@@ -16,24 +15,16 @@ use super::{
     session::{Session, Step},
 };
 
-/// A message on its way to be sent.
-#[derive(Debug)]
-pub struct Draft {
-    pub id: ClientId,
-    pub conversation: ConversationId,
-    pub text: String,
-}
-
 /// What a request beside the screen came to.
 #[derive(Debug)]
 pub enum Answer {
     Opened(Result<Box<Option<Opened>>, RequestError>),
     Conversations(Result<Vec<ConversationView>, RequestError>),
-    Older(Result<HistoryPage, RequestError>),
     /// What the start screen shows.
     Overview(Result<OverviewPage, RequestError>),
     /// What may have been missed, in answer to this question.
     Filled(u64, Result<HistoryPage, RequestError>),
+    Older(Result<HistoryPage, RequestError>),
     Lines(Result<Vec<String>, RequestError>),
     /// Who is watched, as they are now.
     Seen(Result<Vec<PresenceView>, RequestError>),
@@ -42,16 +33,6 @@ pub enum Answer {
     /// A change was made whose event tells about it.
     Changed(Result<(), RequestError>),
     Sent(ClientId, Result<Accepted, SendError>),
-}
-
-/// Sends messages one after the other, so that they stay in the order typed.
-pub async fn send_all(client: Arc<Client>, mut drafts: mpsc::Receiver<Draft>, answer: mpsc::Sender<Answer>) {
-    while let Some(Draft { id, conversation, text }) = drafts.recv().await {
-        let sent = client.send_with_id(conversation, id, text).await;
-        if answer.send(Answer::Sent(id, sent)).await.is_err() {
-            return;
-        }
-    }
 }
 
 /// Why the connection ended, for a person.
@@ -163,7 +144,12 @@ impl Session {
 
     fn act(&mut self, line: Line, here: ConversationId) {
         match line {
-            Line::Say(text) => self.say(text, here),
+            Line::Say(text) => self.say(text, None, here),
+            Line::Reply(number, text) => {
+                if let Some(target) = self.meant(number, false) {
+                    self.say(text, Some(target), here);
+                }
+            }
             Line::Who | Line::Members => {
                 let (style, only_online) = (self.style.clone(), line == Line::Who);
                 self.ask(|client| async move {
@@ -177,7 +163,8 @@ impl Session {
                 self.ask(|client| async move { Answer::Changed(client.remove_member(&here, &user).await.map(drop)) })
             }
             Line::Group(line) => {
-                self.ask(|client| async move { Answer::Lines(line.carry_out(&client, &here).await) });
+                let style = self.style.clone();
+                self.ask(|client| async move { Answer::Lines(line.carry_out(&client, &here, &style).await) });
             }
             Line::Leave => self.ask(|client| async move { Answer::Left(client.leave(&here).await.map(drop)) }),
             Line::History => {
@@ -192,7 +179,7 @@ impl Session {
                 let style = self.style.clone();
                 self.ask(|client| async move { Answer::Lines(requests::pinned(&client, &here, &style).await) });
             }
-            Line::Reactions(number) => self.ask_reactors(number, here),
+            line @ (Line::Reactions(_) | Line::Edits(_)) => self.ask_about(line, here),
             Line::Last => {
                 let lines = self.transcript.as_ref().map(|transcript| transcript.recent.lines(&self.style));
                 lines.into_iter().flatten().for_each(|line| self.print(&line));
@@ -208,36 +195,32 @@ impl Session {
         }
     }
 
-    fn change(&mut self, number: Option<Seq>, deed: Deed, here: ConversationId) {
-        let of = deed.is_for_own().then_some(&self.style.me);
+    /// The message that is meant: the last one on the screen, of one's own or of anybody, when none is named.
+    fn meant(&mut self, number: Option<Seq>, own: bool) -> Option<Seq> {
+        let of = own.then_some(&self.style.me);
         let last = || self.transcript.as_ref().and_then(|transcript| transcript.recent.last(of));
-        match number.or_else(last) {
-            Some(target) => {
-                self.ask(|client| async move { Answer::Changed(deed.ask(&client, &here, target).await) });
-            }
-            None => self.fail("there is no such message on the screen"),
+        let target = number.or_else(last);
+        if target.is_none() {
+            self.fail("there is no such message on the screen");
+        }
+        target
+    }
+
+    fn change(&mut self, number: Option<Seq>, deed: Deed, here: ConversationId) {
+        if let Some(target) = self.meant(number, deed.is_for_own()) {
+            self.ask(|client| async move { Answer::Changed(deed.ask(&client, &here, target).await) });
         }
     }
 
-    fn ask_reactors(&mut self, number: Option<Seq>, here: ConversationId) {
-        match number.or_else(|| self.transcript.as_ref().and_then(|transcript| transcript.recent.last(None))) {
-            Some(target) => {
-                let style = self.style.clone();
-                self.ask(
-                    |client| async move { Answer::Lines(requests::reactors(&client, &here, target, &style).await) },
-                );
-            }
-            None => self.fail("there is no such message on the screen"),
-        }
-    }
-
-    fn say(&mut self, text: String, conversation: ConversationId) {
-        let id = self.client.new_client_id();
-        if !self.outbox.add(id, text.clone(), Instant::now())
-            || self.drafts.try_send(Draft { id, conversation, text: text.clone() }).is_err()
-        {
-            self.outbox.refused(id);
-            self.fail(&format!("too many messages wait to be sent; not sent: {text}"));
-        }
+    fn ask_about(&mut self, line: Line, here: ConversationId) {
+        let (Line::Reactions(number) | Line::Edits(number)) = line else { return };
+        let Some(target) = self.meant(number, false) else { return };
+        let (style, edits) = (self.style.clone(), matches!(line, Line::Edits(_)));
+        self.ask(|client| async move {
+            Answer::Lines(match edits {
+                true => requests::edits(&client, &here, target, &style).await,
+                false => requests::reactors(&client, &here, target, &style).await,
+            })
+        });
     }
 }

@@ -16,9 +16,8 @@ const LISTED: usize = 10;
 /// What is done to a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Deed {
-    Reply(String),
-    /// To a user, in the direct conversation with them.
-    Forward(UserId),
+    /// To a user, in the direct conversation with them; perhaps without telling whose it is.
+    Forward(UserId, bool),
     Edit(String),
     Delete,
     React(String),
@@ -27,28 +26,33 @@ pub enum Deed {
     Unpin,
 }
 
+/// Reads which message is meant, as `#7`, or none for the last one; and what follows.
+///
+/// # Errors
+/// The sentence to show, when it is not understood.
+pub fn numbered(argument: &str) -> Result<(Option<Seq>, &str), String> {
+    let Some(numbered) = argument.trim().strip_prefix('#') else { return Ok((None, argument.trim())) };
+    let (number, rest) = numbered.split_once(char::is_whitespace).unwrap_or((numbered, ""));
+    match number.parse() {
+        Ok(number) => Ok((Some(number), rest.trim())),
+        Err(_) => Err(format!("#{number} is no message; /last lists some")),
+    }
+}
+
 impl Deed {
-    /// Reads what follows a command's name: a message, as `#7`, or none for the last one.
+    /// Reads what follows a command's name: a message, and what is to be done with it.
     ///
     /// # Errors
     /// The sentence to show, when it is not understood.
     pub fn parse(name: &str, argument: &str) -> Option<Result<(Option<Seq>, Self), String>> {
-        let (number, rest) = match argument.trim().strip_prefix('#') {
-            Some(numbered) => {
-                let (number, rest) = numbered.split_once(char::is_whitespace).unwrap_or((numbered, ""));
-                match number.parse() {
-                    Ok(number) => (Some(number), rest.trim()),
-                    Err(_) => return Some(Err(format!("#{number} is no message; /last lists some"))),
-                }
-            }
-            None => (None, argument.trim()),
+        let (number, rest) = match numbered(argument) {
+            Ok(read) => read,
+            Err(sentence) => return Some(Err(sentence)),
         };
         let deed = match name {
-            "reply" if rest.is_empty() => return Some(Err("/reply needs a text".to_owned())),
-            "reply" => Self::Reply(rest.to_owned()),
-            "forward" => match UserId::new(rest) {
-                Ok(user) => Self::Forward(user),
-                Err(_) => return Some(Err("/forward needs the name of a user".to_owned())),
+            "forward" | "relay" => match UserId::new(rest) {
+                Ok(user) => Self::Forward(user, name == "relay"),
+                Err(_) => return Some(Err(format!("/{name} needs the name of a user"))),
             },
             "edit" if rest.is_empty() => return Some(Err("/edit needs the new text".to_owned())),
             "edit" => Self::Edit(rest.to_owned()),
@@ -74,10 +78,9 @@ impl Deed {
     /// [`RequestError`].
     pub async fn ask(&self, client: &Client, of: &ConversationId, target: Seq) -> Result<(), RequestError> {
         match self {
-            Self::Reply(text) => client.reply(of, target, text, &[]).await?.seq,
-            Self::Forward(user) => {
+            Self::Forward(user, hide_sender) => {
                 let to = client.open_direct(user).await?.conversation;
-                client.forward((of, target), &to, false).await?.seq
+                client.forward((of, target), &to, *hide_sender).await?.seq
             }
             Self::Edit(text) => client.edit(of, target, text).await?,
             Self::Delete => client.delete(of, target).await?,
@@ -216,12 +219,10 @@ mod tests {
         assert_eq!(good("edit", "#7 two words"), (Some(7), Deed::Edit("two words".into())));
         assert_eq!(good("delete", ""), (None, Deed::Delete));
         assert_eq!(good("react", "#12 👍"), (Some(12), Deed::React("👍".into())));
-        assert_eq!(good("reply", "#3 so be it"), (Some(3), Deed::Reply("so be it".into())));
-        assert_eq!(good("forward", "carol"), (None, Deed::Forward(user("carol"))));
+        assert_eq!(good("forward", "carol"), (None, Deed::Forward(user("carol"), false)));
+        assert_eq!(good("relay", "#7 carol"), (Some(7), Deed::Forward(user("carol"), true)));
         assert_eq!(good("unpin", "#1"), (Some(1), Deed::Unpin));
-        for (name, argument) in
-            [("edit", ""), ("edit", "#7"), ("reply", ""), ("forward", "#7"), ("react", "#7 "), ("pin", "#x")]
-        {
+        for (name, argument) in [("edit", ""), ("edit", "#7"), ("forward", "#7"), ("react", "#7 "), ("pin", "#x")] {
             assert!(Deed::parse(name, argument).unwrap().is_err(), "/{name} {argument}");
         }
         assert_eq!(Deed::parse("dance", ""), None);

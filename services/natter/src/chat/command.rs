@@ -3,7 +3,10 @@
 use natter_ids::{DeviceId, Seq, UserId};
 use natter_protocol::Strangers;
 
-use super::{changes::Deed, groups::GroupLine};
+use super::{
+    changes::{Deed, numbered},
+    groups::GroupLine,
+};
 
 /// What `/help` shows.
 pub const HELP: &str = "\
@@ -14,8 +17,11 @@ pub const HELP: &str = "\
   /leave           leave the group
   /history         show what was said before
   /reply TEXT      answer the last message
-  /forward USER    say the last message again to a user
+  @USER in a text  mention a member
+  /forward USER    say the last message again to a user; /relay USER without
+                   telling whose it is
   /edit TEXT       give your last message another text
+  /edits           what the last message said before it was edited
   /delete          delete your last message for everybody
   /react EMOJI     react to the last message; /unreact EMOJI takes it back
   /reactions       who has reacted to the last message, or with /reactions #7 to that one
@@ -29,7 +35,7 @@ pub const HELP: &str = "\
   /accept          accept the request that this conversation is
   /strangers ask|allow  whether you want to be asked before strangers are heard like others
   /top on|off      keep the conversation at the top of your list
-  /mute on|off     let nothing ring
+  /mute on|off|2h  let nothing ring, for good or for so many s, m, h or d
   /archive on|off  put the conversation away
   /receipts on|off whether others see what you read, and you what they read
   /block USER      hear nothing more from a user, who is not told
@@ -41,6 +47,19 @@ pub const HELP: &str = "\
   /revoke DEVICE   sign one of your devices out, for good
   /quit            end the chat (or Ctrl-D)
   //text           say a line that begins with /";
+
+/// A time such as `90s`, `30m`, `2h` or `7d`, in seconds.
+pub fn seconds(text: &str) -> Option<u64> {
+    let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let unit = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3_600,
+        "d" => 24 * 3_600,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(unit).filter(|seconds| *seconds > 0)
+}
 
 /// A typed line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,17 +77,22 @@ pub enum Line {
     /// About the group itself.
     Group(GroupLine),
     History,
+    /// Answer a message; without a number, the last one.
+    Reply(Option<Seq>, String),
     /// Do something to a message; without a number, to the last one.
     Change(Option<Seq>, Deed),
     Pinned,
     /// Who has reacted to a message; without a number, to the last one.
     Reactions(Option<Seq>),
+    /// What a message said before; without a number, the last one.
+    Edits(Option<Seq>),
     Last,
     Timer(u32),
     List,
     Seen,
     Top(bool),
-    Mute(bool),
+    /// For so many seconds; 0: no longer.
+    Mute(u64),
     Archive(bool),
     Receipts(bool),
     Requests,
@@ -134,18 +158,16 @@ impl Line {
                 }
             },
             "pinned" => Self::Pinned,
-            "reactions" => match argument.trim() {
-                "" => Self::Reactions(None),
-                number => match number.trim_start_matches('#').parse() {
-                    Ok(number) => Self::Reactions(Some(number)),
-                    Err(_) => Self::Wrong(format!("{number} is no message; /last lists some")),
-                },
-            },
             "last" => Self::Last,
             "list" => Self::List,
             "seen" => Self::Seen,
             "top" => switch(Self::Top),
-            "mute" => switch(Self::Mute),
+            "mute" => match (argument.trim(), seconds(argument.trim())) {
+                ("on", _) => Self::Mute(u64::MAX),
+                ("off", _) => Self::Mute(0),
+                (_, Some(seconds)) => Self::Mute(seconds),
+                _ => Self::Wrong("/mute needs `on`, `off`, or a time such as 2h".to_owned()),
+            },
             "archive" => switch(Self::Archive),
             "receipts" => switch(Self::Receipts),
             "requests" => Self::Requests,
@@ -173,6 +195,23 @@ impl Line {
     }
 
     fn of_group_or_message(name: &str, argument: &str) -> Self {
+        let message = |then: fn(Option<Seq>) -> Self| match numbered(argument) {
+            Ok((number, "")) => then(number),
+            Ok((_, rest)) => Self::Wrong(format!("{rest} is no message; /last lists some")),
+            Err(sentence) => Self::Wrong(sentence),
+        };
+        match name {
+            "reply" => {
+                return match numbered(argument) {
+                    Ok((_, "")) => Self::Wrong("/reply needs a text".to_owned()),
+                    Ok((number, text)) => Self::Reply(number, text.to_owned()),
+                    Err(sentence) => Self::Wrong(sentence),
+                };
+            }
+            "reactions" => return message(Self::Reactions),
+            "edits" => return message(Self::Edits),
+            _ => {}
+        }
         if let Some(line) = GroupLine::parse(name, argument) {
             return line.map_or_else(Self::Wrong, Self::Group);
         }
@@ -213,7 +252,12 @@ mod tests {
             ("/add", Line::Wrong("/add needs the name of a user".into())),
             ("/strangers ask", Line::Strangers(Strangers::Request)),
             ("/strangers", Line::Wrong("/strangers needs `ask` or `allow`".into())),
-            ("/mute on", Line::Mute(true)),
+            ("/reply #3 so be it", Line::Reply(Some(3), "so be it".into())),
+            ("/reply #3", Line::Wrong("/reply needs a text".into())),
+            ("/edits #7", Line::Edits(Some(7))),
+            ("/mute on", Line::Mute(u64::MAX)),
+            ("/mute 2h", Line::Mute(7_200)),
+            ("/mute 2", Line::Wrong("/mute needs `on`, `off`, or a time such as 2h".into())),
             ("/top", Line::Wrong("/top needs `on` or `off`".into())),
             ("/dance", Line::Wrong("there is no /dance; /help lists what there is".into())),
         ];

@@ -1,21 +1,29 @@
 //! What the chat says and does about groups.
 
 use natter_client::{Client, RequestError};
-use natter_ids::{ConversationId, UserId};
-use natter_protocol::{Change, GroupPatch, InviteView, Past, Role, Who};
+use natter_ids::{ConversationId, InviteId, UserId};
+use natter_protocol::{Change, ConversationView, GroupPatch, InviteView, Past, Role, Who};
 
-use super::style::{Style, clean};
+use super::{
+    command::seconds,
+    requests,
+    style::{Style, clean, now_ms},
+};
 
 /// What `/help` shows of it.
 pub const HELP: &str = "\
   /name TEXT       call the group something else
-  /about TEXT      say what the group is about
+  /about TEXT      say what the group is about; without a text, nothing
   /role USER ROLE  make a member admin, member, or owner in your place
   /ban USER        bar a user; /unban USER lets them back
+  /group           how the group is set up
+  /avatar TEXT     where the group's picture is; without a text it has none
   /write WHO       who may write: everybody or admins
+  /adding WHO      who may add members and make invites: everybody or admins
   /past WHAT       what new members see: all or since_joined
-  /invite [N]      make a code to join with, for N or for as many as come
-  /invites         list the invites that hold";
+  /invite [N] [2h] make a code to join with, for N or as many as come, for two hours
+                   or for ever
+  /invites         list the invites that hold; /uninvite ID ends one";
 
 /// A typed line about the group.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,8 +32,12 @@ pub enum GroupLine {
     Role(UserId, Role),
     Ban(UserId),
     Unban(UserId),
-    Invite(Option<u32>),
+    /// For so many, and for so many seconds.
+    Invite(Option<u32>, Option<u64>),
+    Uninvite(InviteId),
     Invites,
+    /// How it is set up.
+    Settings,
 }
 
 impl GroupLine {
@@ -38,6 +50,12 @@ impl GroupLine {
             "name" if argument.is_empty() => Err("/name needs a name".to_owned()),
             "name" => patch(GroupPatch { name: Some(argument.to_owned()), ..GroupPatch::default() }),
             "about" => patch(GroupPatch { description: Some(argument.to_owned()), ..GroupPatch::default() }),
+            "avatar" => patch(GroupPatch { avatar: Some(argument.to_owned()), ..GroupPatch::default() }),
+            "group" => Ok(Self::Settings),
+            "adding" => match word(argument) {
+                Some(who) => patch(GroupPatch { add: Some(who), ..GroupPatch::default() }),
+                None => Err("/adding needs everybody or admins".to_owned()),
+            },
             "write" => match word(argument) {
                 Some(who) => patch(GroupPatch { write: Some(who), ..GroupPatch::default() }),
                 None => Err("/write needs everybody or admins".to_owned()),
@@ -53,11 +71,10 @@ impl GroupLine {
             "ban" => user(argument).map(Self::Ban),
             "unban" => user(argument).map(Self::Unban),
             "invites" => Ok(Self::Invites),
-            "invite" if argument.is_empty() => Ok(Self::Invite(None)),
-            "invite" => match argument.parse() {
-                Ok(uses) if uses > 0 => Ok(Self::Invite(Some(uses))),
-                _ => Err("/invite needs nothing, or how many may join".to_owned()),
-            },
+            "uninvite" => InviteId::new(argument)
+                .map(Self::Uninvite)
+                .map_err(|_| "/uninvite needs an invite; /invites lists them".to_owned()),
+            "invite" => invite(argument),
             _ => return None,
         })
     }
@@ -66,20 +83,31 @@ impl GroupLine {
     ///
     /// # Errors
     /// [`RequestError`].
-    pub async fn carry_out(self, client: &Client, here: &ConversationId) -> Result<Vec<String>, RequestError> {
+    pub async fn carry_out(
+        self,
+        client: &Client,
+        here: &ConversationId,
+        style: &Style,
+    ) -> Result<Vec<String>, RequestError> {
         match self {
             Self::Change(patch) => drop(client.change_group(here, patch).await?),
             Self::Role(user, role) => drop(client.change_role(here, &user, role).await?),
             Self::Ban(user) => drop(client.ban_member(here, &user).await?),
             Self::Unban(user) => drop(client.unban_member(here, &user).await?),
-            Self::Invite(uses) => {
-                let code = client.create_invite(here, None, uses).await?.code.unwrap_or_default();
+            Self::Invite(uses, lasts) => {
+                let expires_at = lasts.map(|seconds| now_ms().saturating_add(seconds.saturating_mul(1_000)));
+                let code = client.create_invite(here, expires_at, uses).await?.code.unwrap_or_default();
                 return Ok(vec![format!("  whoever has this code may join: natter chat --as USER --join {code}")]);
             }
+            Self::Uninvite(invite) => drop(client.revoke_invite(here, &invite).await?),
             Self::Invites => {
                 let invites = client.invites(here).await?.invites;
                 let none = invites.is_empty().then(|| "  no invites".to_owned());
-                return Ok(none.into_iter().chain(invites.iter().map(line)).collect());
+                return Ok(none.into_iter().chain(invites.iter().map(|invite| line(invite, style))).collect());
+            }
+            Self::Settings => {
+                let found = requests::conversations(client).await?.into_iter().find(|view| view.conversation == *here);
+                return Ok(found.map_or_else(Vec::new, |view| settings(&view)));
             }
         }
         Ok(Vec::new())
@@ -91,9 +119,50 @@ fn word<T: serde::de::DeserializeOwned>(text: &str) -> Option<T> {
     serde_json::from_value(text.into()).ok()
 }
 
-fn line(invite: &InviteView) -> String {
+/// For how many, and for how long, in any order.
+fn invite(argument: &str) -> Result<GroupLine, String> {
+    let (mut uses, mut lasts) = (None, None);
+    for word in argument.split_whitespace() {
+        match (word.parse(), seconds(word)) {
+            (Ok(number), _) if number > 0 && uses.is_none() => uses = Some(number),
+            (Err(_), Some(time)) if lasts.is_none() => lasts = Some(time),
+            _ => return Err("/invite takes how many may join, and for how long, such as 3 2h".to_owned()),
+        }
+    }
+    Ok(GroupLine::Invite(uses, lasts))
+}
+
+fn line(invite: &InviteView, style: &Style) -> String {
     let most = invite.uses_max.map_or_else(String::new, |most| format!(" of {most}"));
-    format!("  {}: {}{most} joined", invite.invite, invite.uses)
+    let until = invite.expires_at.map_or_else(String::new, |at| format!(", until {}", style.day_and_time(at)));
+    format!("  {}: {}{most} joined{until}", invite.invite, invite.uses)
+}
+
+/// How a conversation is set up.
+fn settings(view: &ConversationView) -> Vec<String> {
+    let mut lines = vec![format!("  {}", requests::label(view))];
+    let Some(group) = &view.group else { return lines };
+    let who = |who| match who {
+        Who::Admins => "only admins",
+        Who::Everybody => "everybody",
+    };
+    let said = |what: &str, text: &str| (!text.is_empty()).then(|| format!("  {what}: {}", clean(text)));
+    lines.extend(said("about", &group.description));
+    lines.extend(said("picture", &group.avatar));
+    lines.push(format!("  who may write: {}", who(group.write)));
+    lines.push(format!("  who may add members and make invites: {}", who(group.add)));
+    let past = match group.past {
+        Past::All => "all of it",
+        Past::SinceJoined => "what is said from then on",
+    };
+    lines.push(format!("  what new members see: {past}"));
+    let role = match view.role {
+        Role::Owner => "its owner",
+        Role::Admin => "an admin",
+        Role::Member => "a member",
+    };
+    lines.push(format!("  you are {role}"));
+    lines
 }
 
 /// What an entry did to a group, in words; `None` when there is nothing to tell people.
@@ -162,13 +231,26 @@ mod tests {
         let cases = [
             ("role", "two words admin", GroupLine::Role(user("two words"), Role::Admin)),
             ("write", "admins", GroupLine::Change(write)),
-            ("invite", "3", GroupLine::Invite(Some(3))),
+            ("adding", "admins", GroupLine::Change(GroupPatch { add: Some(Who::Admins), ..GroupPatch::default() })),
+            ("avatar", "", GroupLine::Change(GroupPatch { avatar: Some(String::new()), ..GroupPatch::default() })),
+            ("invite", "", GroupLine::Invite(None, None)),
+            ("invite", "3", GroupLine::Invite(Some(3), None)),
+            ("invite", "2h 3", GroupLine::Invite(Some(3), Some(7_200))),
+            ("group", "", GroupLine::Settings),
             ("ban", "eve ", GroupLine::Ban(user("eve"))),
         ];
         for (name, argument, line) in cases {
             assert_eq!(GroupLine::parse(name, argument), Some(Ok(line)), "/{name} {argument}");
         }
-        for (name, argument) in [("role", "bob"), ("role", "bob king"), ("write", "me"), ("invite", "0"), ("ban", "")] {
+        for (name, argument) in [
+            ("role", "bob"),
+            ("role", "bob king"),
+            ("write", "me"),
+            ("invite", "0"),
+            ("invite", "1 2"),
+            ("uninvite", ""),
+            ("ban", ""),
+        ] {
             assert!(matches!(GroupLine::parse(name, argument), Some(Err(_))), "/{name} {argument}");
         }
         assert_eq!(GroupLine::parse("dance", ""), None);

@@ -15,6 +15,7 @@ mod keys;
 mod outbox;
 mod place;
 mod requests;
+mod saying;
 mod screen;
 mod seen;
 mod session;

@@ -2,7 +2,7 @@
 
 use natter_client::{Client, RequestError};
 use natter_ids::{ConversationId, Seq, UserId};
-use natter_protocol::{ConversationView, HistoryPage, ReactorView, Role};
+use natter_protocol::{Change, ConversationView, HistoryPage, MemberView, ReactorView, Role};
 
 use super::{changes::told_in_full, style::Style};
 
@@ -117,6 +117,36 @@ pub async fn since(client: &Client, of: &ConversationId, after: Seq) -> Result<H
     if all.events.is_empty() { client.history(of, None, None, Some(1)).await } else { Ok(all) }
 }
 
+/// What a message said at first, and after each edit, as lines.
+///
+/// # Errors
+/// [`RequestError`].
+pub async fn edits(
+    client: &Client,
+    of: &ConversationId,
+    target: Seq,
+    style: &Style,
+) -> Result<Vec<String>, RequestError> {
+    let (mut lines, mut after, mut read) = (Vec::new(), target.saturating_sub(1), 0);
+    loop {
+        let page = client.history_with_edits(of, None, Some(after), None).await?;
+        read += page.events.len();
+        for event in &page.events {
+            let text = match &event.entry.change {
+                Change::Message { text, .. } if event.seq == target => text,
+                Change::Edited { target: of, text, .. } if *of == target => text,
+                _ => continue,
+            };
+            lines.push(format!("  {}: {}", style.day_and_time(event.entry.time), super::style::clean(text)));
+        }
+        match page.events.last() {
+            Some(last) if page.more && read < LISTED_MAX => after = last.seq,
+            _ => break,
+        }
+    }
+    Ok(if lines.is_empty() { vec![style.notice("there is no such message")] } else { lines })
+}
+
 /// The pinned messages of a conversation as lines.
 ///
 /// # Errors
@@ -155,6 +185,22 @@ pub async fn reactors(
     Ok(if lines.is_empty() { vec![style.notice("nobody has reacted")] } else { lines })
 }
 
+/// The members of a conversation.
+///
+/// # Errors
+/// [`RequestError`].
+pub async fn member_list(client: &Client, of: &ConversationId) -> Result<Vec<MemberView>, RequestError> {
+    let mut members = Vec::new();
+    loop {
+        let after = members.last().map(|member: &MemberView| member.user.clone());
+        let page = client.members(of, after.as_ref(), None).await?;
+        members.extend(page.members);
+        if !page.more || members.len() >= LISTED_MAX {
+            return Ok(members);
+        }
+    }
+}
+
 /// The members of a conversation as lines: who, in which role, whether online.
 ///
 /// # Errors
@@ -165,15 +211,7 @@ pub async fn members(
     style: &Style,
     only_online: bool,
 ) -> Result<Vec<String>, RequestError> {
-    let mut members = Vec::new();
-    loop {
-        let after = members.last().map(|member: &natter_protocol::MemberView| member.user.clone());
-        let page = client.members(of, after.as_ref(), None).await?;
-        members.extend(page.members);
-        if !page.more || members.len() >= LISTED_MAX {
-            break;
-        }
-    }
+    let members = member_list(client, of).await?;
     let mut lines = Vec::new();
     // As many as one question may name by default.
     for some in members.chunks(200) {

@@ -11,7 +11,7 @@ use super::{
     command::Line,
     requests::label,
     session::Session,
-    style::{Style, clean},
+    style::{Style, clean, now_ms},
 };
 
 /// A long time: until somebody says otherwise.
@@ -107,8 +107,12 @@ impl Session {
 /// The change that a command stands for.
 pub fn draft(line: &Line) -> Option<ArrangementDraft> {
     Some(match line {
-        Line::Mute(on) => {
-            ArrangementDraft { muted_until: Some(if *on { MUTED_FOR_GOOD } else { 0 }), ..ArrangementDraft::default() }
+        Line::Mute(seconds) => {
+            let until = match seconds {
+                0 => 0,
+                seconds => now_ms().saturating_add(seconds.saturating_mul(1_000)).min(MUTED_FOR_GOOD),
+            };
+            ArrangementDraft { muted_until: Some(until), ..ArrangementDraft::default() }
         }
         Line::Top(on) => ArrangementDraft { pinned: Some(*on), ..ArrangementDraft::default() },
         Line::Archive(on) => ArrangementDraft { archived: Some(*on), ..ArrangementDraft::default() },
@@ -118,8 +122,7 @@ pub fn draft(line: &Line) -> Option<ArrangementDraft> {
 }
 
 fn flags(arrangement: &natter_protocol::Arrangement, none: &str) -> String {
-    let now = u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or(0);
-    let muted = arrangement.muted_until.is_some_and(|until| until > now);
+    let muted = arrangement.muted_until.is_some_and(|until| until > now_ms());
     let all = [
         ("request", arrangement.request),
         ("pinned", arrangement.pinned),

@@ -9,12 +9,13 @@ use tokio::{sync::mpsc, task::JoinSet};
 
 use super::{
     LAST_SENDS,
-    answers::{Answer, Draft, send_all},
+    answers::Answer,
     gap::Gap,
     input::Input,
     outbox::{Outbox, Shown},
     place::Place,
     requests::{self, Opened, Target, label},
+    saying::{Draft, send_all},
     seen::Seen,
     style::{Mark, Style, now_ms},
     transcript::{Missed, Transcript},

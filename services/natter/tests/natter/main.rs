@@ -5,6 +5,7 @@ mod audit;
 mod away;
 mod canary;
 mod chat;
+mod chat_commands;
 mod chat_screen;
 mod command_line;
 mod doctor;
