@@ -1,10 +1,12 @@
 //! `natter chat` of a device without a position, at a gateway that says things at the worst moment.
 
+use std::path::Path;
+
 use futures_util::{SinkExt, StreamExt};
 use natter_ids::{ConversationId, Position, Seq, SessionId, UserId};
 use natter_protocol::{
-    Change, ClientFrame, ConversationPage, ConversationView, Entry, Event, HistoryPage, Limits, Request, RequestId,
-    Role, SUBPROTOCOL, ServerFrame, decode_client_frame,
+    Change, ClientFrame, CloseCode, ConversationPage, ConversationView, Entry, Event, HistoryPage, Limits, Request,
+    RequestId, Role, SUBPROTOCOL, ServerFrame, decode_client_frame,
 };
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -16,6 +18,7 @@ use tokio_tungstenite::{
         Message,
         handshake::server::{ErrorResponse, Request as Upgrade, Response},
         http::HeaderValue,
+        protocol::CloseFrame,
     },
 };
 
@@ -106,17 +109,21 @@ impl Gateway {
     }
 }
 
+/// A chat that talks with bob, and its session.
+async fn alice(data_dir: &Path, listener: &TcpListener) -> (Natter, Gateway) {
+    let url = format!("ws://{}", listener.local_addr().unwrap());
+    let arguments = ["chat", "--as", "alice", "--data-dir", data_dir.to_str().unwrap(), "--to", "bob"];
+    let alice = Natter::start(&[&arguments[..], &["--gateway", &url, "--token", "token"]].concat());
+    (alice, Gateway::begin(listener).await)
+}
+
 /// The history is read, then something is said, then the session has caught up; and something more comes
 /// before that can be read.
 #[tokio::test]
 async fn what_is_said_while_a_device_begins_is_shown() {
     let folder = tempfile::tempdir().unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("ws://{}", listener.local_addr().unwrap());
-    let data_dir = folder.path().to_str().unwrap();
-    let arguments = ["chat", "--as", "alice", "--data-dir", data_dir, "--to", "bob", "--gateway", &url];
-    let alice = Natter::start(&[&arguments[..], &["--token", "token"]].concat());
-    let mut gateway = Gateway::begin(&listener).await;
+    let (alice, mut gateway) = alice(folder.path(), &listener).await;
     let (asked, after) = gateway.asks_history().await;
     assert_eq!(after, None);
     gateway.history(asked, &[1, 2]).await;
@@ -141,4 +148,37 @@ async fn what_is_said_while_a_device_begins_is_shown() {
     gateway.event(5).await;
     alice.says("message 5").await;
     assert_eq!(messages(&alice), shown(5));
+}
+
+/// Natter was restored from a backup in which message 2 is missing; the next one takes its number.
+#[tokio::test]
+async fn what_holds_after_a_restore_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (alice, mut gateway) = alice(folder.path(), &listener).await;
+    let (asked, _) = gateway.asks_history().await;
+    gateway.history(asked, &[1, 2]).await;
+    gateway.send(&ServerFrame::CaughtUp { position: Position::from_seqs([2]) }).await;
+    for (after, answer) in [(Some(2), &[][..]), (None, &[2])] {
+        let (asked, of) = gateway.asks_history().await;
+        assert_eq!(of, after);
+        gateway.history(asked, answer).await;
+    }
+    let code = CloseCode::InvalidPosition;
+    let frame = CloseFrame { code: code.number().into(), reason: code.reason().into() };
+    gateway.socket.send(Message::Close(Some(frame))).await.unwrap();
+
+    let mut gateway = Gateway::begin(&listener).await;
+    alice.says("restored from a backup").await;
+    gateway.send(&ServerFrame::CaughtUp { position: Position::from_seqs([1]) }).await;
+    gateway.event(2).await;
+    for (after, answer) in [(Some(2), &[][..]), (None, &[1])] {
+        let (asked, of) = gateway.asks_history().await;
+        assert_eq!(of, after);
+        gateway.history(asked, answer).await;
+    }
+    gateway.event(3).await;
+    alice.says("message 3").await;
+    let shown: Vec<_> = [1, 2, 2, 3].iter().map(|seq| format!("bob: message {seq}")).collect();
+    assert_eq!(messages(&alice), shown);
 }
