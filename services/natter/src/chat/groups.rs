@@ -171,9 +171,9 @@ pub fn told(style: &Style, sender: &UserId, change: &Change) -> Option<String> {
     Some(match change {
         Change::MemberJoined { .. } => format!("{who} joined by an invite"),
         Change::MemberBanned { user } => format!("{who} barred {}", name(user)),
-        Change::MemberUnbanned { user } => format!("{who} lets {} back in", name(user)),
+        Change::MemberUnbanned { user } => format!("{who} let {} back in", name(user)),
         Change::RoleChanged { user, role: Role::Owner } => format!("{who} handed the group over to {}", name(user)),
-        Change::RoleChanged { user, role: Role::Admin } if user == sender => format!("{who} is an admin now"),
+        Change::RoleChanged { user, role: Role::Admin } if user == sender => format!("{who} became an admin"),
         Change::RoleChanged { user, role: Role::Admin } => format!("{who} made {} an admin", name(user)),
         Change::RoleChanged { user, role: Role::Member } => format!("{who} made {} a plain member", name(user)),
         Change::GroupChanged { patch } if *patch == GroupPatch::default() => return None,
@@ -191,24 +191,24 @@ fn changed(patch: &GroupPatch) -> String {
         told.push(format!("called the group {}", clean(name)));
     }
     if let Some(description) = &patch.description {
-        told.push(format!("says what it is about: {}", clean(description)));
+        told.push(format!("said what it is about: {}", clean(description)));
     }
     if patch.avatar.is_some() {
         told.push("changed its picture".to_owned());
     }
     match patch.write {
-        Some(Who::Admins) => told.push("lets only admins write".to_owned()),
-        Some(Who::Everybody) => told.push("lets everybody write".to_owned()),
+        Some(Who::Admins) => told.push("let only admins write".to_owned()),
+        Some(Who::Everybody) => told.push("let everybody write".to_owned()),
         None => {}
     }
     match patch.add {
-        Some(Who::Admins) => told.push("lets only admins add members".to_owned()),
-        Some(Who::Everybody) => told.push("lets everybody add members".to_owned()),
+        Some(Who::Admins) => told.push("let only admins add members".to_owned()),
+        Some(Who::Everybody) => told.push("let everybody add members".to_owned()),
         None => {}
     }
     match patch.past {
-        Some(Past::All) => told.push("shows new members all of the past".to_owned()),
-        Some(Past::SinceJoined) => told.push("hides the past from new members".to_owned()),
+        Some(Past::All) => told.push("let new members see all of the past".to_owned()),
+        Some(Past::SinceJoined) => told.push("hid the past from new members".to_owned()),
         None => {}
     }
     told.join(", ")
@@ -262,7 +262,7 @@ mod tests {
         let told = |change| told(&style, &user("bob"), &change);
         let patch = GroupPatch { name: Some("new".into()), past: Some(Past::All), ..GroupPatch::default() };
         let said = told(Change::GroupChanged { patch }).unwrap();
-        assert_eq!(said, "bob called the group new, shows new members all of the past");
+        assert_eq!(said, "bob called the group new, let new members see all of the past");
         let said = told(Change::RoleChanged { user: user("alice"), role: Role::Owner }).unwrap();
         assert_eq!(said, "bob handed the group over to you");
         assert_eq!(told(Change::message("x")), None);

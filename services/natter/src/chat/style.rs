@@ -71,8 +71,8 @@ impl Style {
             Change::Reacted { emoji, .. } => format!("{who} took {} back from {message}", clean(emoji)),
             Change::Pinned { .. } => format!("{who} pinned {message}"),
             Change::Unpinned { .. } => format!("{who} unpinned {message}"),
-            Change::TimerSet { seconds: 0 } => format!("{who} lets messages stay"),
-            Change::TimerSet { seconds } => format!("{who} lets messages disappear after {seconds} s"),
+            Change::TimerSet { seconds: 0 } => format!("{who} let messages stay"),
+            Change::TimerSet { seconds } => format!("{who} let messages disappear after {seconds} s"),
             Change::Erased { was } if was == "message" => format!("a message of {who} was deleted"),
             other => return super::groups::told(self, sender, other),
         })

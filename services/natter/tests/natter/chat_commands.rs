@@ -21,7 +21,7 @@ async fn a_group_is_set_up_and_shown() {
     bob.says("alice changed its picture").await;
     alice.types("/about what we eat").await;
     alice.types("/adding admins").await;
-    bob.says("alice lets only admins add members").await;
+    bob.says("alice let only admins add members").await;
     wait_for("how the group is set up", LIMIT, async || {
         bob.types("/group").await;
         let lines = bob.lines();
@@ -114,7 +114,7 @@ async fn what_disappears_is_forgotten() {
     alice.types("this stays").await;
     alice.says("\u{2713} alice: this stays").await;
     alice.types("/timer 1").await;
-    alice.says("you lets messages disappear").await;
+    alice.says("you let messages disappear").await;
     alice.types("this goes").await;
     alice.says("\u{2713} alice: this goes").await;
     wait_for("a list without it", LIMIT, async || {
