@@ -118,6 +118,42 @@ async fn over_http() {
     assert!(!set.read_receipts && !read.read_receipts);
 }
 
+on_every_database!(what_is_gone_is_not_unread);
+/// A badge counts what can still be read: not what was deleted, by itself or by a timer, whether it is read or not.
+async fn what_is_gone_is_not_unread(database: Db) {
+    let cluster = Cluster::builder().database(database).start().await;
+    let (alice, bob) = (cluster.device("alice", 0).await, cluster.device("bob", 1).await);
+    let talk = alice.direct("bob").await;
+    let mut seqs = Vec::new();
+    for said in ["one", "two", "three", "four"] {
+        seqs.push(alice.say(&talk, said).await.seq);
+    }
+    let unread = async |count: u64| {
+        wait_for(&format!("{count} unread"), PATIENCE, async || {
+            let page = bob.client().overview_page(None, None, None).await.unwrap();
+            let item = page.conversations.iter().find(|item| item.view.conversation == talk)?;
+            (item.unread == count).then_some(())
+        })
+        .await;
+    };
+    unread(4).await;
+    alice.client().delete(&talk, seqs[2]).await.unwrap();
+    unread(3).await;
+    bob.client().mark(&talk, None, Some(seqs[0])).await.unwrap();
+    unread(2).await;
+    alice.client().delete(&talk, seqs[0]).await.unwrap();
+    alice.client().set_timer(&talk, 2).await.unwrap();
+    let goes = alice.say(&talk, "it goes").await.seq;
+    wait_for("it to go", PATIENCE, async || {
+        let page = bob.client().history(&talk, None, None, None).await.unwrap().events;
+        page.iter().any(|event| event.seq == goes && event.entry.change.kind() == "erased").then_some(())
+    })
+    .await;
+    unread(2).await;
+    alice.client().delete(&talk, seqs[3]).await.unwrap();
+    unread(1).await;
+}
+
 /// A phone with 500 conversations starts in one round trip, and learns in one what has changed.
 #[tokio::test(flavor = "multi_thread")]
 async fn five_hundred_conversations_in_one_round_trip() {

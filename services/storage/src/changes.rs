@@ -142,6 +142,10 @@ async fn edit(
 /// Takes a message and everything that followed from it away.
 pub(crate) async fn delete(tx: &mut Tx<'_>, at: At<'_>, message: &Entry) -> Result<(), sqlx::Error> {
     let (conversation, target) = (at.conversation, at.seq);
+    // What is not counted among the messages need not be counted off.
+    let gone = "INSERT INTO gone (conversation, seq) SELECT conversation, seq FROM entries \
+                WHERE conversation = $1 AND seq = $2 AND ordinal > 0 ON CONFLICT DO NOTHING";
+    forget(tx, gone, conversation, target).await?;
     for text in [
         "DELETE FROM edits WHERE conversation = $1 AND seq = $2",
         "DELETE FROM reactions WHERE conversation = $1 AND seq = $2",

@@ -23,7 +23,7 @@ pub(crate) struct Waiting {
 
 impl Store {
     /// How many messages of others stand behind what the user has read, or said, in each: the number
-    /// of all messages without that of those up to there. Two look-ups, however many there are; and one
+    /// of all messages without that of those up to there, and of those that are gone since. Two look-ups, however many there are; and one
     /// for those that mean the user, which are few.
     pub(crate) async fn waiting(&self, user: &UserId, all: &[Entry]) -> Result<Vec<Waiting>, sqlx::Error> {
         let mut waiting = vec![Waiting::default(); all.len()];
@@ -85,13 +85,14 @@ fn numbers(rows: Vec<AnyRow>) -> Result<Vec<(usize, Seq)>, sqlx::Error> {
     rows.iter().map(pair).collect()
 }
 
-/// How many messages stand up to a number in each of several conversations.
+/// How many messages stand up to a number in each of several conversations, and how many after it are gone.
 pub(crate) fn ordinals_text(count: usize) -> String {
     let part = |index: usize| {
         let (conversation, upto) = (2 * index + 1, 2 * index + 2);
         format!(
             "SELECT {index} AS place, COALESCE((SELECT e.ordinal FROM entries e WHERE e.conversation = ${conversation} \
-             AND e.seq <= ${upto} ORDER BY e.seq DESC LIMIT 1), 0) AS number"
+             AND e.seq <= ${upto} ORDER BY e.seq DESC LIMIT 1), 0) \
+             + (SELECT COUNT(*) FROM gone g WHERE g.conversation = ${conversation} AND g.seq > ${upto}) AS number"
         )
     };
     (0..count.next_power_of_two()).map(part).collect::<Vec<_>>().join(" UNION ALL ")
