@@ -55,6 +55,7 @@ mod references;
 mod requests;
 mod restore;
 mod resume;
+mod rising;
 mod secured;
 mod slow_reader;
 mod tokens;

@@ -93,46 +93,6 @@ async fn in_a_group_who_and_how_many() {
     assert_eq!((page.marks.len(), page.more), (1, true));
 }
 
-/// Two devices tell different numbers at once, one of them through a gateway that stands still for a
-/// while and then sends on what it held: whatever is told, and whatever is stored, never goes back.
-#[tokio::test(flavor = "multi_thread")]
-async fn marks_never_go_back() {
-    const MESSAGES: usize = 30;
-    let cluster = Cluster::builder().start().await;
-    let alice = telling(&cluster, "alice", 1).await;
-    let (phone, laptop) = (cluster.device("bob", 0).await, cluster.device("bob", 1).await);
-    let talk = alice.direct("bob").await;
-    let mut seqs = Vec::new();
-    for number in 0..MESSAGES {
-        seqs.push(alice.say(&talk, &format!("message {number}")).await.seq);
-    }
-    let last = seqs[MESSAGES - 1];
-    let said_by_phone = async {
-        for seq in seqs.iter().take(10) {
-            phone.client().mark(&talk, Some(*seq), Some(*seq)).await.unwrap();
-            if *seq == seqs[4] {
-                cluster.gateway(0).stop_signal();
-                // It comes to the gateway's socket, and waits there.
-                phone.client().read(&talk, seqs[5]);
-                laptop.client().mark(&talk, None, Some(last)).await.unwrap();
-                cluster.gateway(0).cont();
-            }
-        }
-    };
-    Box::pin(said_by_phone).await;
-    let (mut before, mut reached) = ((0, 0), false);
-    while !reached {
-        let mark = sees(&alice, &talk, "bob", |_| true).await;
-        assert!(mark.delivered >= before.0 && mark.read >= before.1, "{mark:?} after {before:?}");
-        before = (mark.delivered, mark.read);
-        reached = mark.read == last;
-    }
-    let stored = phone.client().mark(&talk, Some(seqs[0]), Some(seqs[0])).await.unwrap();
-    assert_eq!((stored.delivered, stored.read), (last, last), "what is smaller changes nothing");
-    let page = alice.client().receipts(&talk, last, None, None).await.unwrap();
-    assert_eq!((page.read, page.marks[0].read), (1, last));
-}
-
 /// A reader who scrolls through a thousand messages costs a handful of writes, whether their client
 /// says each or not.
 #[tokio::test(flavor = "multi_thread")]
