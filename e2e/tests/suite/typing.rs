@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use natter_client::Notification;
-use natter_e2e::{Cluster, Device, PATIENCE, user};
+use natter_e2e::{Cluster, Db, Device, PATIENCE, user};
 use natter_ids::ConversationId;
 use natter_protocol::Change;
 use natter_testkit::wait_for;
@@ -77,6 +77,38 @@ async fn members_see_who_is_writing() {
     })
     .await;
     assert_eq!(kept.len(), 5, "{kept:?}");
+}
+
+on_every_database!(it_is_stored_nowhere);
+/// Whoever writes leaves no entry in the log and no row in any table, live or stopped.
+async fn it_is_stored_nowhere(database: Db) {
+    let cluster = Cluster::builder().set("nats.partitions", 1).database(database).start().await;
+    let (alice, bob) = (cluster.device("alice", 0).await, cluster.device("bob", 1).await);
+    let talk = alice.direct("bob").await;
+    let said = alice.say(&talk, "hello").await.seq;
+    assert_eq!(next(&bob).await, Err("hello".to_owned()));
+    bob.client().mark(&talk, None, Some(said)).await.unwrap();
+    let rows = async || natter_testkit::archive::tables(cluster.database_url()).await.unwrap();
+    let before = (entries(&cluster).await, rows().await);
+    for stopped in [false, true, false] {
+        alice.client().typing(&talk, stopped);
+        let (_, who, expires_in) = next(&bob).await.expect("alice writes");
+        assert_eq!((who.as_str(), expires_in.is_zero()), ("alice", stopped));
+    }
+    assert_eq!((entries(&cluster).await, rows().await), before);
+    // What is said is counted by both.
+    let end = alice.say(&talk, "the end").await.seq;
+    bob.client().mark(&talk, None, Some(end)).await.unwrap();
+    assert_eq!(next(&bob).await, Err("the end".to_owned()));
+    let after = (entries(&cluster).await, rows().await);
+    assert_eq!((after.0, after.1["entries"]), (before.0 + 1, before.1["entries"] + 1));
+}
+
+/// How many entries the log has had.
+async fn entries(cluster: &Cluster) -> u64 {
+    let client = async_nats::connect(cluster.nats().url()).await.unwrap();
+    let stream = async_nats::jetstream::new(client).get_stream("CHAT-0").await.unwrap();
+    stream.cached_info().state.last_sequence
 }
 
 /// What is too much is dropped without a word, and large conversations are not bothered.
