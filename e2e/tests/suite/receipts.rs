@@ -3,10 +3,11 @@
 use natter_client::{Notification, RequestError};
 use natter_e2e::{Cluster, Db, Device, PATIENCE, user};
 use natter_ids::{ConversationId, Position, Seq};
-use natter_protocol::{ErrorCode, MarkView, SettingsView, Strangers};
+use natter_protocol::{ErrorCode, GroupPatch, MarkView, Past, SettingsView, Strangers};
 use natter_testkit::wait_for;
 
 on_every_database!(a_sender_sees_delivered_and_read);
+on_every_database!(who_came_later_is_not_waited_for);
 
 /// A new device that tells what it was handed.
 async fn telling(cluster: &Cluster, name: &str, gateway: usize) -> Device {
@@ -91,6 +92,34 @@ async fn in_a_group_who_and_how_many() {
     assert_eq!(page.marks, [view("bob", said, 0), view("carol", said, said), view("dave", 0, 0)]);
     let page = alice.client().receipts(&group, said, Some(&user("bob")), Some(1)).await.unwrap();
     assert_eq!((page.marks.len(), page.more), (1, true));
+}
+
+/// Who came after a message and does not see it counts neither among those who may read it nor as one who has; where
+/// the group shows its past they do. Who was a member then and came back counts all along.
+async fn who_came_later_is_not_waited_for(database: Db) {
+    let cluster = Cluster::builder().database(database).start().await;
+    let (alice, bob, carol) =
+        (cluster.device("alice", 0).await, cluster.device("bob", 1).await, cluster.device("carol", 1).await);
+    let group = alice.group("friends", &["bob"]).await;
+    let first = alice.say(&group, "before carol").await.seq;
+    bob.client().mark(&group, None, Some(first)).await.unwrap();
+    alice.client().remove_member(&group, &user("bob")).await.unwrap();
+    for name in ["bob", "carol"] {
+        alice.client().add_member(&group, &user(name)).await.unwrap();
+    }
+    let second = alice.say(&group, "with carol").await.seq;
+    carol.client().mark(&group, None, Some(second)).await.unwrap();
+    let asked = async |seq: Seq| {
+        let page = alice.client().receipts(&group, seq, None, None).await.unwrap();
+        let marks: Vec<_> = page.marks.iter().map(|mark| mark.user.to_string()).collect();
+        (page.members, page.delivered, page.read, marks.join(" "))
+    };
+    assert_eq!(asked(first).await, (1, 1, 1, "bob".to_owned()));
+    assert_eq!(asked(second).await, (2, 1, 1, "bob carol".to_owned()));
+    let patch = GroupPatch { past: Some(Past::All), ..GroupPatch::default() };
+    alice.client().change_group(&group, patch).await.unwrap();
+    wait_for("the setting to hold", PATIENCE, async || (asked(first).await.0 == 2).then_some(())).await;
+    assert_eq!(asked(first).await, (2, 2, 2, "bob carol".to_owned()));
 }
 
 /// A reader who scrolls through a thousand messages costs a handful of writes, whether their client

@@ -103,6 +103,7 @@ async fn plans(store: &Store) -> Vec<(&'static str, Vec<String>)> {
         ("roster", reads::ROSTER.to_owned()),
         ("changed marks", receipts::CHANGED.to_owned()),
         ("receipts", receipts::receipts_text()),
+        ("receipts, counted", receipts::counts_text()),
         ("reactors", reactors::REACTORS.to_owned()),
         ("overview", overview::NUMBERS.to_owned()),
         ("gone conversations", overview::GONE.to_owned()),

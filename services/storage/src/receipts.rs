@@ -33,21 +33,26 @@ pub(crate) const CHANGED: &str = "SELECT k.conversation, k.user_id, k.delivered,
      WHERE m.user_id = $1 AND m.left_seq = $2 AND c.part = $3 AND c.members > $5 AND k.version > $4 \
      ORDER BY told LIMIT $6";
 
-fn counts_text() -> String {
+/// The other members now, `m`, who may see an entry, with their marks: everybody where the past is shown, `$5`, and
+/// otherwise those who were members when it was said.
+fn readers(columns: &str, rest: &str) -> String {
     format!(
-        "SELECT COUNT(*), COUNT(CASE WHEN k.delivered >= $4 THEN 1 END), \
-     COUNT(CASE WHEN k.shown_seq >= $4 THEN 1 END) FROM members m \
+        "SELECT {columns} FROM members m \
      LEFT JOIN marks k ON k.conversation = m.conversation AND k.user_id = m.user_id AND {SHOWN} \
-     WHERE m.conversation = $1 AND m.left_seq = $2 AND m.user_id <> $3"
+     WHERE m.conversation = $1 AND m.left_seq = $2 AND m.user_id <> $3 AND ($5 = 1 OR m.joined_seq <= $4 \
+     OR EXISTS (SELECT 1 FROM members s WHERE s.conversation = m.conversation AND s.user_id = m.user_id \
+     AND s.joined_seq <= $4 AND s.left_seq >= $4)){rest}"
     )
 }
 
+pub(crate) fn counts_text() -> String {
+    let delivered = "COUNT(CASE WHEN k.delivered >= $4 THEN 1 END)";
+    readers(&format!("COUNT(*), {delivered}, COUNT(CASE WHEN k.shown_seq >= $4 THEN 1 END)"), "")
+}
+
 pub(crate) fn receipts_text() -> String {
-    format!(
-        "SELECT m.user_id, COALESCE(k.delivered, 0), COALESCE(k.shown_seq, 0) FROM members m \
-     LEFT JOIN marks k ON k.conversation = m.conversation AND k.user_id = m.user_id AND {SHOWN} \
-     WHERE m.conversation = $1 AND m.left_seq = $2 AND m.user_id > $3 AND m.user_id <> $4 ORDER BY m.user_id LIMIT $5"
-    )
+    let columns = "m.user_id, COALESCE(k.delivered, 0), COALESCE(k.shown_seq, 0)";
+    readers(columns, " AND m.user_id > $6 ORDER BY m.user_id LIMIT $7")
 }
 
 impl Store {
@@ -128,15 +133,23 @@ impl Store {
     pub async fn receipts(&self, asked: &Receipts) -> Answer<ReceiptPage> {
         let (conversation, user) = (asked.conversation.as_str(), asked.user.as_str());
         self.role(&asked.conversation, &asked.user).await?.ok_or(StorageFault::NotAMember)?;
+        // Who has come later and does not see it, waits for nobody to read it.
+        let all = asked.conversation.is_direct() || self.shows_past(&asked.conversation).await?;
         let sees_read = self.settings_of(&asked.user).await?.read_receipts;
         // Everybody is counted once, not with every page.
         let [members, delivered, read] = match &asked.after {
-            None => self.count_receipts(asked).await.map_err(database)?,
+            None => self.count_receipts(asked, all).await.map_err(database)?,
             Some(_) => [0; 3],
         };
         let (limit, after) = (asked.limit.clamp(1, PAGE_MAX), asked.after.as_ref().map_or("", UserId::as_str));
-        let select = statement(receipts_text()).bind(conversation).bind(OPEN).bind(after).bind(user);
-        let rows = select.bind(i64::from(limit) + 1).fetch_all(&self.pool).await.map_err(database)?;
+        let select = statement(receipts_text()).bind(conversation).bind(OPEN).bind(user).bind(to_sql(asked.seq));
+        let rows = select
+            .bind(i64::from(all))
+            .bind(after)
+            .bind(i64::from(limit) + 1)
+            .fetch_all(&self.pool)
+            .await
+            .map_err(database)?;
         let view = |row: &AnyRow| -> Answer<MarkView> {
             let number = |column: usize| row.try_get::<i64, _>(column).map(from_sql).map_err(database);
             let name: &str = row.try_get(0).map_err(database)?;
@@ -154,10 +167,10 @@ impl Store {
         })
     }
 
-    /// How many others there are, and how many of them have received and read the entry.
-    async fn count_receipts(&self, asked: &Receipts) -> Result<[u32; 3], sqlx::Error> {
+    /// How many others there are who may see the entry, and how many of them have received and read the entry.
+    async fn count_receipts(&self, asked: &Receipts, all: bool) -> Result<[u32; 3], sqlx::Error> {
         let counts = statement(counts_text()).bind(asked.conversation.as_str()).bind(OPEN).bind(asked.user.as_str());
-        let row = counts.bind(to_sql(asked.seq)).fetch_one(&self.pool).await?;
+        let row = counts.bind(to_sql(asked.seq)).bind(i64::from(all)).fetch_one(&self.pool).await?;
         let count = |column: usize| row.try_get::<i64, _>(column).map(|count| u32::try_from(count).unwrap_or(0));
         Ok([count(0)?, count(1)?, count(2)?])
     }

@@ -57,13 +57,31 @@ impl Store {
         conversation: &ConversationId,
         user: &UserId,
     ) -> Result<Vec<Span>, StorageFault> {
+        let spans = self.seen_spans(conversation, user).await?;
+        if spans.last().is_some_and(Span::is_open) { Ok(spans) } else { Err(StorageFault::NotAMember) }
+    }
+
+    /// The same of anybody: what was said while they were a member, at least.
+    pub(crate) async fn seen_spans(
+        &self,
+        conversation: &ConversationId,
+        user: &UserId,
+    ) -> Result<Vec<Span>, StorageFault> {
         let spans = self.spans(conversation, user).await?;
-        let (Some(first), Some(last)) = (spans.first(), spans.last().filter(|span| span.is_open())) else {
-            return Err(StorageFault::NotAMember);
-        };
-        let all =
-            !conversation.is_direct() && first.joined > 1 && self.group_settings(conversation).await?.past == Past::All;
-        Ok(if all { vec![Span { joined: 0, ..*last }] } else { spans })
+        match (spans.first(), spans.last().filter(|span| span.is_open())) {
+            // Who has been there all along sees everything anyway.
+            (Some(first), Some(last))
+                if (first.joined > 1 || spans.len() > 1) && self.shows_past(conversation).await? =>
+            {
+                Ok(vec![Span { joined: 0, ..*last }])
+            }
+            _ => Ok(spans),
+        }
+    }
+
+    /// Whether a group shows its past to whoever comes.
+    pub(crate) async fn shows_past(&self, conversation: &ConversationId) -> Result<bool, StorageFault> {
+        Ok(!conversation.is_direct() && self.group_settings(conversation).await?.past == Past::All)
     }
 
     /// The role of a user who is a member now.

@@ -67,7 +67,7 @@ pub struct ReceiptPage {
     pub conversation: ConversationId,
     /// Which entry.
     pub seq: Seq,
-    /// How many other members there are; 0 with `after`.
+    /// How many other members there are who may see it; 0 with `after`.
     pub members: u32,
     /// How many of them have it on a device; 0 with `after`.
     pub delivered: u32,
