@@ -3,11 +3,18 @@
 
 use std::sync::Arc;
 
-use natter_bus::users::{Blocks, Told};
+use natter_bus::{
+    storage_api::Unblocked,
+    users::{Blocks, Told},
+};
 use natter_ids::{ConversationId, UserId};
 use natter_protocol::{BlockPage, BlockView, ErrorBody, ErrorCode, PresenceView};
 
-use crate::{members::unavailable, posting::too_large, server::Shared};
+use crate::{
+    members::{refusal, unavailable},
+    posting::too_large,
+    server::Shared,
+};
 
 /// What others see of somebody who hides.
 pub(crate) fn unseen(user: UserId) -> PresenceView {
@@ -83,6 +90,10 @@ impl Shared {
         })
         .await?;
         self.tell_changed([user, &other]).await?;
+        // Every time: whoever was refused here says it again.
+        let conversation = ConversationId::direct(user, &other);
+        let lifted = Unblocked { user: user.clone(), other, conversation };
+        self.bus.ask(&lifted).await.map_err(refusal)?;
         Ok(BlockPage { blocks: changed.blocks.by_me().to_vec() })
     }
 

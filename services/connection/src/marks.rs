@@ -9,10 +9,11 @@ use futures_util::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use natter_bus::{
     AskError, Bus,
     storage_api::{Archived, Marks as MarksAsked, Membership, Receipts, Settings, UserMark, WriteMarks},
+    users::Blocks,
 };
 use natter_ids::{ConversationId, Partition, Position, Seq, UserId};
 use natter_protocol::{
-    ErrorBody, ErrorCode, MarkDraft, MarkPage, MarkedView, ReceiptPage, SettingsDraft, SettingsView,
+    ErrorBody, ErrorCode, MarkDraft, MarkPage, MarkedView, MarksView, ReceiptPage, SettingsDraft, SettingsView,
 };
 use natter_runtime::{OnEnd, Scope};
 use natter_telemetry::metrics;
@@ -138,6 +139,14 @@ fn answer(due: Vec<Due<oneshot::Sender<Stored>>>, stored: Result<Vec<Option<Mark
     }
 }
 
+/// Leaves out how far somebody has come whom the user has blocked.
+pub(crate) fn hide_marks<'a>(blocks: &Blocks, user: &UserId, marks: &'a mut MarksView) -> &'a MarksView {
+    if blocks.here(&marks.conversation).is_some() {
+        marks.marks.retain(|mark| mark.user == *user);
+    }
+    marks
+}
+
 impl Shared {
     /// Stores how far the user has come in a conversation.
     pub(crate) async fn mark(
@@ -152,8 +161,10 @@ impl Shared {
         };
         self.members.member(&conversation, user).await?;
         self.wait_archived(&conversation, upto).await?;
-        let mark =
-            UserMark { user: user.clone(), conversation: conversation.clone(), mark: MarkDraft { delivered, read } };
+        // Whoever is blocked is not told how far the user comes.
+        let held = self.blocks_of(user).await?.here(&conversation).is_some();
+        let mark = MarkDraft { delivered, read };
+        let mark = UserMark { user: user.clone(), conversation: conversation.clone(), mark, held };
         if let Some(stored) = self.marks.store(mark.clone()).await? {
             return Ok(stored);
         }
@@ -194,7 +205,10 @@ impl Shared {
             return Err(ErrorCode::InvalidPosition.into());
         }
         let asked = MarksAsked { user: user.clone(), since, limit: self.page_limit(limit)? };
-        self.bus.ask(&asked).await.map_err(refusal)
+        let mut page = self.bus.ask(&asked).await.map_err(refusal)?;
+        let blocks = self.blocks_of(user).await?;
+        page.conversations.retain_mut(|marks| !hide_marks(&blocks, user, marks).marks.is_empty());
+        Ok(page)
     }
 
     /// Who has received and read an entry.
@@ -208,7 +222,12 @@ impl Shared {
     ) -> Result<ReceiptPage, ErrorBody> {
         let limit = self.page_limit(limit)?;
         let asked = Receipts { user: user.clone(), conversation: conversation.clone(), seq, after, limit };
-        self.ask_as_member(user, &conversation, &asked).await
+        let mut page = self.ask_as_member(user, &conversation, &asked).await?;
+        if self.blocks_of(user).await?.here(&conversation).is_some() {
+            (page.delivered, page.read) = (0, 0);
+            page.marks.clear();
+        }
+        Ok(page)
     }
 
     /// Reads the user's settings, and changes what is given.

@@ -7,7 +7,7 @@ use natter_bus::{
     storage_api::{
         Acquaintances, Archived, Arrange, Backlog, BacklogReply, Conversations, FindMessage, History, Invite, Invites,
         Marks, Members, Membership, Message, Overview, Pinned, Reactors, Receipts, Roster, Settings, StorageFault,
-        StorageRequest, Withheld, WriteMarks,
+        StorageRequest, Unblocked, Withheld, WriteMarks,
     },
 };
 use natter_ids::{ConversationId, Partition, Position, Seq};
@@ -69,6 +69,7 @@ pub(crate) fn start(config: &Config, bus: &Bus, store: &Arc<Store>, scope: &Scop
     answers.serve(scope, |this: Answers, asked: Receipts| async move { this.store.receipts(&asked).await });
     answers.serve(scope, |this: Answers, asked: Overview| async move { this.store.overview(&asked).await });
     answers.serve(scope, |this: Answers, asked: Arrange| async move { this.arrange(asked).await });
+    answers.serve(scope, |this: Answers, asked: Unblocked| async move { this.unblocked(asked).await });
     answers.serve(scope, |this: Answers, asked: Settings| async move { this.settings(asked).await });
 }
 
@@ -110,6 +111,13 @@ impl Answers {
             }
         }
         Ok(arranged)
+    }
+
+    async fn unblocked(&self, asked: Unblocked) -> Result<(), StorageFault> {
+        for notice in self.store.unblocked(&asked).await? {
+            self.notify(notice).await;
+        }
+        Ok(())
     }
 
     async fn settings(&self, asked: Settings) -> Result<SettingsView, StorageFault> {

@@ -44,6 +44,7 @@ mod sql;
 mod states;
 mod store;
 mod timers;
+mod unblock;
 mod unread;
 
 pub use apply::{ApplyError, Record};

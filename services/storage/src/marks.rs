@@ -19,6 +19,12 @@ type Key<'a> = (&'a ConversationId, &'a UserId);
 /// `version` alone: that is shown.
 pub(crate) const SHOWN_VERSION: &str = "CASE WHEN k.version = k.hidden_version THEN k.shown_version ELSE k.version END";
 
+/// What others are told of a mark, `k`: of what a device has, and of what the member has read.
+pub(crate) const TOLD_DELIVERED: &str =
+    "CASE WHEN k.version = k.held_version THEN k.held_delivered ELSE k.delivered END";
+/// See [`TOLD_DELIVERED`].
+pub(crate) const TOLD_READ: &str = "CASE WHEN k.version = k.held_version THEN k.held_read ELSE k.shown_seq END";
+
 /// What a batch of marks came to.
 #[derive(Debug, Default)]
 pub struct WrittenMarks {
@@ -44,21 +50,35 @@ struct Known {
     tells: bool,
     /// Whether nobody else is shown anything: the member has not accepted the conversation.
     hidden: bool,
+    /// What others have been told: of what a device has, and of what is read.
+    told: (Seq, Seq),
+    /// Whether it stays at that: the member blocks the other one.
+    held: bool,
 }
 
 impl Known {
     /// Takes a mark in; whether anything rises.
-    fn rise(&mut self, delivered: Seq, read: Seq) -> bool {
-        let (before, shown_before) = (self.read, (self.delivered, self.shown));
+    fn rise(&mut self, Wanted { delivered, read, held }: Wanted) -> bool {
+        let before = (self.delivered, self.read);
         let (delivered, read) = (delivered.max(read).min(self.last_seq), read.min(self.last_seq));
         self.delivered = self.delivered.max(delivered);
         if read > self.read {
             self.read = read;
             self.shown = if self.shows { read } else { self.shown };
         }
-        self.tells = !self.hidden && shown_before != (self.delivered, self.shown);
-        self.tells || before != self.read
+        self.held = held;
+        self.tells = !self.hidden && !held && self.told != (self.delivered, self.shown);
+        self.tells || before != (self.delivered, self.read)
     }
+}
+
+/// What is said of a mark.
+#[derive(Debug, Clone, Copy, Default)]
+struct Wanted {
+    delivered: Seq,
+    read: Seq,
+    /// As said last: whether others are not told.
+    held: bool,
 }
 
 impl Store {
@@ -74,11 +94,12 @@ impl Store {
         marks: &[UserMark],
         members_max: u32,
     ) -> Result<WrittenMarks, sqlx::Error> {
-        let mut wanted: BTreeMap<Key<'_>, (Seq, Seq)> = BTreeMap::new();
-        for UserMark { user, conversation, mark } in marks {
-            let (delivered, read) = wanted.entry((conversation, user)).or_default();
-            *delivered = mark.delivered.unwrap_or(0).max(*delivered);
-            *read = mark.read.unwrap_or(0).max(*read);
+        let mut wanted: BTreeMap<Key<'_>, Wanted> = BTreeMap::new();
+        for UserMark { user, conversation, mark, held } in marks {
+            let wanted = wanted.entry((conversation, user)).or_default();
+            wanted.delivered = mark.delivered.unwrap_or(0).max(wanted.delivered);
+            wanted.read = mark.read.unwrap_or(0).max(wanted.read);
+            wanted.held = *held;
         }
         if wanted.is_empty() {
             return Ok(WrittenMarks::default());
@@ -109,15 +130,15 @@ impl Store {
         &self,
         connection: &mut AnyConnection,
         partition: Partition,
-        wanted: &BTreeMap<Key<'a>, (Seq, Seq)>,
+        wanted: &BTreeMap<Key<'a>, Wanted>,
     ) -> Result<(HashMap<Key<'a>, Known>, Vec<Key<'a>>), sqlx::Error> {
         let mut tx = connection.begin_with(self.begin_statement()).await?;
         // First the lock: from here on nobody else changes marks of this partition.
         let last = take_versions(&mut tx, partition, wanted.len()).await?;
         let mut known = read_known(&mut tx, wanted).await?;
         let mut risen = Vec::new();
-        for (key, (delivered, read)) in wanted {
-            if known.get_mut(key).is_some_and(|known| known.rise(*delivered, *read)) {
+        for (key, wanted) in wanted {
+            if known.get_mut(key).is_some_and(|known| known.rise(*wanted)) {
                 risen.push(*key);
             }
         }
@@ -190,7 +211,7 @@ pub(crate) async fn take_versions(tx: &mut Tx<'_>, partition: Partition, count: 
 
 async fn read_known<'a>(
     tx: &mut Tx<'_>,
-    wanted: &BTreeMap<Key<'a>, (Seq, Seq)>,
+    wanted: &BTreeMap<Key<'a>, Wanted>,
 ) -> Result<HashMap<Key<'a>, Known>, sqlx::Error> {
     let keys: Vec<_> = wanted.keys().copied().collect();
     let mut known = HashMap::new();
@@ -215,6 +236,8 @@ async fn read_known<'a>(
                 shown_version: row.try_get(8)?,
                 tells: false,
                 hidden: number(9)? > 0,
+                told: (number(10)?, number(11)?),
+                held: false,
             };
             known.insert(*key, found);
         }
@@ -227,7 +250,8 @@ pub(crate) fn known_text(keys: &str) -> String {
         "SELECT m.conversation, m.user_id, c.last_seq, COALESCE(k.delivered, 0), COALESCE(k.read_seq, 0), \
          COALESCE(k.shown_seq, 0), COALESCE(s.read_receipts, 1), c.members, \
          COALESCE({SHOWN_VERSION}, 0), (SELECT COUNT(*) FROM requests q WHERE q.conversation = m.conversation \
-         AND q.user_id = m.user_id AND q.accepted = 0) FROM members m \
+         AND q.user_id = m.user_id AND q.accepted = 0), COALESCE({TOLD_DELIVERED}, 0), COALESCE({TOLD_READ}, 0) \
+         FROM members m \
          JOIN conversations c ON c.id = m.conversation \
          LEFT JOIN marks k ON k.conversation = m.conversation AND k.user_id = m.user_id \
          LEFT JOIN settings s ON s.user_id = m.user_id \
@@ -251,21 +275,26 @@ async fn save(
         };
         let mut upsert = statement(format!(
             "INSERT INTO marks (conversation, user_id, delivered, read_seq, shown_seq, version, hidden_version, \
-             shown_version) VALUES {} ON CONFLICT (conversation, user_id) DO UPDATE SET {}, {}, {}, \
+             shown_version, held_version, held_delivered, held_read) VALUES {} ON CONFLICT (conversation, user_id) DO UPDATE SET {}, {}, {}, \
              version = excluded.version, hidden_version = excluded.hidden_version, \
-             shown_version = excluded.shown_version",
-            rows(tx, piece.len(), 8),
+             shown_version = excluded.shown_version, held_version = excluded.held_version, \
+             held_delivered = excluded.held_delivered, held_read = excluded.held_read",
+            rows(tx, piece.len(), 11),
             larger("delivered"),
             larger("read_seq"),
             larger("shown_seq"),
         ));
         for key in piece {
-            let Some(Known { delivered, read, shown, shown_version, tells, .. }) = known.get(key) else { continue };
+            let Some(Known { delivered, read, shown, shown_version, tells, told, held, .. }) = known.get(key) else {
+                continue;
+            };
             version += 1;
             upsert = upsert.bind(key.0.as_str()).bind(key.1.as_str()).bind(to_sql(*delivered));
             upsert = upsert.bind(to_sql(*read)).bind(to_sql(*shown)).bind(version);
             let (hidden_version, shown_version) = if *tells { (0, 0) } else { (version, *shown_version) };
             upsert = upsert.bind(hidden_version).bind(shown_version);
+            let (held_version, told) = if *held { (version, *told) } else { (0, (0, 0)) };
+            upsert = upsert.bind(held_version).bind(to_sql(told.0)).bind(to_sql(told.1));
         }
         upsert.execute(&mut **tx).await?;
     }

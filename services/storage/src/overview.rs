@@ -17,7 +17,7 @@ use crate::{
     Store,
     entries::{self, Range, Room, Show},
     groups::settings_at,
-    marks::key_at,
+    marks::{TOLD_DELIVERED, TOLD_READ, key_at},
     preview::{Preview, preview},
     reads::{database, json_bytes, name_at, timer_at},
     requests::SHOWN,
@@ -307,7 +307,7 @@ impl Store {
         let mut marks = HashMap::new();
         for piece in crate::sql::pieces(direct) {
             let mut select = statement(format!(
-                "SELECT conversation, user_id, delivered, shown_seq FROM marks k \
+                "SELECT conversation, user_id, {TOLD_DELIVERED}, {TOLD_READ} FROM marks k \
                  WHERE user_id <> $1 AND {SHOWN} AND conversation IN ({})",
                 list(2, piece.len())
             ));

@@ -101,7 +101,7 @@ async fn plans(store: &Store) -> Vec<(&'static str, Vec<String>)> {
         ("conversations", reads::CONVERSATIONS.to_owned()),
         ("members", reads::MEMBERS.to_owned()),
         ("roster", reads::ROSTER.to_owned()),
-        ("changed marks", receipts::CHANGED.to_owned()),
+        ("changed marks", receipts::changed_text()),
         ("receipts", receipts::receipts_text()),
         ("receipts, counted", receipts::counts_text()),
         ("reactors", reactors::REACTORS.to_owned()),

@@ -7,7 +7,7 @@ use sqlx::{Row, any::AnyRow};
 
 use crate::{
     Store,
-    marks::key_at,
+    marks::{TOLD_DELIVERED, TOLD_READ, key_at},
     reads::database,
     requests::SHOWN,
     sql::{OPEN, from_sql, statement, to_sql},
@@ -20,7 +20,10 @@ const PAGE_MAX: u32 = 1_000;
 
 /// In small conversations the marks of everybody who is a member now, as far as they are shown; in large
 /// ones the user's own, by its key.
-pub(crate) const CHANGED: &str = "SELECT k.conversation, k.user_id, k.delivered, k.read_seq, k.shown_seq, \
+pub(crate) fn changed_text() -> String {
+    format!(
+        "SELECT k.conversation, k.user_id, CASE WHEN k.user_id = $1 THEN k.delivered ELSE {TOLD_DELIVERED} END, \
+     k.read_seq, {TOLD_READ}, \
      CASE WHEN k.version = k.hidden_version AND k.user_id <> $1 THEN k.shown_version ELSE k.version END AS told \
      FROM members m JOIN conversations c ON c.id = m.conversation JOIN marks k ON k.conversation = m.conversation \
      WHERE m.user_id = $1 AND m.left_seq = $2 AND c.part = $3 AND c.members <= $5 AND k.version > $4 \
@@ -31,7 +34,9 @@ pub(crate) const CHANGED: &str = "SELECT k.conversation, k.user_id, k.delivered,
      FROM members m JOIN conversations c ON c.id = m.conversation \
      JOIN marks k ON k.conversation = m.conversation AND k.user_id = m.user_id \
      WHERE m.user_id = $1 AND m.left_seq = $2 AND c.part = $3 AND c.members > $5 AND k.version > $4 \
-     ORDER BY told LIMIT $6";
+     ORDER BY told LIMIT $6"
+    )
+}
 
 /// The other members now, `m`, who may see an entry, with their marks: everybody where the past is shown, `$5`, and
 /// otherwise those who were members when it was said.
@@ -46,13 +51,15 @@ fn readers(columns: &str, rest: &str) -> String {
 }
 
 pub(crate) fn counts_text() -> String {
-    let delivered = "COUNT(CASE WHEN k.delivered >= $4 THEN 1 END)";
-    readers(&format!("COUNT(*), {delivered}, COUNT(CASE WHEN k.shown_seq >= $4 THEN 1 END)"), "")
+    let columns = format!(
+        "COUNT(*), COUNT(CASE WHEN {TOLD_DELIVERED} >= $4 THEN 1 END), COUNT(CASE WHEN {TOLD_READ} >= $4 THEN 1 END)"
+    );
+    readers(&columns, "")
 }
 
 pub(crate) fn receipts_text() -> String {
-    let columns = "m.user_id, COALESCE(k.delivered, 0), COALESCE(k.shown_seq, 0)";
-    readers(columns, " AND m.user_id > $6 ORDER BY m.user_id LIMIT $7")
+    let columns = format!("m.user_id, COALESCE({TOLD_DELIVERED}, 0), COALESCE({TOLD_READ}, 0)");
+    readers(&columns, " AND m.user_id > $6 ORDER BY m.user_id LIMIT $7")
 }
 
 impl Store {
@@ -121,7 +128,7 @@ impl Store {
         limit: usize,
         members_max: u32,
     ) -> Result<Vec<AnyRow>, sqlx::Error> {
-        let select = sqlx::query(CHANGED).bind(asked.user.as_str()).bind(OPEN).bind(i64::from(partition.0));
+        let select = statement(changed_text()).bind(asked.user.as_str()).bind(OPEN).bind(i64::from(partition.0));
         let select = select.bind(to_sql(after)).bind(i64::from(members_max));
         select.bind(i64::try_from(limit).unwrap_or(i64::MAX)).fetch_all(&self.pool).await
     }

@@ -13,7 +13,7 @@ use crate::{
     Store,
     apply::Tx,
     fold::{Folded, Head},
-    marks::{key_at, take_versions},
+    marks::{TOLD_DELIVERED, TOLD_READ, key_at, take_versions},
     reads::database,
     sql::{OPEN, from_sql, list, statement},
 };
@@ -92,7 +92,10 @@ pub(crate) async fn accept(
         return Ok(false);
     }
     // What was not shown until now has changed for the other one.
-    let update = sqlx::query("UPDATE marks SET version = $1 WHERE conversation = $2 AND user_id = $3");
+    let update = sqlx::query(
+        "UPDATE marks SET held_version = CASE WHEN version = held_version THEN $1 ELSE 0 END, version = $1 \
+         WHERE conversation = $2 AND user_id = $3",
+    );
     update.bind(version).bind(conversation.as_str()).bind(user.as_str()).execute(&mut **tx).await?;
     Ok(true)
 }
@@ -133,28 +136,33 @@ impl Store {
         };
         let arranged = ArrangementView { conversation: conversation.clone(), arrangement };
         let mut notices = vec![Notice::Arrangement { user: user.clone(), arranged }];
-        let select =
-            sqlx::query("SELECT delivered, read_seq, shown_seq FROM marks WHERE conversation = $1 AND user_id = $2");
-        let row = select.bind(conversation.as_str()).bind(user.as_str()).fetch_optional(&self.pool).await?;
-        if let Some(row) = row {
-            let number = |column| row.try_get::<i64, _>(column).map(from_sql);
-            let mark = StoredMark { user: user.clone(), delivered: number(0)?, read: number(1)?, shown: number(2)? };
-            let select = sqlx::query(
-                "SELECT m.conversation, m.user_id, COALESCE(s.read_receipts, 1) FROM members m \
-                 LEFT JOIN settings s ON s.user_id = m.user_id WHERE m.conversation = $1 AND m.left_seq = $2",
-            );
-            let rows = select.bind(conversation.as_str()).bind(OPEN).fetch_all(&self.pool).await?;
-            let recipient = |row: &AnyRow| -> Result<Recipient, sqlx::Error> {
-                Ok(Recipient { user: key_at(row)?.1, sees_read: row.try_get::<i64, _>(2)? != 0 })
-            };
-            let recipients = rows.iter().map(recipient).collect::<Result<_, _>>()?;
-            notices.push(Notice::Marks(MarksChange {
-                conversation: conversation.clone(),
-                marks: vec![mark],
-                recipients,
-            }));
-        }
+        notices.extend(self.mark_notice(conversation, user).await?);
         Ok(notices)
+    }
+
+    /// Tells the members of a direct conversation how far one of them has come; `None`: nowhere.
+    pub(crate) async fn mark_notice(
+        &self,
+        conversation: &ConversationId,
+        user: &UserId,
+    ) -> Result<Option<Notice>, sqlx::Error> {
+        let select = statement(format!(
+            "SELECT {TOLD_DELIVERED}, k.read_seq, {TOLD_READ} FROM marks k WHERE k.conversation = $1 AND k.user_id = $2"
+        ));
+        let row = select.bind(conversation.as_str()).bind(user.as_str()).fetch_optional(&self.pool).await?;
+        let Some(row) = row else { return Ok(None) };
+        let number = |column| row.try_get::<i64, _>(column).map(from_sql);
+        let mark = StoredMark { user: user.clone(), delivered: number(0)?, read: number(1)?, shown: number(2)? };
+        let select = sqlx::query(
+            "SELECT m.conversation, m.user_id, COALESCE(s.read_receipts, 1) FROM members m \
+             LEFT JOIN settings s ON s.user_id = m.user_id WHERE m.conversation = $1 AND m.left_seq = $2",
+        );
+        let rows = select.bind(conversation.as_str()).bind(OPEN).fetch_all(&self.pool).await?;
+        let recipient = |row: &AnyRow| -> Result<Recipient, sqlx::Error> {
+            Ok(Recipient { user: key_at(row)?.1, sees_read: row.try_get::<i64, _>(2)? != 0 })
+        };
+        let recipients = rows.iter().map(recipient).collect::<Result<_, _>>()?;
+        Ok(Some(Notice::Marks(MarksChange { conversation: conversation.clone(), marks: vec![mark], recipients })))
     }
 
     /// Answers [`Withheld`]; of more than 1,000 others, of the first 1,000.

@@ -14,6 +14,9 @@ pub struct UserMark {
     /// How far.
     #[serde(flatten)]
     pub mark: MarkDraft,
+    /// Whether others are not told: the user has blocked the other one of a direct conversation.
+    #[serde(default)]
+    pub held: bool,
 }
 
 /// Stores marks, all of conversations of one partition. Each is answered, in the same order, by
@@ -87,6 +90,18 @@ pub struct Withheld {
     pub user: UserId,
     /// About whom.
     pub others: Vec<UserId>,
+}
+
+/// Lets what was not told while `user` blocked the other one of a direct conversation count as changed now: the marks of
+/// both, and the conversation in the user's list. Asked twice, it does no harm.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Unblocked {
+    /// Who has lifted the block.
+    pub user: UserId,
+    /// The other one.
+    pub other: UserId,
+    /// The direct conversation of both.
+    pub conversation: ConversationId,
 }
 
 /// Changes how a user, a member now, has arranged a conversation.

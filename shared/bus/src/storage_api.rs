@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 pub use crate::{
-    marks_api::{Arrange, Marks, Overview, Receipts, Settings, UserMark, Withheld, WriteMarks},
+    marks_api::{Arrange, Marks, Overview, Receipts, Settings, Unblocked, UserMark, Withheld, WriteMarks},
     message_api::{FindMessage, FoundMessage, Message, MessageReply, Pinned, Reaction, Reactors, ReactorsReply},
 };
 
@@ -55,6 +55,7 @@ storage_requests! {
     Settings -> SettingsView = "settings";
     Overview -> OverviewPage = "overview";
     Arrange -> ArrangementView = "arrange";
+    Unblocked -> () = "unblocked";
 }
 
 /// Why storage did not answer a request.

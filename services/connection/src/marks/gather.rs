@@ -26,6 +26,8 @@ struct Slot<W> {
     /// When it is looked at next: to be stored, or, when nothing waits, to be forgotten.
     at: Instant,
     mark: MarkDraft,
+    /// As said last.
+    held: bool,
     waiting: Vec<W>,
 }
 
@@ -48,11 +50,12 @@ impl<W> Gather<W> {
     /// # Errors
     /// There is no room.
     pub(crate) fn add(&mut self, said: UserMark, waits: W, now: Instant) -> Result<(), W> {
-        let UserMark { user, conversation, mark } = said;
+        let UserMark { user, conversation, mark, held } = said;
         let key = (conversation, user);
         if let Some(slot) = self.slots.get_mut(&key) {
             slot.mark.delivered = slot.mark.delivered.max(mark.delivered);
             slot.mark.read = slot.mark.read.max(mark.read);
+            slot.held = held;
             slot.waiting.push(waits);
             return Ok(());
         }
@@ -60,7 +63,7 @@ impl<W> Gather<W> {
             return Err(waits);
         }
         self.order.insert((now, key.clone()));
-        self.slots.insert(key, Slot { at: now, mark, waiting: vec![waits] });
+        self.slots.insert(key, Slot { at: now, mark, held, waiting: vec![waits] });
         Ok(())
     }
 
@@ -83,7 +86,8 @@ impl<W> Gather<W> {
             slot.at = now + self.every;
             let mark = std::mem::replace(&mut slot.mark, MarkDraft { delivered: None, read: None });
             let (conversation, user) = key.clone();
-            due.push(Due { mark: UserMark { user, conversation, mark }, waiting: std::mem::take(&mut slot.waiting) });
+            let mark = UserMark { user, conversation, mark, held: slot.held };
+            due.push(Due { mark, waiting: std::mem::take(&mut slot.waiting) });
             self.order.insert((slot.at, key));
         }
         due
@@ -100,7 +104,7 @@ mod tests {
     fn said(name: &str, read: u64) -> UserMark {
         let user = UserId::new(name).unwrap();
         let conversation = ConversationId::direct(&user, &UserId::new("peer").unwrap());
-        UserMark { user, conversation, mark: MarkDraft { delivered: None, read: Some(read) } }
+        UserMark { user, conversation, mark: MarkDraft { delivered: None, read: Some(read) }, held: false }
     }
 
     #[test]

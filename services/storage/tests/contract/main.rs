@@ -20,6 +20,7 @@ mod requests;
 mod rollback;
 mod states;
 mod timers;
+mod unheard;
 
 macro_rules! contract {
     ($($module:ident: $($test:ident)*;)*) => {
@@ -119,6 +120,8 @@ contract! {
     mentions:
         mentions_are_counted_as_unread_messages_are
         mentions_follow_the_text;
+    unheard:
+        a_held_mark_is_told_once_the_block_is_lifted;
     requests:
         what_strangers_begin_is_a_request
         nothing_is_shown_until_it_is_accepted

@@ -18,7 +18,7 @@ const SMALL: u32 = 100;
 fn mark(who: &str, conversation: &ConversationId, delivered: Seq, read: Seq) -> UserMark {
     let some = |seq| (seq > 0).then_some(seq);
     let mark = MarkDraft { delivered: some(delivered), read: some(read) };
-    UserMark { user: user(who), conversation: conversation.clone(), mark }
+    UserMark { user: user(who), conversation: conversation.clone(), mark, held: false }
 }
 
 async fn write(store: &Store, marks: &[UserMark]) -> WrittenMarks {

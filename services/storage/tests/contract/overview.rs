@@ -32,7 +32,7 @@ fn say_at(log: &mut Log, conversation: &ConversationId, who: &str, said: &str, t
 
 pub async fn read(store: &Store, who: &str, conversation: &ConversationId, upto: Seq) {
     let mark = MarkDraft { delivered: None, read: Some(upto) };
-    let mark = UserMark { user: user(who), conversation: conversation.clone(), mark };
+    let mark = UserMark { user: user(who), conversation: conversation.clone(), mark, held: false };
     let partition = Partition::of(conversation, PARTITIONS);
     assert!(store.write_marks(partition, &[mark], 100).await.unwrap().stored[0].is_some());
 }
@@ -408,8 +408,12 @@ pub async fn a_mark_that_is_not_shown_changes_nothing(database: &Database) {
         draft: natter_protocol::SettingsDraft { read_receipts: Some(false), ..Default::default() },
     };
     store.settings(&off).await.unwrap();
-    let mark =
-        |delivered, read| UserMark { user: user("b"), conversation: talk.clone(), mark: MarkDraft { delivered, read } };
+    let mark = |delivered, read| UserMark {
+        user: user("b"),
+        conversation: talk.clone(),
+        mark: MarkDraft { delivered, read },
+        held: false,
+    };
     let partition = Partition::of(&talk, PARTITIONS);
     store.write_marks(partition, &[mark(Some(said), None)], 100).await.unwrap();
     let [of_a, of_b] = [page(&store, "a", None).await.position, page(&store, "b", None).await.position];

@@ -46,7 +46,7 @@ fn sorted(conversations: &[&ConversationId]) -> Vec<ConversationId> {
 
 async fn mark(store: &Store, who: &str, conversation: &ConversationId, upto: Seq) -> WrittenMarks {
     let mark = MarkDraft { delivered: None, read: Some(upto) };
-    let mark = UserMark { user: user(who), conversation: conversation.clone(), mark };
+    let mark = UserMark { user: user(who), conversation: conversation.clone(), mark, held: false };
     store.write_marks(Partition::of(conversation, PARTITIONS), &[mark], 100).await.unwrap()
 }
 

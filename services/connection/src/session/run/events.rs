@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures_util::{FutureExt, future::BoxFuture};
 use natter_bus::{
-    Arrival, AskError, InboxMessage, LiveEvent,
+    Arrival, AskError, InboxMessage, LiveEvent, Note,
     storage_api::{Backlog, BacklogReply, StorageFault},
 };
 use natter_ids::Position;
@@ -14,7 +14,7 @@ use super::{
     super::{seam::Deliver, socket::Socket},
     Session,
 };
-use crate::{mailbox::Found, members::stranded, observe::OnItsWay, screen::Shown};
+use crate::{mailbox::Found, marks::hide_marks, members::stranded, observe::OnItsWay, screen::Shown};
 
 /// Live messages taken in before the socket is looked at again.
 const AT_ONCE: usize = 128;
@@ -33,7 +33,10 @@ impl Session<'_> {
                 Some(InboxMessage::Marker(marker)) if marker.session == self.session => self.seam.on_marker(&marker),
                 Some(InboxMessage::Typing(typing)) => self.on_typing(typing),
                 Some(InboxMessage::Marker(_)) => {}
-                Some(InboxMessage::Note(note)) => {
+                Some(InboxMessage::Note(mut note)) => {
+                    if let Note::Marks(marks) = &mut note {
+                        hide_marks(&self.blocks, &self.user, marks);
+                    }
                     if !self.notes.add(note) {
                         return Err(Some(CloseCode::SlowConsumer));
                     }
