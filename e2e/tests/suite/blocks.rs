@@ -254,7 +254,8 @@ async fn the_list_neither_counts_nor_shows_who_is_blocked(database: Db) {
     assert!(heard.body.contains("bob"), "{}", heard.body);
 
     let meant = bob.client().reply(&talk, first, "unheard", &[user("alice")]).await.unwrap().seq;
-    until(&talk, meant, (0, 0, None)).await;
+    archived(&bob, &talk, "unheard").await;
+    until(&talk, first, (0, 0, Some("before"))).await;
     let seq = bob.say(&group, "in the group").await.seq;
     until(&group, seq, (1, 0, Some("in the group"))).await;
     let page: natter_protocol::OverviewPage = cluster.http("alice", 1).get("/v1/overview").await.read().unwrap();

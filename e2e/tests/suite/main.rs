@@ -61,4 +61,5 @@ mod slow_reader;
 mod tokens;
 mod traces;
 mod typing;
+mod unheard;
 mod upgrade;

@@ -169,7 +169,8 @@ impl Shared {
         with_text: bool,
     ) -> Result<MessageReply, ErrorBody> {
         let at_least = self.bus.last_seq(conversation).await.map_err(unavailable)?;
-        let asked = Message { user: user.clone(), conversation: conversation.clone(), seq, at_least, with_text };
+        let block = self.blocks_of(user).await?.here(conversation).cloned();
+        let asked = Message { user: user.clone(), conversation: conversation.clone(), seq, at_least, with_text, block };
         let message = self.ask_as_member(user, conversation, &asked).await?.ok_or(ErrorCode::NoSuchMessage)?;
         if message.deleted { Err(ErrorCode::MessageDeleted.into()) } else { Ok(message) }
     }
@@ -260,7 +261,7 @@ impl Shared {
         limit: Option<u32>,
     ) -> Result<HistoryPage, ErrorBody> {
         let limit = self.page_limit(limit)?;
-        let asked = Pinned { user: user.clone(), conversation: conversation.clone(), before, limit };
+        let asked = Pinned { user: user.clone(), conversation: conversation.clone(), before, limit, block: None };
         self.shown_page(user, &conversation, asked).await
     }
 }

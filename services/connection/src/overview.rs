@@ -29,19 +29,20 @@ impl Shared {
         if positions.into_iter().any(|position| position.entries.partitions() != self.bus.partitions()) {
             return Err(ErrorCode::InvalidPosition.into());
         }
-        let asked = Overview { user: user.clone(), since, after, limit, requests };
-        let mut page = self.bus.ask(&asked).await.map_err(refusal)?;
         let blocks = self.blocks_of(user).await?;
+        let asked = Overview { user: user.clone(), since, after, limit, requests, blocks: blocks.by_me().to_vec() };
+        let mut page = self.bus.ask(&asked).await.map_err(refusal)?;
         // What somebody blocked has begun, nobody has seen; a request of theirs is answered.
         page.conversations.retain(|item| {
             let block = blocks.here(&item.view.conversation);
             block.is_none_or(|block| block.after > 0 && !item.arrangement.request)
         });
         for item in &mut page.conversations {
-            // Whoever is blocked is neither heard nor counted.
-            if blocks.here(&item.view.conversation).is_some() {
+            // Whoever is blocked is neither heard nor counted, nor is it told how far they have come.
+            if let Some(block) = blocks.here(&item.view.conversation) {
                 (item.unread, item.mentions) = (0, 0);
-                item.last = item.last.take().filter(|last| last.entry.sender == *user);
+                item.marks.clear();
+                item.last = item.last.take().filter(|last| last.entry.sender != block.user || last.seq <= block.after);
             }
         }
         Ok(page)

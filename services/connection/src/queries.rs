@@ -41,6 +41,11 @@ impl Shared {
         let blocks = self.blocks_of(user).await?;
         // One that somebody blocked has begun, and nobody has seen.
         page.conversations.retain(|view| blocks.here(&view.conversation).is_none_or(|block| block.after > 0));
+        for view in &mut page.conversations {
+            // How far it has gone since would tell.
+            let upto = blocks.here(&view.conversation).map_or(view.last_seq, |block| block.after);
+            view.last_seq = view.last_seq.min(upto);
+        }
         Ok(page)
     }
 
@@ -65,7 +70,8 @@ impl Shared {
         edits: bool,
     ) -> Result<HistoryPage, ErrorBody> {
         let limit = self.page_limit(limit)?;
-        let asked = History { user: user.clone(), conversation: conversation.clone(), before, after, limit, edits };
+        let (user_id, of) = (user.clone(), conversation.clone());
+        let asked = History { user: user_id, conversation: of, before, after, limit, edits, block: None };
         self.shown_page(user, &conversation, asked).await
     }
 

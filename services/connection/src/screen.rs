@@ -53,8 +53,8 @@ impl Screen {
         }
     }
 
-    /// Leaves out of a page what is not shown: also what was said before the block and edited since, for it
-    /// comes as it is now.
+    /// Leaves out of a page what is not shown. Storage tells how messages were before somebody blocked has changed
+    /// them; one that comes edited since, from storage of the release before, is left out too.
     pub(crate) fn page(blocks: &Blocks, page: &mut HistoryPage) {
         if blocks.is_empty() {
             return;

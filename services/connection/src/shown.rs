@@ -2,7 +2,7 @@
 
 use natter_bus::storage_api::{History, Pinned, StorageRequest};
 use natter_ids::{ConversationId, Seq, UserId};
-use natter_protocol::{ErrorBody, HistoryPage};
+use natter_protocol::{BlockView, ErrorBody, HistoryPage};
 
 use crate::{screen::Screen, server::Shared};
 
@@ -15,6 +15,8 @@ pub(crate) trait Paged: StorageRequest<Reply = HistoryPage> {
     fn limit(&self) -> u32;
     /// Whether it goes from old to new.
     fn is_forward(&self) -> bool;
+    /// Asks for what there is without what a block hides.
+    fn heed(&mut self, block: Option<BlockView>);
     /// Asks for what follows a page with these ends.
     fn go_on(&mut self, oldest: Seq, newest: Seq, limit: u32);
 }
@@ -26,6 +28,10 @@ impl Paged for History {
 
     fn is_forward(&self) -> bool {
         self.after.is_some()
+    }
+
+    fn heed(&mut self, block: Option<BlockView>) {
+        self.block = block;
     }
 
     fn go_on(&mut self, oldest: Seq, newest: Seq, limit: u32) {
@@ -46,6 +52,10 @@ impl Paged for Pinned {
         false
     }
 
+    fn heed(&mut self, block: Option<BlockView>) {
+        self.block = block;
+    }
+
     fn go_on(&mut self, oldest: Seq, _: Seq, limit: u32) {
         (self.before, self.limit) = (Some(oldest), limit);
     }
@@ -62,6 +72,7 @@ impl Shared {
     ) -> Result<HistoryPage, ErrorBody> {
         let limit = asked.limit() as usize;
         let blocks = self.blocks_of(user).await?;
+        asked.heed(blocks.here(conversation).cloned());
         loop {
             let mut page = self.ask_as_member(user, conversation, &asked).await?;
             let ends = page.events.first().zip(page.events.last()).map(|(first, last)| (first.seq, last.seq));

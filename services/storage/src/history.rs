@@ -11,6 +11,7 @@ use crate::{
     entries::{From, Range, Room, Show},
     reads::database,
     spans::Span,
+    states::Reader,
 };
 
 impl Store {
@@ -41,7 +42,8 @@ impl Store {
         }
         chosen.sort_by_key(|range| range.after);
         let events = self.read_events(&chosen, show).await?;
-        self.page(&asked.conversation, &asked.user, events, more, !asked.edits).await
+        let reader = Reader { user: &asked.user, block: asked.block.as_ref() };
+        self.page(&asked.conversation, reader, events, more, !asked.edits).await
     }
 
     pub(crate) async fn read_events(&self, ranges: &[Range], show: Show) -> Result<Vec<Event>, StorageFault> {

@@ -45,6 +45,7 @@ mod states;
 mod store;
 mod timers;
 mod unblock;
+mod unheard;
 mod unread;
 
 pub use apply::{ApplyError, Record};

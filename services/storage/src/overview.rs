@@ -8,8 +8,8 @@ use std::collections::{HashMap, HashSet};
 use natter_bus::storage_api::{Overview, StorageFault};
 use natter_ids::{ConversationId, Partition, Position, Seq, UserId};
 use natter_protocol::{
-    Arrangement, ConversationView, Event, GroupSettings, MarkView, OverviewCursor, OverviewItem, OverviewPage,
-    OverviewPosition, ShowRequests,
+    Arrangement, BlockView, ConversationView, Event, GroupSettings, MarkView, OverviewCursor, OverviewItem,
+    OverviewPage, OverviewPosition, ShowRequests,
 };
 use sqlx::{Row, any::AnyRow};
 
@@ -23,6 +23,7 @@ use crate::{
     requests::SHOWN,
     spans::role_of,
     sql::{OPEN, from_sql, list, statement, to_sql},
+    unheard::block_of,
 };
 
 type Answer<T> = Result<T, StorageFault>;
@@ -53,9 +54,9 @@ pub(crate) const GONE: &str = "SELECT m.conversation, c.part, m.left_seq FROM me
 pub(crate) struct Entry {
     pub(crate) conversation: ConversationId,
     partition: Partition,
-    last_seq: Seq,
+    pub(crate) last_seq: Seq,
     pub(crate) active_seq: Seq,
-    active_at: u64,
+    pub(crate) active_at: u64,
     pub(crate) messages: u64,
     pub(crate) joined: Seq,
     role: natter_protocol::Role,
@@ -73,7 +74,7 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    fn at(row: &AnyRow, user: &UserId) -> Result<Self, sqlx::Error> {
+    fn at(row: &AnyRow, user: &UserId, blocks: &[BlockView]) -> Result<Self, sqlx::Error> {
         let conversation = ConversationId::parse(row.try_get(0)?).map_err(|error| sqlx::Error::Decode(error.into()))?;
         let number = |column| row.try_get::<i64, _>(column).map(from_sql);
         let muted_until = number(12)?;
@@ -81,7 +82,8 @@ impl Entry {
         let is_asked = asked == user.as_str();
         // Nothing tells the one who began it what the other does before accepting it.
         let is_withheld = !asked.is_empty() && !is_asked && accepted == 0;
-        let others = if conversation.is_direct() && !is_withheld { number(16)? } else { 0 };
+        let is_blocked = block_of(blocks, &conversation).is_some();
+        let others = if conversation.is_direct() && !is_withheld && !is_blocked { number(16)? } else { 0 };
         Ok(Self {
             group: (!conversation.is_direct()).then(|| settings_at(row, 17)).transpose()?,
             conversation,
@@ -128,9 +130,10 @@ impl Store {
         let now = OverviewPosition { entries: self.archived().await?, marks: self.mark_versions().await? };
         let select = sqlx::query(NUMBERS).bind(asked.user.as_str()).bind(OPEN);
         let rows = select.fetch_all(&self.pool).await.map_err(database)?;
-        let mut all =
-            rows.iter().map(|row| Entry::at(row, &asked.user)).collect::<Result<Vec<_>, _>>().map_err(database)?;
+        let all = rows.iter().map(|row| Entry::at(row, &asked.user, &asked.blocks));
+        let mut all = all.collect::<Result<Vec<_>, _>>().map_err(database)?;
         self.learn_times(&mut all).await.map_err(database)?;
+        self.stand_still(&asked.user, &mut all, &asked.blocks).await.map_err(database)?;
         let first = asked.after.is_none();
         let as_of = asked.after.as_ref().map_or(&now, |after| &after.position);
         let since = asked.since.as_ref().map(|since| before(since, as_of));
@@ -161,7 +164,7 @@ impl Store {
         };
         let mut room = Room::new(asked.limit);
         room.spend(json_bytes(&gone));
-        let (conversations, more) = self.fill(&asked.user, all, room).await?;
+        let (conversations, more) = self.fill(asked, all, room).await?;
         let next = conversations.last().filter(|_| more).map(|last| OverviewCursor {
             pinned: last.arrangement.pinned,
             active_at: last.active_at,
@@ -172,14 +175,14 @@ impl Store {
     }
 
     /// As much of the list as there is room for; whether there is more.
-    async fn fill(&self, user: &UserId, all: Vec<Entry>, mut room: Room) -> Answer<(Vec<OverviewItem>, bool)> {
+    async fn fill(&self, asked: &Overview, all: Vec<Entry>, mut room: Room) -> Answer<(Vec<OverviewItem>, bool)> {
         let (mut items, mut all) = (Vec::new(), all.into_iter());
         while all.len() > 0 {
             if room.entries() == 0 {
                 return Ok((items, true));
             }
             let piece = all.by_ref().take(AT_ONCE.min(room.entries())).collect();
-            for item in self.items(user, piece).await? {
+            for item in self.items(asked, piece).await? {
                 if !room.take(json_bytes(&item)) {
                     return Ok((items, true));
                 }
@@ -236,14 +239,15 @@ impl Store {
             .map_err(|error| sqlx::Error::Decode(error.into()))
     }
 
-    async fn items(&self, user: &UserId, all: Vec<Entry>) -> Answer<Vec<OverviewItem>> {
+    async fn items(&self, asked: &Overview, all: Vec<Entry>) -> Answer<Vec<OverviewItem>> {
+        let user = &asked.user;
         let direct: Vec<_> =
             all.iter().map(|entry| &entry.conversation).filter(|conversation| conversation.is_direct()).collect();
         let peers = self.peers(user, &direct).await.map_err(database)?;
         let sees_read = self.settings_of(user).await?.read_receipts;
         let marks = self.marks_of_peers(user, &direct, sees_read).await.map_err(database)?;
         let waiting = self.waiting(user, &all).await.map_err(database)?;
-        let mut last = self.last_events(&all).await.map_err(database)?.into_iter();
+        let mut last = self.last_events(&all, &asked.blocks).await.map_err(database)?.into_iter();
         let item = |(index, entry): (usize, Entry)| {
             let peer = entry.conversation.is_direct().then(|| {
                 // A direct conversation without another user is one's notes to oneself.
@@ -326,7 +330,7 @@ impl Store {
     }
 
     /// The last thing that happened in each, as it is now.
-    async fn last_events(&self, all: &[Entry]) -> Result<Vec<Preview>, sqlx::Error> {
+    async fn last_events(&self, all: &[Entry], blocks: &[BlockView]) -> Result<Vec<Preview>, sqlx::Error> {
         let range = |entry: &Entry| Range {
             conversation: entry.conversation.clone(),
             after: entry.active_seq.saturating_sub(1),
@@ -352,7 +356,7 @@ impl Store {
                 *place = event.map(preview).unwrap_or_default();
             }
         }
-        self.preview_edits(&mut last).await?;
+        self.preview_edits(&mut last, blocks).await?;
         Ok(last)
     }
 }

@@ -13,7 +13,7 @@ use crate::{
     entries::{From, Show},
     mentions, overview, preview, reactions, reactors, reads, receipts, requests, runs, said,
     sql::statement,
-    states, unread,
+    states, unheard, unread,
 };
 
 const PARTITIONS: u16 = 2;
@@ -110,6 +110,8 @@ async fn plans(store: &Store) -> Vec<(&'static str, Vec<String>)> {
         ("last said", said::said_text(4)),
         ("edited previews", preview::edits_text(4)),
         ("reactions", reactions::counts_text(4)),
+        ("heard", unheard::heard_text(4)),
+        ("earlier edits", unheard::EARLIER_EDITS.to_owned()),
         ("runs, oldest", runs::RUNS_ASCENDING.to_owned()),
         ("runs, newest", runs::RUNS_DESCENDING.to_owned()),
         ("read up to", unread::ordinals_text(4)),

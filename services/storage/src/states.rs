@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use natter_bus::storage_api::{Message, MessageReply, Pinned, StorageFault};
 use natter_ids::{ConversationId, Seq, UserId};
-use natter_protocol::{Change, Entry, Event, HistoryPage, MessageState, ReactionView};
+use natter_protocol::{BlockView, Change, Entry, Event, HistoryPage, MessageState, ReactionView};
 use sqlx::{Row, any::AnyRow};
 
 use crate::{
@@ -13,16 +13,24 @@ use crate::{
     reactions::{counts_text, uncounted_text},
     reads::database,
     sql::{from_sql, list, pieces, statement, to_sql},
+    unheard::{heard_reactions_text, hides},
 };
 
 type Answer<T> = Result<T, StorageFault>;
+
+/// Who reads, and whom they have blocked there.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Reader<'a> {
+    pub(crate) user: &'a UserId,
+    pub(crate) block: Option<&'a BlockView>,
+}
 
 impl Store {
     /// What later entries have made of the messages among these events, for a reader.
     pub(crate) async fn states(
         &self,
         conversation: &ConversationId,
-        reader: &UserId,
+        reader: Reader<'_>,
         events: &[Event],
     ) -> Answer<Vec<MessageState>> {
         let messages: Vec<_> = events.iter().filter(|event| is_message(event)).map(|event| event.seq).collect();
@@ -38,20 +46,23 @@ impl Store {
     async fn read_states(
         &self,
         conversation: &ConversationId,
-        reader: &UserId,
+        reader: Reader<'_>,
         seqs: &[Seq],
         states: &mut HashMap<Seq, MessageState>,
     ) -> Result<(), sqlx::Error> {
-        for row in self.select(&edits_text(seqs.len()), conversation, seqs).await? {
-            let by: Entry = entry(&row, 1)?;
-            states.entry(from_sql(row.try_get(0)?)).or_default().edited_at = Some(by.time);
+        for (seq, by) in self.edits_now(conversation, seqs, reader.block).await? {
+            states.entry(seq).or_default().edited_at = Some(by.time);
         }
-        for row in self.select(&pins_text(seqs.len()), conversation, seqs).await? {
-            states.entry(from_sql(row.try_get(0)?)).or_default().pinned = true;
+        for seq in self.pinned_now(conversation, seqs, reader.block).await? {
+            states.entry(seq).or_default().pinned = true;
         }
         for row in self.select(&expirations_text(seqs.len()), conversation, seqs).await? {
             let due = from_sql(row.try_get(1)?);
             states.entry(from_sql(row.try_get(0)?)).or_default().expires_at = Some(due);
+        }
+        if reader.block.is_some() {
+            // They are two who react: nothing is won by what was counted.
+            return self.read_reactions(&heard_reactions_text(seqs.len()), conversation, reader, seqs, states).await;
         }
         self.read_reactions(&counts_text(seqs.len()), conversation, reader, seqs, states).await?;
         let has_none = |seq: &&Seq| states.get(*seq).is_none_or(|state| state.reactions.is_empty());
@@ -66,7 +77,7 @@ impl Store {
         &self,
         text: &str,
         conversation: &ConversationId,
-        reader: &UserId,
+        reader: Reader<'_>,
         seqs: &[Seq],
         states: &mut HashMap<Seq, MessageState>,
     ) -> Result<(), sqlx::Error> {
@@ -74,7 +85,11 @@ impl Store {
         for seq in seqs {
             select = select.bind(to_sql(*seq));
         }
-        for row in select.bind(reader.as_str()).fetch_all(&self.pool).await? {
+        select = select.bind(reader.user.as_str());
+        if let Some(block) = reader.block {
+            select = select.bind(block.user.as_str()).bind(to_sql(block.after));
+        }
+        for row in select.fetch_all(&self.pool).await? {
             let count = u32::try_from(row.try_get::<i64, _>(2)?).unwrap_or(u32::MAX);
             let mine = row.try_get::<i64, _>(3)? > 0;
             let view = ReactionView { emoji: row.try_get(1)?, count, mine };
@@ -84,14 +99,18 @@ impl Store {
     }
 
     /// Puts the text that counts now into messages that were edited.
-    pub(crate) async fn show_current(&self, conversation: &ConversationId, events: &mut [Event]) -> Answer<()> {
+    async fn show_current(
+        &self,
+        conversation: &ConversationId,
+        events: &mut [Event],
+        block: Option<&BlockView>,
+    ) -> Answer<()> {
         let messages: Vec<_> = events.iter().filter(|event| is_message(event)).map(|event| event.seq).collect();
         let mut texts: HashMap<Seq, (String, Vec<UserId>)> = HashMap::new();
         for piece in pieces(&messages) {
-            let rows = self.select(&edits_text(piece.len()), conversation, piece).await.map_err(database)?;
-            for row in rows {
-                if let Change::Edited { text, mentions, .. } = entry(&row, 1).map_err(database)?.change {
-                    texts.insert(from_sql(row.try_get(0).map_err(database)?), (text, mentions));
+            for (seq, by) in self.edits_now(conversation, piece, block).await.map_err(database)? {
+                if let Change::Edited { text, mentions, .. } = by.change {
+                    texts.insert(seq, (text, mentions));
                 }
             }
         }
@@ -104,7 +123,7 @@ impl Store {
         Ok(())
     }
 
-    async fn select(
+    pub(crate) async fn select(
         &self,
         text: &str,
         conversation: &ConversationId,
@@ -125,7 +144,7 @@ impl Store {
         let spans = self.visible_spans(&asked.conversation, &asked.user).await?;
         // At most as many as may be pinned.
         let select = sqlx::query(
-            "SELECT p.seq, e.bytes FROM pins p JOIN entries e ON e.conversation = p.conversation AND e.seq = p.seq \
+            "SELECT p.seq, e.bytes, p.by_seq FROM pins p JOIN entries e ON e.conversation = p.conversation AND e.seq = p.seq \
              WHERE p.conversation = $1 AND p.seq < $2 ORDER BY p.seq DESC",
         );
         let select = select.bind(asked.conversation.as_str()).bind(to_sql(asked.before.unwrap_or(Seq::MAX)));
@@ -134,7 +153,10 @@ impl Store {
         for row in rows {
             let seq = from_sql(row.try_get(0).map_err(database)?);
             let bytes = usize::try_from(row.try_get::<i64, _>(1).map_err(database)?).unwrap_or(usize::MAX);
-            if !spans.iter().any(|span| span.covers(seq)) {
+            let by = from_sql(row.try_get(2).map_err(database)?);
+            if !spans.iter().any(|span| span.covers(seq))
+                || !self.shows_pin(&asked.conversation, by, asked.block.as_ref()).await.map_err(database)?
+            {
                 continue;
             }
             if !room.take(bytes) {
@@ -147,21 +169,22 @@ impl Store {
         let mut events = self.read_events(&chosen, Show::Log).await?;
         // What is due is pinned no more.
         events.retain(is_message);
-        self.page(&asked.conversation, &asked.user, events, more, true).await
+        let reader = Reader { user: &asked.user, block: asked.block.as_ref() };
+        self.page(&asked.conversation, reader, events, more, true).await
     }
 
     /// A page of these events with their states.
     pub(crate) async fn page(
         &self,
         conversation: &ConversationId,
-        reader: &UserId,
+        reader: Reader<'_>,
         mut events: Vec<Event>,
         more: bool,
         current: bool,
     ) -> Answer<HistoryPage> {
         let states = self.states(conversation, reader, &events).await?;
         if current && states.iter().any(|state| state.edited_at.is_some()) {
-            self.show_current(conversation, &mut events).await?;
+            self.show_current(conversation, &mut events, reader.block).await?;
         }
         Ok(HistoryPage { events, states, more })
     }
@@ -183,13 +206,22 @@ impl Store {
         let select = sqlx::query("SELECT entry FROM entries WHERE conversation = $1 AND seq = $2");
         let Some(row) = select.bind(conversation).bind(seq).fetch_optional(&self.pool).await? else { return Ok(None) };
         let Entry { sender, time, change, .. } = entry(&row, 0)?;
+        if hides(asked.block.as_ref(), &sender, asked.seq) {
+            return Ok(None);
+        }
         let (deleted, said, forwarded) = match change {
             Change::Message { .. } if self.is_due(&asked.conversation, asked.seq).await? => (true, None, None),
             Change::Message { text, forwarded, .. } => (false, Some(text), forwarded),
             Change::Erased { was } if was == "message" => (true, None, None),
             _ => return Ok(None),
         };
-        let text = if asked.with_text && !deleted { self.current_text(asked).await?.or(said) } else { None };
+        let text = match asked.with_text && !deleted {
+            true => {
+                let now = self.text_now(&asked.conversation, asked.seq, asked.block.as_ref()).await?;
+                now.map(|(text, _)| text).or(said)
+            }
+            false => None,
+        };
         let mut rows = Vec::new();
         for text in [
             "SELECT emoji FROM reaction_counts WHERE conversation = $1 AND seq = $2",
@@ -210,36 +242,24 @@ impl Store {
     }
 }
 
-impl Store {
-    /// The text of a message's last edit.
-    async fn current_text(&self, asked: &Message) -> Result<Option<String>, sqlx::Error> {
-        let rows = self.select(&edits_text(1), &asked.conversation, &[asked.seq]).await?;
-        let Some(row) = rows.first() else { return Ok(None) };
-        match entry(row, 1)?.change {
-            Change::Edited { text, .. } => Ok(Some(text)),
-            _ => Ok(None),
-        }
-    }
-}
-
 fn is_message(event: &Event) -> bool {
     matches!(event.entry.change, Change::Message { .. })
 }
 
-fn entry(row: &AnyRow, column: usize) -> Result<Entry, sqlx::Error> {
+pub(crate) fn entry(row: &AnyRow, column: usize) -> Result<Entry, sqlx::Error> {
     serde_json::from_str(row.try_get(column)?).map_err(|error| sqlx::Error::Decode(error.into()))
 }
 
 pub(crate) fn edits_text(seqs: usize) -> String {
     format!(
-        "SELECT s.seq, e.entry FROM edits s JOIN entries e ON e.conversation = s.conversation AND e.seq = s.by_seq \
+        "SELECT s.seq, e.entry, s.by_seq FROM edits s JOIN entries e ON e.conversation = s.conversation AND e.seq = s.by_seq \
          WHERE s.conversation = $1 AND s.seq IN ({})",
         list(2, seqs)
     )
 }
 
 pub(crate) fn pins_text(seqs: usize) -> String {
-    format!("SELECT seq FROM pins WHERE conversation = $1 AND seq IN ({})", list(2, seqs))
+    format!("SELECT seq, by_seq FROM pins WHERE conversation = $1 AND seq IN ({})", list(2, seqs))
 }
 
 pub(crate) fn expirations_text(seqs: usize) -> String {

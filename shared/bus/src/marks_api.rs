@@ -1,7 +1,9 @@
 //! What storage is asked about marks and settings. Part of [`crate::storage_api`].
 
 use natter_ids::{ConversationId, Partition, Position, Seq, UserId};
-use natter_protocol::{ArrangementDraft, MarkDraft, OverviewCursor, OverviewPosition, SettingsDraft, ShowRequests};
+use natter_protocol::{
+    ArrangementDraft, BlockView, MarkDraft, OverviewCursor, OverviewPosition, SettingsDraft, ShowRequests,
+};
 use serde::{Deserialize, Serialize};
 
 /// How far a user says they have come in a conversation.
@@ -80,6 +82,9 @@ pub struct Overview {
     /// Whether requests are among them.
     #[serde(default)]
     pub requests: ShowRequests,
+    /// The user's blocks: what they hide moves no conversation.
+    #[serde(default)]
+    pub blocks: Vec<BlockView>,
 }
 
 /// Those of `others` who have not accepted the conversation that `user` began with them: nothing of what they do is

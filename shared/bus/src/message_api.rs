@@ -1,7 +1,7 @@
 //! What storage answers about single messages; see [`crate::storage_api`].
 
 use natter_ids::{ClientId, ConversationId, Seq, UserId};
-use natter_protocol::{Change, Forwarded};
+use natter_protocol::{BlockView, Change, Forwarded};
 use serde::{Deserialize, Serialize};
 
 /// A page of the pinned messages that `user`, a member now, may see: those with the largest numbers.
@@ -15,6 +15,9 @@ pub struct Pinned {
     pub before: Option<Seq>,
     /// Most messages in the answer.
     pub limit: u32,
+    /// The user's block in this conversation: what it hides is left out.
+    #[serde(default)]
+    pub block: Option<BlockView>,
 }
 
 /// What a gateway must know of a message before it lets `user`, a member now, change it; as of an
@@ -32,6 +35,9 @@ pub struct Message {
     /// Whether its text is wanted too.
     #[serde(default)]
     pub with_text: bool,
+    /// The user's block in this conversation: what it hides is left out.
+    #[serde(default)]
+    pub block: Option<BlockView>,
 }
 
 /// Who has reacted to a message that `user`, a member now, may see. `None`: there is no such.

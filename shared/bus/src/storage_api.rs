@@ -5,8 +5,8 @@
 
 use natter_ids::{ConversationId, InviteId, Partition, Position, Seq, UserId};
 use natter_protocol::{
-    ArrangementView, ConversationPage, GroupSettings, HistoryPage, InvitePage, MarkPage, MarkedView, MemberPage,
-    OverviewPage, ReceiptPage, Role, SettingsView,
+    ArrangementView, BlockView, ConversationPage, GroupSettings, HistoryPage, InvitePage, MarkPage, MarkedView,
+    MemberPage, OverviewPage, ReceiptPage, Role, SettingsView,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -153,6 +153,9 @@ pub struct History {
     /// that only change them are left out.
     #[serde(default)]
     pub edits: bool,
+    /// The user's block in this conversation: nothing that it hides is in the states of messages, nor in their texts.
+    #[serde(default)]
+    pub block: Option<BlockView>,
 }
 
 /// A page of the conversations that `user` is a member of now, by id.

@@ -14,7 +14,15 @@ use crate::{
 pub const SECRET: &str = "the secret of the well";
 
 pub async fn history(store: &Store, who: &str, of: &ConversationId, edits: bool) -> HistoryPage {
-    let asked = History { user: user(who), conversation: of.clone(), before: None, after: None, limit: 1_000, edits };
+    let asked = History {
+        user: user(who),
+        conversation: of.clone(),
+        before: None,
+        after: None,
+        limit: 1_000,
+        edits,
+        block: None,
+    };
     store.history(&asked).await.unwrap()
 }
 
@@ -151,7 +159,7 @@ pub async fn an_edit_after_the_deletion_leaves_nothing(database: &Database) {
     assert!(holding(database, "erasures: ").await.iter().any(|row| row.contains(&late.to_string())));
     let page = history(&store, "b", &chat, false).await;
     assert_eq!((page.states.len(), said(&page).len()), (0, 0));
-    let asked = Pinned { user: user("a"), conversation: chat.clone(), before: None, limit: 10 };
+    let asked = Pinned { user: user("a"), conversation: chat.clone(), before: None, limit: 10, block: None };
     assert_eq!(store.pinned(&asked).await.unwrap().events, []);
 }
 

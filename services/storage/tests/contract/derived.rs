@@ -77,6 +77,8 @@ async fn unread(store: &Store, who: &str) -> u64 {
         after: None,
         limit: 10,
         requests: natter_protocol::ShowRequests::Without,
+
+        blocks: Vec::new(),
     };
     store.overview(&asked).await.unwrap().conversations[0].unread
 }
@@ -141,8 +143,15 @@ pub async fn the_release_before_may_archive_in_between(database: &Database) {
 async fn both_ways(store: &Store, chat: &ConversationId, limit: u32) -> [Vec<Seq>; 2] {
     let read = async |before, after| {
         let conversation = chat.clone();
-        let asked =
-            natter_bus::storage_api::History { user: user("b"), conversation, before, after, limit, edits: false };
+        let asked = natter_bus::storage_api::History {
+            user: user("b"),
+            conversation,
+            before,
+            after,
+            limit,
+            edits: false,
+            block: None,
+        };
         store.history(&asked).await.unwrap()
     };
     let (mut back, mut forth) = (Vec::new(), Vec::new());

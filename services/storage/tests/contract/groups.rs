@@ -122,17 +122,19 @@ pub async fn the_past_is_shown_where_the_group_says(database: &Database) {
             after: None,
             limit: 100,
             edits: false,
+
+            block: None,
         };
         store.history(&asked).await.map(|page| page.events.len())
     };
     // What may be answered, and what is pinned, is what may be read.
     let known = async || {
         let (user, conversation) = (user("b"), group.clone());
-        let asked = Message { user, conversation, seq: before, at_least: 0, with_text: true };
+        let asked = Message { user, conversation, seq: before, at_least: 0, with_text: true, block: None };
         store.message(&asked).await.map(|found| found.and_then(|found| found.text))
     };
     let pinned = async || {
-        let asked = Pinned { user: user("b"), conversation: group.clone(), before: None, limit: 10 };
+        let asked = Pinned { user: user("b"), conversation: group.clone(), before: None, limit: 10, block: None };
         store.pinned(&asked).await.map(|page| page.events.len())
     };
     assert_eq!(seen().await, Ok(2), "their coming and what followed");

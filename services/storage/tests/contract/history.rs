@@ -18,7 +18,7 @@ async fn read(
     after: Option<Seq>,
     limit: u32,
 ) -> HistoryPage {
-    let asked = History { user: user(who), conversation: of.clone(), before, after, limit, edits: false };
+    let asked = History { user: user(who), conversation: of.clone(), before, after, limit, edits: false, block: None };
     store.history(&asked).await.unwrap()
 }
 

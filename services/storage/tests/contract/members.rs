@@ -139,6 +139,8 @@ pub async fn strangers_are_told_nothing(database: &Database) {
             after: None,
             limit: 9,
             edits: false,
+
+            block: None,
         };
         assert_eq!(store.history(&history).await.unwrap_err(), StorageFault::NotAMember, "{who}");
         let members = Members { user: user(who), conversation, after: None, limit: 9 };

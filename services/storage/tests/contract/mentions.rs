@@ -24,7 +24,14 @@ fn edit(target: Seq, names: &[&str]) -> Change {
 
 /// What waits for somebody: unread messages, and those that mean them.
 async fn waiting(store: &Store, who: &str, conversation: &ConversationId) -> (u64, u64) {
-    let asked = Overview { user: user(who), since: None, after: None, limit: 1_000, requests: ShowRequests::Without };
+    let asked = Overview {
+        user: user(who),
+        since: None,
+        after: None,
+        limit: 1_000,
+        requests: ShowRequests::Without,
+        blocks: Vec::new(),
+    };
     let page = store.overview(&asked).await.unwrap();
     let item = page.conversations.iter().find(|item| item.view.conversation == *conversation).unwrap();
     (item.unread, item.mentions)

@@ -175,8 +175,15 @@ async fn check_member(store: &Store, id: &ConversationId, model: &Model, who: &s
     assert_eq!(reply.fence, model.fences.get(&who).copied().unwrap_or(0));
     assert_eq!(reply.members as usize, model.members().len());
 
-    let mut asked =
-        History { user: who.clone(), conversation: id.clone(), before: None, after: None, limit, edits: false };
+    let mut asked = History {
+        user: who.clone(),
+        conversation: id.clone(),
+        before: None,
+        after: None,
+        limit,
+        edits: false,
+        block: None,
+    };
     if !is_member {
         assert_eq!(store.history(&asked).await.unwrap_err(), StorageFault::NotAMember);
         return;

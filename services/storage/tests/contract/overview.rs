@@ -15,7 +15,14 @@ use crate::{
 
 async fn page(store: &Store, who: &str, since: Option<OverviewPosition>) -> OverviewPage {
     store
-        .overview(&Overview { user: user(who), since, after: None, limit: 1_000, requests: ShowRequests::Without })
+        .overview(&Overview {
+            user: user(who),
+            since,
+            after: None,
+            limit: 1_000,
+            requests: ShowRequests::Without,
+            blocks: Vec::new(),
+        })
         .await
         .unwrap()
 }
@@ -86,7 +93,14 @@ pub async fn the_list_is_by_last_activity(database: &Database) {
     for limit in [1, 7, 25] {
         let (mut got, mut after, mut positions) = (Vec::new(), None, Vec::new());
         loop {
-            let asked = Overview { user: user("a"), since: None, after, limit, requests: ShowRequests::Without };
+            let asked = Overview {
+                user: user("a"),
+                since: None,
+                after,
+                limit,
+                requests: ShowRequests::Without,
+                blocks: Vec::new(),
+            };
             let page = store.overview(&asked).await.unwrap();
             assert!(page.conversations.len() <= limit as usize);
             got.extend(page.conversations);
@@ -274,6 +288,8 @@ pub async fn pages_end_where_their_bytes_do(database: &Database) {
             after,
             limit: 1_000,
             requests: natter_protocol::ShowRequests::Without,
+
+            blocks: Vec::new(),
         };
         let page = store.overview(&asked).await.unwrap();
         let bytes = serde_json::to_vec(&page).unwrap().len();
@@ -385,6 +401,8 @@ pub async fn numbers_from_before_a_restore_count_for_nothing(database: &Database
             after,
             limit: 5,
             requests: natter_protocol::ShowRequests::Without,
+
+            blocks: Vec::new(),
         };
         let page = store.overview(&asked).await.unwrap();
         got.extend(page.conversations);

@@ -24,7 +24,7 @@ async fn set(store: &Store, who: &str, strangers: Strangers) {
 }
 
 async fn page(store: &Store, who: &str, requests: ShowRequests, since: Option<OverviewPosition>) -> OverviewPage {
-    let asked = Overview { user: user(who), since, after: None, limit: 1_000, requests };
+    let asked = Overview { user: user(who), since, after: None, limit: 1_000, requests, blocks: Vec::new() };
     store.overview(&asked).await.unwrap()
 }
 

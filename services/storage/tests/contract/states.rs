@@ -57,7 +57,7 @@ pub async fn pinned_messages_are_listed(database: &Database) {
     log.append(&chat, "a", Change::Unpinned { target: seqs[2] });
     log.archive(&store).await;
     let pinned = async |before, limit| {
-        let asked = Pinned { user: user("b"), conversation: chat.clone(), before, limit };
+        let asked = Pinned { user: user("b"), conversation: chat.clone(), before, limit, block: None };
         store.pinned(&asked).await.unwrap()
     };
     let page = pinned(None, 10).await;
@@ -74,7 +74,7 @@ pub async fn pinned_messages_are_listed(database: &Database) {
     log.archive(&store).await;
     let page = pinned(None, 1_000).await;
     assert_eq!(page.events.len(), PINNED_MAX);
-    let asked = Pinned { user: user("c"), conversation: chat.clone(), before: None, limit: 10 };
+    let asked = Pinned { user: user("c"), conversation: chat.clone(), before: None, limit: 10, block: None };
     assert_eq!(store.pinned(&asked).await.unwrap_err(), StorageFault::NotAMember);
 }
 
@@ -92,7 +92,8 @@ pub async fn what_a_message_is_now_is_told_to_members_only(database: &Database) 
     let removed = log.remove(&group, "a", "b");
     log.archive(&store).await;
     let ask = async |who: &str, seq| {
-        let asked = Message { user: user(who), conversation: group.clone(), seq, at_least: 0, with_text: true };
+        let asked =
+            Message { user: user(who), conversation: group.clone(), seq, at_least: 0, with_text: true, block: None };
         store.message(&asked).await
     };
     let found = ask("c", seen).await.unwrap().unwrap();

@@ -107,9 +107,16 @@ pub async fn what_is_due_is_shown_no_more(database: &Database) {
     let newest = log.say(&chat, "a", &format!("{SECRET}, at last"));
     log.archive(&store).await;
     let answers = async || {
-        let asked = Pinned { user: user("b"), conversation: chat.clone(), before: None, limit: 10 };
+        let asked = Pinned { user: user("b"), conversation: chat.clone(), before: None, limit: 10, block: None };
         let pinned = store.pinned(&asked).await.unwrap();
-        let asked = Message { user: user("b"), conversation: chat.clone(), seq: first, at_least: 0, with_text: true };
+        let asked = Message {
+            user: user("b"),
+            conversation: chat.clone(),
+            seq: first,
+            at_least: 0,
+            with_text: true,
+            block: None,
+        };
         let message = store.message(&asked).await.unwrap().unwrap();
         let asked = Overview {
             user: user("b"),
@@ -117,6 +124,8 @@ pub async fn what_is_due_is_shown_no_more(database: &Database) {
             after: None,
             limit: 10,
             requests: natter_protocol::ShowRequests::Without,
+
+            blocks: Vec::new(),
         };
         let overview = store.overview(&asked).await.unwrap();
         let missed = drain(&store, "b", &start(), &log.position(), 100).await;
