@@ -13,6 +13,7 @@ mod doubt;
 mod gate;
 mod group_settings;
 mod groups;
+mod hindsight;
 mod http_api;
 mod http_changes;
 mod http_marks;

@@ -32,6 +32,7 @@ use crate::{
     devices::Devices,
     doubt::Doubt,
     group_settings::GroupSettingsKnown,
+    hindsight::Hindsight,
     http_api,
     live::Current,
     marks::Marks,
@@ -57,6 +58,7 @@ pub(crate) struct Shared {
     pub(crate) reporter: Reporter,
     pub(crate) members: Members,
     pub(crate) group_settings: GroupSettingsKnown,
+    pub(crate) hindsight: Hindsight,
     pub(crate) watches: Watches,
     pub(crate) marks: Marks,
     pub(crate) devices: Devices,
@@ -89,6 +91,7 @@ impl Shared {
         Self {
             members: Members::new(bus.clone()),
             group_settings: GroupSettingsKnown::new(bus.clone()),
+            hindsight: Hindsight::new(bus.clone()),
             live: Current::new(&config, verifier),
             resumes: Semaphore::new(config.resumes_at_once as usize),
             drain: scope.cancel_token(),

@@ -6,8 +6,8 @@ use natter_bus::{
     Bus, Notice,
     storage_api::{
         Acquaintances, Archived, Arrange, Backlog, BacklogReply, Conversations, FindMessage, History, Invite, Invites,
-        Marks, Members, Membership, Message, Overview, Pinned, Reactors, Receipts, Roster, Settings, StorageFault,
-        StorageRequest, Unblocked, Withheld, WriteMarks,
+        Latecomers, Marks, Members, Membership, Message, Overview, Pinned, Reactors, Receipts, Roster, Settings,
+        StorageFault, StorageRequest, Unblocked, Withheld, WriteMarks,
     },
 };
 use natter_ids::{ConversationId, Partition, Position, Seq};
@@ -51,6 +51,10 @@ pub(crate) fn start(config: &Config, bus: &Bus, store: &Arc<Store>, scope: &Scop
     answers.serve(scope, |this: Answers, asked: Invite| async move {
         this.wait(&asked.conversation, asked.at_least).await?;
         this.store.invite(&asked).await
+    });
+    answers.serve(scope, |this: Answers, asked: Latecomers| async move {
+        this.wait(&asked.conversation, asked.seq.saturating_sub(1)).await?;
+        this.store.latecomers(&asked).await
     });
     answers.serve(scope, |this: Answers, asked: Pinned| async move { this.store.pinned(&asked).await });
     answers.serve(scope, |this: Answers, asked: Reactors| async move { this.store.reactors(&asked).await });

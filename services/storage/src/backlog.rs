@@ -19,6 +19,7 @@ use crate::{
     Store,
     entries::{From, RANGES_MAX, Range, Room, Show, Sized},
     gaps::is_stranded,
+    hindsight::Seen,
     reads::database,
     sql::{from_sql, statement, to_sql},
 };
@@ -79,7 +80,7 @@ impl Store {
         let taken = plan.missed.iter().filter(|part| part.taken > part.range.after);
         let chosen: Vec<_> =
             taken.map(|part| (part.partition, Range { upto: part.taken, ..part.range.clone() })).collect();
-        Ok(BacklogReply { events: self.texts(&chosen).await?, position: plan.position, more })
+        Ok(BacklogReply { events: self.texts(&asked.user, &chosen).await?, position: plan.position, more })
     }
 
     /// The unseen parts of the user's conversations, by partition.
@@ -157,12 +158,14 @@ impl Store {
         Ok(())
     }
 
-    async fn texts(&self, chosen: &[(Partition, Range)]) -> Result<Vec<ArchivedEvent>, StorageFault> {
+    async fn texts(&self, user: &UserId, chosen: &[(Partition, Range)]) -> Result<Vec<ArchivedEvent>, StorageFault> {
+        let mut seen = Seen::default();
         let ranges: Vec<_> = chosen.iter().map(|(_, range)| range.clone()).collect();
         let mut events = Vec::new();
         for found in self.events(&ranges, Show::Log).await.map_err(database)? {
             let Some((partition, range)) = chosen.get(found.range) else { continue };
-            let event = RawValue::from_string(found.event).map_err(|_| StorageFault::Database)?;
+            let event = RawValue::from_string(self.veiled(user, range, found.event, &mut seen).await?)
+                .map_err(|_| StorageFault::Database)?;
             let conversation = range.conversation.clone();
             events.push(ArchivedEvent { partition: *partition, seq: found.seq, conversation, event });
         }

@@ -9,6 +9,7 @@ use natter_protocol::{Event, HistoryPage};
 use crate::{
     Store,
     entries::{From, Range, Room, Show},
+    hindsight::veil,
     reads::database,
     spans::Span,
     states::Reader,
@@ -41,7 +42,8 @@ impl Store {
             }
         }
         chosen.sort_by_key(|range| range.after);
-        let events = self.read_events(&chosen, show).await?;
+        let mut events = self.read_events(&chosen, show).await?;
+        events.iter_mut().for_each(|event| veil(event, &spans));
         let reader = Reader { user: &asked.user, block: asked.block.as_ref() };
         self.page(&asked.conversation, reader, events, more, !asked.edits).await
     }

@@ -21,6 +21,7 @@ mod examine;
 mod fold;
 mod gaps;
 mod groups;
+mod hindsight;
 mod history;
 mod marker;
 mod marks;

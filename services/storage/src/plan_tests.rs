@@ -11,7 +11,7 @@ use crate::{
     backlog::missed_text,
     entries,
     entries::{From, Show},
-    mentions, overview, preview, reactions, reactors, reads, receipts, requests, runs, said,
+    hindsight, mentions, overview, preview, reactions, reactors, reads, receipts, requests, runs, said,
     sql::statement,
     states, unheard, unread,
 };
@@ -110,6 +110,7 @@ async fn plans(store: &Store) -> Vec<(&'static str, Vec<String>)> {
         ("last said", said::said_text(4)),
         ("edited previews", preview::edits_text(4)),
         ("reactions", reactions::counts_text(4)),
+        ("latecomers", hindsight::LATECOMERS.to_owned()),
         ("heard", unheard::heard_text(4)),
         ("earlier edits", unheard::EARLIER_EDITS.to_owned()),
         ("runs, oldest", runs::RUNS_ASCENDING.to_owned()),

@@ -224,7 +224,7 @@ pub(crate) fn name_at(row: &AnyRow, column: usize) -> Result<Option<String>, sql
     serde_json::from_str(row.try_get(column)?).map_err(|error| sqlx::Error::Decode(error.into()))
 }
 
-fn user_at(row: &AnyRow, column: usize) -> Answer<UserId> {
+pub(crate) fn user_at(row: &AnyRow, column: usize) -> Answer<UserId> {
     let text: &str = row.try_get(column).map_err(database)?;
     UserId::new(text).map_err(|_| StorageFault::Database)
 }

@@ -40,6 +40,29 @@ pub struct Message {
     pub block: Option<BlockView>,
 }
 
+/// A page of the members of a group as of an entry, `seq`, who do not see a message that was said before they came:
+/// none where the past is shown. By their ids; as of an archive that has all before that entry.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Latecomers {
+    /// Which group.
+    pub conversation: ConversationId,
+    /// The number of the message.
+    pub target: Seq,
+    /// The number of the entry.
+    pub seq: Seq,
+    /// The last user of the page before.
+    pub after: Option<UserId>,
+}
+
+/// A page of those who came too late.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LatecomersReply {
+    /// Who.
+    pub users: Vec<UserId>,
+    /// Whether there may be more after the last one.
+    pub more: bool,
+}
+
 /// Who has reacted to a message that `user`, a member now, may see. `None`: there is no such.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Reactors {

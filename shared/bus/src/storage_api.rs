@@ -13,7 +13,10 @@ use serde_json::value::RawValue;
 
 pub use crate::{
     marks_api::{Arrange, Marks, Overview, Receipts, Settings, Unblocked, UserMark, Withheld, WriteMarks},
-    message_api::{FindMessage, FoundMessage, Message, MessageReply, Pinned, Reaction, Reactors, ReactorsReply},
+    message_api::{
+        FindMessage, FoundMessage, Latecomers, LatecomersReply, Message, MessageReply, Pinned, Reaction, Reactors,
+        ReactorsReply,
+    },
 };
 
 /// A request to storage and the type of its answer.
@@ -56,6 +59,7 @@ storage_requests! {
     Overview -> OverviewPage = "overview";
     Arrange -> ArrangementView = "arrange";
     Unblocked -> () = "unblocked";
+    Latecomers -> LatecomersReply = "latecomers";
 }
 
 /// Why storage did not answer a request.

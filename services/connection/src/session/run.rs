@@ -3,12 +3,14 @@
 mod clockwork;
 mod events;
 mod hearing;
+mod undecided;
 mod watching;
 
 use std::{future::poll_fn, sync::Arc};
 
 use clockwork::{Token, When};
 use events::{Page, next_page};
+use undecided::Undecided;
 use watching::Watching;
 
 use natter_bus::{Inbox, MarkerRequest, users::Blocks};
@@ -66,6 +68,7 @@ pub(super) struct Session<'a> {
     watching: Watching,
     whispers: Whispers,
     screen: Screen,
+    undecided: Undecided,
     /// The blocks that the session goes by.
     blocks: Arc<Blocks>,
     refused_in_a_row: u32,
@@ -99,6 +102,7 @@ impl<'a> Session<'a> {
             watching: Watching::default(),
             whispers: Whispers::default(),
             screen: Screen::default(),
+            undecided: Undecided::default(),
             blocks: Arc::default(),
             refused_in_a_row: 0,
             doubts: shared.doubts.clone(),
@@ -122,17 +126,19 @@ impl<'a> Session<'a> {
             self.arm(&mut timer, socket);
             let roomy = self.has_room(socket);
             let read = roomy && self.lanes.len() < self.shared.config.requests_at_once as usize;
-            let Self { inbox, lanes, page, watching, doubts, when, signed_in, .. } = self;
+            let settled = self.undecided.is_empty();
+            let Self { inbox, lanes, page, watching, doubts, when, signed_in, undecided, .. } = self;
             let SignedIn { mailbox, blocks, revoked, .. } = signed_in;
             let ended = tokio::select! {
                 incoming = poll_fn(|cx| socket.poll_incoming(cx, read)) => self.on_incoming(incoming, socket),
-                message = inbox.next() => match message {
+                message = inbox.next(), if settled => match message {
                     Some(message) => self.on_inbox(message, socket),
                     None => Err(Some(CloseCode::Unavailable)),
                 },
-                found = mailbox.next() => self.on_mailbox(found, socket),
+                hidden = undecided.answer() => self.on_decided(hidden, socket),
+                found = mailbox.next(), if settled => self.on_mailbox(found, socket),
                 answer = lanes.next(), if roomy => self.on_answer(answer, socket),
-                reply = next_page(page) => self.on_page(reply, socket),
+                reply = next_page(page), if settled => self.on_page(reply, socket),
                 views = watching.changes(), if roomy => {
                     self.show_presence(views, socket);
                     Ok(())
@@ -194,7 +200,7 @@ impl<'a> Session<'a> {
         if self.behind.is_none() && self.seam.is_behind() {
             self.behind = Some(Behind::new());
         }
-        if self.seam.newly_caught_up() {
+        if self.undecided.is_empty() && self.seam.newly_caught_up() {
             if let Some(behind) = self.behind.take() {
                 behind.caught_up();
             }

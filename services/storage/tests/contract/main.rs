@@ -121,7 +121,8 @@ contract! {
         mentions_are_counted_as_unread_messages_are
         mentions_follow_the_text;
     unheard:
-        a_held_mark_is_told_once_the_block_is_lifted;
+        a_held_mark_is_told_once_the_block_is_lifted
+        who_came_later_does_not_get_the_text;
     requests:
         what_strangers_begin_is_a_request
         nothing_is_shown_until_it_is_accepted

@@ -1,16 +1,16 @@
-//! Marks that are not told while somebody is blocked.
+//! Marks that are not told while somebody is blocked, and what was said before somebody came.
 
 use natter_bus::{
     Notice,
-    storage_api::{Marks, Receipts, Unblocked, UserMark},
+    storage_api::{Latecomers, Marks, Receipts, Unblocked, UserMark},
 };
 use natter_ids::{ConversationId, Partition, Seq};
-use natter_protocol::MarkDraft;
+use natter_protocol::{Change, GroupPatch, MarkDraft, Past};
 use natter_storage::Store;
 
 use crate::{
     database::{Database, PARTITIONS},
-    log::{Log, user},
+    log::{Log, drain, start, text, user},
 };
 
 async fn mark(store: &Store, who: &str, of: &ConversationId, read: Seq, held: bool) -> usize {
@@ -71,4 +71,50 @@ pub async fn a_held_mark_is_told_once_the_block_is_lifted(database: &Database) {
     mark(&store, "a", &talk, seqs[3], true).await;
     assert_eq!(mark(&store, "a", &talk, seqs[4], false).await, 2);
     assert_eq!(told(&store, "a", "b", &talk, Some(&of_b)).await, (seqs[4], Some(seqs[4])));
+}
+
+pub async fn who_came_later_does_not_get_the_text(database: &Database) {
+    let store = database.open().await;
+    let mut log = Log::default();
+    let group = log.group("a", "g", &["a", "b", "d"]);
+    let said = log.say(&group, "a", "said");
+    log.remove(&group, "a", "b");
+    let between = log.say(&group, "a", "between");
+    for name in ["b", "c"] {
+        log.add(&group, "a", name);
+    }
+    let edit = |target| Change::Edited { target, text: "secret".into(), mentions: Vec::new() };
+    let (first, second) = (log.append(&group, "a", edit(said)), log.append(&group, "a", edit(between)));
+    log.append(&group, "a", Change::Pinned { target: said });
+    log.remove(&group, "a", "c");
+    log.archive(&store).await;
+    let late = async |target: Seq, seq: Seq| {
+        let asked = Latecomers { conversation: group.clone(), target, seq, after: None };
+        let reply = store.latecomers(&asked).await.unwrap();
+        assert!(!reply.more);
+        reply.users.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    // As of the entry: who has gone since is among them, who was there when it was said is not.
+    assert_eq!(
+        (late(said, first).await, late(between, second).await),
+        (vec!["c".to_owned()], vec!["b".into(), "c".into()])
+    );
+    let kinds = async |who: &str, log: &Log| -> Vec<String> {
+        let events = drain(&store, who, &start(), &log.position(), 100).await;
+        events.iter().map(|event| event.entry.change.kind().to_owned()).collect()
+    };
+    let came = ["member_added", "erased", "erased", "erased", "member_removed"];
+    assert_eq!(kinds("c", &log).await, came, "though they are no member any more");
+    let seen =
+        ["group_created", "message", "member_removed", "member_added", "member_added", "edited", "erased", "pinned"];
+    assert_eq!(kinds("b", &log).await[..8], seen);
+    assert!(!kinds("d", &log).await.contains(&"erased".to_owned()));
+    log.append(
+        &group,
+        "a",
+        Change::GroupChanged { patch: GroupPatch { past: Some(Past::All), ..GroupPatch::default() } },
+    );
+    log.append(&group, "a", text("the end"));
+    log.archive(&store).await;
+    assert!(late(said, first).await.is_empty() && !kinds("b", &log).await.contains(&"erased".to_owned()));
 }

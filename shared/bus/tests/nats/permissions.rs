@@ -55,6 +55,7 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("storage.ask.arrange",                              "c+",     ""),
     ("storage.ask.withheld",                             "c+",     ""),
     ("storage.ask.unblocked",                            "c+",     ""),
+    ("storage.ask.latecomers",                           "c+",     ""),
     ("storage.ask.write_marks",                          "c+",     ""),
     ("storage.ask.find_message",                         "cd+",    ""),
     ("storage.ask.roster",                               "d+",     ""),

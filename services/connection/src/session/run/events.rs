@@ -13,6 +13,7 @@ use natter_protocol::{CloseCode, ServerFrame, event_frame};
 use super::{
     super::{seam::Deliver, socket::Socket},
     Session,
+    undecided::Pace,
 };
 use crate::{mailbox::Found, marks::hide_marks, members::stranded, observe::OnItsWay, screen::Shown};
 
@@ -65,16 +66,14 @@ impl Session<'_> {
         let partition = arrival.event.partition;
         let mut next = self.seam.on_event(arrival);
         while let Some(event) = next {
-            if let Some(text) = self.event_text(&event)? {
-                socket.push_live(text, self.on_its_way(&event));
-            }
+            self.deliver(event, Pace::Live, socket)?;
             next = self.seam.next_early(partition);
         }
         Ok(())
     }
 
     /// The frame of an event; `None` when it is not shown.
-    fn event_text(&mut self, event: &Deliver) -> Result<Option<String>, Option<CloseCode>> {
+    pub(super) fn event_text(&mut self, event: &Deliver) -> Result<Option<String>, Option<CloseCode>> {
         let Ok(json) = std::str::from_utf8(&event.json) else {
             tracing::error!("an event is not UTF-8");
             return Err(Some(CloseCode::Unavailable));
@@ -88,7 +87,7 @@ impl Session<'_> {
         })
     }
 
-    fn on_its_way(&self, event: &Deliver) -> OnItsWay {
+    pub(super) fn on_its_way(&self, event: &Deliver) -> OnItsWay {
         OnItsWay::new(self.shared, event.stored_at, event.trace.as_ref())
     }
 
@@ -136,9 +135,7 @@ impl Session<'_> {
             }
         }
         for event in self.seam.on_archived_upto(&reply.position) {
-            if let Some(text) = self.event_text(&event)? {
-                socket.push_text(text, self.on_its_way(&event));
-            }
+            self.deliver(event, Pace::Held, socket)?;
         }
         Ok(())
     }
