@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use natter_ids::{ConversationId, Seq, UserId};
-use natter_protocol::{Change, Event, MessageState, REACTIONS_MAX, ReactionView};
+use natter_protocol::{Change, Event, MessageState, Past, REACTIONS_MAX, ReactionView};
 
 use super::{
     index::{Index, Reading, Room},
@@ -18,7 +18,7 @@ pub(super) fn check(index: &Index<'_>, violations: &mut Vec<Violation>) {
         let Some(room) = index.rooms.get(conversation) else { continue };
         let folded = folded.entry(conversation).or_insert_with(|| Folded::of(conversation, room));
         let own = reading.events.iter().filter(|event| event.conversation == *conversation);
-        let wrong = own.filter_map(|event| Some(violation(reading, event.seq, folded.text(reading, event)?)));
+        let wrong = own.filter_map(|event| Some(violation(reading, event.seq, folded.text(reading, room, event)?)));
         violations.extend(wrong);
         if let Source::History(reader) = &reading.place.source {
             violations.extend(folded.states(reading, reader).map(|seq| violation(reading, seq, Mismatch::OtherState)));
@@ -30,7 +30,7 @@ pub(super) fn check(index: &Index<'_>, violations: &mut Vec<Violation>) {
 pub(super) fn only_changes(change: &Change) -> bool {
     match change {
         Change::Edited { .. } | Change::Deleted { .. } | Change::Reacted { .. } => true,
-        Change::Erased { was } => was == "edited",
+        Change::Erased { was } => ["edited", "deleted", "reacted"].contains(&was.as_str()),
         _ => false,
     }
 }
@@ -49,8 +49,10 @@ struct Message<'a> {
 struct Folded<'a> {
     messages: HashMap<Seq, Message<'a>>,
     deleted: HashSet<Seq>,
-    /// Edits, and their messages.
-    edits: HashMap<Seq, Seq>,
+    /// Changes, and their messages.
+    targets: HashMap<Seq, Seq>,
+    /// Whether the group has ever shown its past: then who came later may see anything of it.
+    shows_past: bool,
 }
 
 impl<'a> Folded<'a> {
@@ -68,11 +70,14 @@ impl<'a> Folded<'a> {
     }
 
     fn take_in(&mut self, conversation: &ConversationId, Event { seq, entry, .. }: &'a Event) {
+        if let Some(target) = entry.change.target() {
+            self.targets.insert(*seq, target);
+        }
         match &entry.change {
+            Change::GroupChanged { patch } => self.shows_past |= patch.past == Some(Past::All),
             Change::Message { text, .. } => self.begin(*seq, &entry.sender, Some(text)),
             Change::Erased { was } if was == "message" => self.begin(*seq, &entry.sender, None),
             Change::Edited { target, text, .. } => {
-                self.edits.insert(*seq, *target);
                 if let Some(message) = self.messages.get_mut(target).filter(|it| *it.sender == entry.sender) {
                     (message.text, message.edited_at) = (Some(text.as_str()), Some(entry.time));
                 }
@@ -100,13 +105,17 @@ impl<'a> Folded<'a> {
     }
 
     /// What is wrong with the text of an entry as it was read.
-    fn text(&self, reading: &Reading<'_>, event: &Event) -> Option<Mismatch> {
-        let of = self.edits.get(&event.seq).copied().unwrap_or(event.seq);
+    fn text(&self, reading: &Reading<'_>, room: &Room<'_>, event: &Event) -> Option<Mismatch> {
+        let of = self.targets.get(&event.seq).copied().unwrap_or(event.seq);
         let deleted = self.deleted.contains(&of);
+        // What changes a message of a time at which the reader was no member says nothing of it.
+        let hidden = of != event.seq && !self.shows_past && !may_see(reading, room, of);
         match &event.entry.change {
+            Change::Erased { .. } if hidden => None,
             Change::Message { .. } | Change::Edited { .. } if deleted => Some(Mismatch::KeepsDeleted),
-            // Of an edit that nobody saw otherwise it is not known whose it was.
+            // Of a change that nobody saw otherwise it is not known of what it was.
             Change::Erased { was } if !deleted && (was == "message" || of != event.seq) => Some(Mismatch::LacksText),
+            change if hidden && change.target().is_some() => Some(Mismatch::Leaks),
             Change::Message { text, .. } if reading.shows_as_now() => {
                 let now = self.messages.get(&event.seq).and_then(|message| message.text)?;
                 (now != text).then_some(Mismatch::OtherText)
@@ -127,6 +136,13 @@ impl<'a> Folded<'a> {
         let mut wrong: Vec<Seq> = shown.into_iter().filter(wrong).collect();
         wrong.sort_unstable();
         wrong.into_iter()
+    }
+}
+
+fn may_see(reading: &Reading<'_>, room: &Room<'_>, seq: Seq) -> bool {
+    match &reading.place.source {
+        Source::Archive => true,
+        Source::History(user) | Source::Resume(user) => room.is_member(user, seq),
     }
 }
 

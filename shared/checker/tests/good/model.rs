@@ -274,7 +274,7 @@ impl Chat {
     fn read(&mut self, source: Source, room: usize, shows: impl Fn(Seq) -> bool) {
         let conversation = self.rooms[room].id.clone();
         let stands = self.log.iter().filter(|event| event.conversation == conversation && shows(event.seq));
-        let events = stands.map(|event| self.archived(event)).collect();
+        let events = stands.map(|event| self.veiled(&source, self.archived(event))).collect();
         let mut reading = Reading { source, conversation, events, states: Vec::new() };
         if let Source::History(reader) = &reading.source {
             (reading.events, reading.states) = self.as_now(&reader.clone(), reading.events);

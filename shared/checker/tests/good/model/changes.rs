@@ -1,6 +1,6 @@
 //! What becomes of messages, and who has read them.
 
-use natter_checker::{Mark, Reader};
+use natter_checker::{Mark, Reader, Source};
 use natter_ids::{Seq, UserId};
 use natter_protocol::{Change, Event, MessageState, ReactionView};
 
@@ -67,6 +67,16 @@ impl Chat {
             left.entry.change = Change::Erased { was: event.entry.change.kind().to_owned() };
         }
         left
+    }
+
+    /// The entry as whoever resumes gets it: of messages from before they came it says nothing.
+    pub(super) fn veiled(&self, source: &Source, mut event: Event) -> Event {
+        let (Source::Resume(reader), Some(target)) = (source, event.entry.change.target()) else { return event };
+        let user = self.users.iter().position(|user| user == reader).unwrap();
+        if !self.may_see(user, &Event { seq: target, ..event.clone() }) {
+            event.entry.change = Change::Erased { was: event.entry.change.kind().to_owned() };
+        }
+        event
     }
 
     fn is_deleted(&self, seq: Seq) -> bool {
