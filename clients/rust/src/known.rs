@@ -9,6 +9,10 @@ use natter_protocol::{MarkView, MarkedView, MarksView, ServerFrame};
 /// longest, and an older mark of theirs that comes late may be told once.
 const KNOWN_MAX: usize = 16 * 1024;
 
+/// So many other members a conversation has in which marks are told as they rise, unless its operator allows for
+/// more; then one such mark makes it known.
+const SMALL: u32 = 100;
+
 /// The largest marks that the application was told.
 #[derive(Debug, Default)]
 pub(crate) struct Known {
@@ -87,7 +91,8 @@ pub(crate) fn learnt(me: Option<&UserId>, answer: &ServerFrame) -> Learnt {
         (ServerFrame::Marks { page, .. }, _) => page.conversations.clone(),
         (ServerFrame::Receipts { page, .. }, _) => {
             let marks = vec![MarksView { conversation: page.conversation.clone(), marks: page.marks.clone() }];
-            return Learnt { marks, perhaps_large: page.more || page.members as usize != page.marks.len() };
+            // Only the first page counts them; a later one is of a conversation that the first made known.
+            return Learnt { marks, perhaps_large: page.members == 0 || page.members > SMALL };
         }
         _ => Vec::new(),
     };
@@ -132,7 +137,7 @@ mod tests {
         let marked = MarkedView { conversation: conversation("bob"), delivered: 9, read: 8 };
         known.learn(learnt(Some(&me), &ServerFrame::Marked { id: 1, marked }));
         assert_eq!(known.rise(note("bob", mark("alice", 7, 7))), None);
-        known.learn(receipts(1, vec![mark("bob", 5, 4)], false));
+        known.learn(receipts(2, vec![mark("bob", 5, 4)], true));
         assert_eq!(known.rise(note("bob", mark("bob", 3, 3))), None);
         assert_eq!(known.rise(note("bob", mark("bob", 6, 3))), Some(note("bob", mark("bob", 6, 4))));
     }
