@@ -49,7 +49,9 @@ pub enum DisconnectReason {
 pub enum Notification {
     /// A session has begun.
     Connected(Box<SessionInfo>),
-    /// Everything missed has been told; what follows happens now. With the position reached.
+    /// Everything missed has been told; what follows happens now. With the position reached. A client without
+    /// a position begins here: the end of a history that was read before may be missing, so read what is after
+    /// it once this has come.
     CaughtUp(Position),
     /// Something happened in a conversation. With the position to store once it is kept.
     Event(Box<Event>, Position),

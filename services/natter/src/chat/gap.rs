@@ -155,7 +155,11 @@ impl Session {
 
     fn close_gap(&mut self) {
         for event in self.gap.close() {
-            self.show(&event);
+            if self.entered {
+                self.show(&event);
+            } else {
+                self.missed.note(event, &self.style.me);
+            }
         }
         self.keep_place();
     }
