@@ -90,7 +90,15 @@ impl Gateway {
                 Request::History { after, .. } => return (id, after),
                 Request::OpenDirect { .. } => {
                     let (peer, name, group, role) = (Some(user("bob")), None, None, Role::Member);
-                    let conversation = ConversationView { conversation: talk(), name, peer, group, role, last_seq: 2 };
+                    let conversation = ConversationView {
+                        conversation: talk(),
+                        name,
+                        peer,
+                        group,
+                        timer_seconds: None,
+                        role,
+                        last_seq: 2,
+                    };
                     ServerFrame::Conversation { id, conversation }
                 }
                 Request::Conversations { .. } => {
