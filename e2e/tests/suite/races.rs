@@ -223,8 +223,12 @@ async fn old_rules_are_not_taken_for_new_ones() {
     let write = |write| GroupPatch { write: Some(write), ..GroupPatch::default() };
     alice.client().change_group(&group, write(Who::Admins)).await.unwrap();
     alice.client().remove_member(&group, &user("bob")).await.unwrap();
-    alice.client().change_group(&group, write(Who::Everybody)).await.unwrap();
-    archived(&alice, &group, 2).await;
+    let last = alice.client().change_group(&group, write(Who::Everybody)).await.unwrap();
+    wait_for("the archive", PATIENCE, async || {
+        let page = alice.client().conversations(None, None).await.ok()?;
+        page.conversations.iter().any(|view| view.last_seq >= last).then_some(())
+    })
+    .await;
     let carol = cluster.device("carol", 1).await;
     assert_eq!(may_write(&carol, &group).await, Ok(()));
     // Bob hears of the first change, and of the second one nothing any more.

@@ -62,7 +62,11 @@ impl Shared {
                 _ => Err(ErrorCode::Internal.into()),
             }
         };
-        self.change_group_once(user, group, client_id, &again, work).await
+        let accepted = self.change_group_once(user, group, client_id, &again, work).await?;
+        if let Change::RoleChanged { user: to, role: Role::Owner } = &again {
+            self.hand_over(user, group, to).await?;
+        }
+        Ok(accepted)
     }
 
     /// Adds a user to a group.
@@ -135,10 +139,10 @@ impl Shared {
         self.change_group_log(asked, Change::MemberUnbanned { user: barred }, Needs::Management).await
     }
 
-    /// Gives a member a role. With the owner's, the group is handed over: who gives it is an admin then.
+    /// Gives a member a role.
     async fn change_role(&self, asked: Asked<'_>, of: UserId, role: Role) -> Result<Accepted, ErrorBody> {
         let Asked { user, group, .. } = asked;
-        let me = self.member_of(user, group).await?;
+        self.member_of(user, group).await?;
         if of == *user {
             let said =
                 "Nobody changes their own role: an owner hands the group over by making another member the owner.";
@@ -152,17 +156,25 @@ impl Shared {
             self.change_group_log(asked, change, Needs::Ownership).await?
         };
         self.members.forget(group, &of).await;
-        if role == Role::Owner && me.role == Role::Owner {
-            // Whoever went in this very moment is no owner, and the group keeps the one it has.
-            let now = self.members.member_now(group, &of).await?;
-            if now.is_none_or(|member| member.role != Role::Owner) {
-                return Err(no_such_member());
-            }
-            let change = Change::RoleChanged { user: user.clone(), role: Role::Admin };
-            self.append_to_group(user, group, change, Needs::Ownership).await?;
-            self.members.forget(group, user).await;
-        }
         Ok(accepted)
+    }
+
+    /// Makes an owner who has made another member one an admin: the group is handed over. A retry of the first finds
+    /// it done, or does it.
+    async fn hand_over(&self, user: &UserId, group: &ConversationId, to: &UserId) -> Result<(), ErrorBody> {
+        let me = self.members.member_now(group, user).await?;
+        if me.is_none_or(|me| me.role != Role::Owner) {
+            return Ok(());
+        }
+        // Whoever went in this very moment is no owner, and the group keeps the one it has.
+        let now = self.members.member_now(group, to).await?;
+        if now.is_none_or(|member| member.role != Role::Owner) {
+            return Err(no_such_member());
+        }
+        let change = Change::RoleChanged { user: user.clone(), role: Role::Admin };
+        self.append_to_group(user, group, change, Needs::Ownership).await?;
+        self.members.forget(group, user).await;
+        Ok(())
     }
 
     /// Changes how a group is set up.
