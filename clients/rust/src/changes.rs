@@ -12,13 +12,27 @@ use crate::{
 type Sent = std::result::Result<Accepted, SendError>;
 
 impl Client {
-    /// Gives a message of one's own another text; returns the number of the entry that did.
+    /// Gives a message of one's own another text, which mentions nobody; returns the number of the entry that did.
     ///
     /// # Errors
     /// [`RequestError`].
     pub async fn edit(&self, of: &ConversationId, target: Seq, text: &str) -> Result<Seq> {
+        self.edit_mentioning(of, target, text, &[]).await
+    }
+
+    /// Like [`Client::edit`], with a text that mentions these members and nobody else.
+    ///
+    /// # Errors
+    /// [`RequestError`].
+    pub async fn edit_mentioning(
+        &self,
+        of: &ConversationId,
+        target: Seq,
+        text: &str,
+        mentions: &[UserId],
+    ) -> Result<Seq> {
         let (conversation, client_id, text) = (of.clone(), self.new_client_id(), text.to_owned());
-        self.change(Request::Edit { conversation, client_id, target, text, mentions: Vec::new() }).await
+        self.change(Request::Edit { conversation, client_id, target, text, mentions: mentions.to_vec() }).await
     }
 
     /// Answers a message, and mentions members; like [`Client::send`].

@@ -59,13 +59,13 @@ impl Shared {
             Ok(needs) => match self.append_once(user, conversation, client_id, change.clone(), needs).await {
                 // They may have lost the right since, and this is a retry of what they had it for.
                 Err(refused) if refused.code == ErrorCode::NotAllowed => {
-                    self.done_or(refused, user, conversation, client_id, &change).await
+                    Box::pin(self.done_or(refused, user, conversation, client_id, &change)).await
                 }
                 done => done,
             },
             Err(refused) if refused.code.is_retryable() || refused.code == ErrorCode::NotAMember => Err(refused),
             // Perhaps because it is done already, and this is a retry.
-            Err(refused) => self.done_or(refused, user, conversation, client_id, &change).await,
+            Err(refused) => Box::pin(self.done_or(refused, user, conversation, client_id, &change)).await,
         }
     }
 
@@ -116,11 +116,26 @@ impl Shared {
         conversation: &ConversationId,
         change: &Change,
     ) -> Result<Needs, ErrorBody> {
+        match change {
+            // Most messages refer to nothing, and wait for nothing.
+            Change::Message { reply_to: None, mentions, .. } if mentions.is_empty() => {
+                self.needs_to_write(user, conversation).await
+            }
+            change => Box::pin(self.may_refer(user, conversation, change)).await,
+        }
+    }
+
+    /// The same, of what refers to messages or members.
+    async fn may_refer(
+        &self,
+        user: &UserId,
+        conversation: &ConversationId,
+        change: &Change,
+    ) -> Result<Needs, ErrorBody> {
         if let Change::Message { mentions, .. } | Change::Edited { mentions, .. } = change {
             self.are_members(conversation, mentions).await?;
         }
         let target = match change {
-            // Most messages refer to nothing, and wait for nothing.
             Change::Message { reply_to: None, .. } => return self.needs_to_write(user, conversation).await,
             Change::Message { reply_to, .. } => *reply_to,
             Change::TimerSet { .. } if conversation.is_direct() => return Ok(Needs::Nothing),

@@ -99,7 +99,7 @@ impl Members {
     /// The member as of everything accepted so far, which is remembered.
     pub(crate) async fn look_again(&self, conversation: &ConversationId, user: &UserId) -> Result<Member, ErrorBody> {
         self.forget(conversation, user).await;
-        let member = self.member_now(conversation, user).await?.ok_or_else(not_a_member)?;
+        let member = Box::pin(self.member_now(conversation, user)).await?.ok_or_else(not_a_member)?;
         self.known.insert((conversation.clone(), user.clone()), member).await;
         Ok(member)
     }

@@ -27,7 +27,7 @@ impl Shared {
             return Ok(None);
         }
         // The log may have forgotten the id; the archive has not.
-        let found = self.find(user, conversation, client_id).await?;
+        let found = Box::pin(self.find(user, conversation, client_id)).await?;
         found.map(|found| same(&found, change)).transpose()
     }
 
@@ -81,17 +81,28 @@ impl Shared {
         if !stored.repeat {
             return Ok(Accepted { seq: stored.seq, time: entry.time });
         }
-        let first = match self.bus.entry_at(conversation, stored.seq).await.map_err(unavailable)? {
+        let first = Box::pin(self.first_of(user, conversation, client_id, stored.seq)).await?;
+        same(&first, &entry.change)
+    }
+
+    /// What the log calls the first under an id.
+    async fn first_of(
+        &self,
+        user: &UserId,
+        conversation: &ConversationId,
+        client_id: ClientId,
+        seq: Seq,
+    ) -> Result<FoundMessage, ErrorBody> {
+        match self.bus.entry_at(conversation, seq).await.map_err(unavailable)? {
             Some(Entry { time, change, .. }) => {
-                FoundMessage { seq: stored.seq, time, text: String::new(), change: Some(change) }
+                Ok(FoundMessage { seq, time, text: String::new(), change: Some(change) })
             }
             // It was deleted since, and the log has erased it.
             None => {
                 let found = self.find(user, conversation, client_id).await?;
-                found.ok_or_else(|| unavailable("the log no longer holds a message it calls a repeat"))?
+                found.ok_or_else(|| unavailable("the log no longer holds a message it calls a repeat"))
             }
-        };
-        same(&first, &entry.change)
+        }
     }
 
     pub(crate) async fn find(

@@ -37,14 +37,14 @@ impl Shared {
         let mut member = self.members.member(conversation, user).await?;
         if needs.check(member.role).is_err() {
             // They may have got the role through another gateway.
-            member = self.look_again(conversation, user, 0).await?;
+            member = Box::pin(self.look_again(conversation, user, 0)).await?;
         }
         for attempt in 0..FENCE_TRIES {
             needs.check(member.role)?;
             let fence = Fence::Member { user, seq: member.fence };
             match self.bus.append(Append { conversation, entry, fence }).await {
                 Ok(stored) => return Ok(stored),
-                Err(AppendError::FenceMoved) => member = self.look_again(conversation, user, attempt).await?,
+                Err(AppendError::FenceMoved) => member = Box::pin(self.look_again(conversation, user, attempt)).await?,
                 Err(error) => return Err(append_refusal(&error)),
             }
         }

@@ -64,7 +64,7 @@ impl Shared {
         if conversation.is_direct() {
             return Ok(Needs::Nothing);
         }
-        Ok(self.group_settings.write(conversation, user).await?.into())
+        Ok(Box::pin(self.group_settings.write(conversation, user)).await?.into())
     }
 }
 

@@ -52,9 +52,17 @@ pub(crate) async fn answer(shared: Arc<Shared>, asking: Asking, id: RequestId, r
 impl Shared {
     /// Carries a request out; what it changes in a session goes with the answer.
     pub(crate) async fn answer(&self, asking: &Asking, id: RequestId, request: Request) -> Answered {
+        if request.writes_to().is_some() {
+            return Ok((self.write(&asking.user, id, request).await?, None));
+        }
+        // Boxed: most requests say something, and need not carry the room of all others.
+        Box::pin(self.answer_question(asking, id, request)).await
+    }
+
+    /// Requests that write to no conversation's log.
+    async fn answer_question(&self, asking: &Asking, id: RequestId, request: Request) -> Answered {
         let user = &asking.user;
         let frame = match request {
-            request if request.writes_to().is_some() => self.write(user, id, request).await?,
             Request::OpenDirect { user: peer } => {
                 ServerFrame::Conversation { id, conversation: self.open_direct(user, peer).await? }
             }
@@ -166,13 +174,13 @@ impl Shared {
         let accepted = match request {
             Request::Forward { client_id: made, from, target, hide_sender, .. } => {
                 client_id = Some(made);
-                self.forward(user, here, made, (&from, target, hide_sender)).await
+                Box::pin(self.forward(user, here, made, (&from, target, hide_sender))).await
             }
-            Request::RevokeInvite { invite, .. } => self.revoke_invite(user, here, invite).await,
+            Request::RevokeInvite { invite, .. } => Box::pin(self.revoke_invite(user, here, invite)).await,
             request => match group_change(&request) {
                 Some((made, change)) => {
                     client_id = made;
-                    self.change_group(user, here, made, change).await
+                    Box::pin(self.change_group(user, here, made, change)).await
                 }
                 None => {
                     let (_, made, change) = change_of(request).ok_or(ErrorCode::Internal)?;

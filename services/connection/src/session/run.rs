@@ -3,6 +3,7 @@
 mod clockwork;
 mod events;
 mod hearing;
+mod rarely;
 mod undecided;
 mod watching;
 
@@ -10,6 +11,7 @@ use std::{future::poll_fn, sync::Arc};
 
 use clockwork::{Token, When};
 use events::{Page, next_page};
+use rarely::Signals;
 use undecided::Undecided;
 use watching::Watching;
 
@@ -69,6 +71,7 @@ pub(super) struct Session<'a> {
     whispers: Whispers,
     screen: Screen,
     undecided: Undecided,
+    rarely: rarely::Waiting,
     /// The blocks that the session goes by.
     blocks: Arc<Blocks>,
     refused_in_a_row: u32,
@@ -103,6 +106,7 @@ impl<'a> Session<'a> {
             whispers: Whispers::default(),
             screen: Screen::default(),
             undecided: Undecided::default(),
+            rarely: rarely::Waiting::default(),
             blocks: Arc::default(),
             refused_in_a_row: 0,
             doubts: shared.doubts.clone(),
@@ -115,7 +119,6 @@ impl<'a> Session<'a> {
 
     /// Runs to the end; returns how to close, `None` when the client is gone.
     pub(super) async fn run(&mut self, socket: &mut Socket) -> Option<CloseCode> {
-        let draining = self.shared.drain.clone();
         let mut timer = Box::pin(tokio::time::sleep_until(Instant::now()));
         self.tell_lifted(socket);
         loop {
@@ -127,8 +130,14 @@ impl<'a> Session<'a> {
             let roomy = self.has_room(socket);
             let read = roomy && self.lanes.len() < self.shared.config.requests_at_once as usize;
             let settled = self.undecided.is_empty();
-            let Self { inbox, lanes, page, watching, doubts, when, signed_in, undecided, .. } = self;
+            let Self { inbox, lanes, page, watching, doubts, when, signed_in, undecided, rarely, .. } = self;
             let SignedIn { mailbox, blocks, revoked, .. } = signed_in;
+            rarely.arm(|| Signals {
+                blocks: blocks.clone(),
+                doubts: doubts.clone(),
+                revoked: revoked.clone(),
+                draining: when.leave.is_none().then(|| self.shared.drain.clone()),
+            });
             let ended = tokio::select! {
                 incoming = poll_fn(|cx| socket.poll_incoming(cx, read)) => self.on_incoming(incoming, socket),
                 message = inbox.next(), if settled => match message {
@@ -143,20 +152,7 @@ impl<'a> Session<'a> {
                     self.show_presence(views, socket);
                     Ok(())
                 }
-                Ok(()) = blocks.changed() => {
-                    self.on_blocks(socket);
-                    Ok(())
-                }
-                () = revoked.cancelled() => {
-                    // What waits for it is not its business any more.
-                    socket.forget();
-                    Err(Some(CloseCode::DeviceRevoked))
-                }
-                Ok(()) = doubts.changed() => self.on_doubt(socket),
-                () = draining.cancelled(), if when.leave.is_none() => {
-                    self.when.leave = Some(self.shared.pace.next_slot());
-                    Ok(())
-                }
+                happened = rarely.next() => self.on_rarely(happened, socket),
                 () = timer.as_mut() => self.on_timer(socket),
             };
             if let Err(ended) = ended {

@@ -6,7 +6,10 @@ use natter_client::{Client, RequestError};
 use natter_ids::{ConversationId, Seq, UserId};
 use natter_protocol::{Change, Event, HistoryPage, MessageState};
 
-use super::style::{Style, clean};
+use super::{
+    saying::mentioned,
+    style::{Style, clean},
+};
 
 /// Most messages that are remembered.
 const KEPT: usize = 200;
@@ -82,7 +85,10 @@ impl Deed {
                 let to = client.open_direct(user).await?.conversation;
                 client.forward((of, target), &to, *hide_sender).await?.seq
             }
-            Self::Edit(text) => client.edit(of, target, text).await?,
+            Self::Edit(text) => {
+                let mentions = mentioned(client, of, text).await;
+                client.edit_mentioning(of, target, text, &mentions).await?
+            }
             Self::Delete => client.delete(of, target).await?,
             Self::React(emoji) => client.react(of, target, emoji, true).await?,
             Self::Unreact(emoji) => client.react(of, target, emoji, false).await?,

@@ -31,7 +31,7 @@ pub async fn send_all(client: Arc<Client>, mut drafts: mpsc::Receiver<Draft>, an
 }
 
 /// Which members a text names, as `@name`.
-async fn mentioned(client: &Client, of: &ConversationId, text: &str) -> Vec<UserId> {
+pub async fn mentioned(client: &Client, of: &ConversationId, text: &str) -> Vec<UserId> {
     while text.contains('@') {
         match requests::member_list(client, of).await {
             Ok(members) => return mentions(text, members.into_iter().map(|member| member.user).collect()),

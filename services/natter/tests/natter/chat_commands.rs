@@ -80,6 +80,15 @@ async fn members_are_mentioned_and_messages_have_a_past() {
         bob.lines().iter().any(|line| line.starts_with("  #lunch, 2 unread @2")).then_some(())
     })
     .await;
+    alice.types("wait").await;
+    alice.says("\u{2713} alice: wait").await;
+    alice.types("/edit wait, @bob").await;
+    alice.says("you edited “wait”: wait, @bob").await;
+    wait_for("a mention by an edit", LIMIT, async || {
+        bob.types("/list").await;
+        bob.lines().iter().any(|line| line.starts_with("  #lunch, 3 unread @3")).then_some(())
+    })
+    .await;
     bob.types("/mute 2h").await;
     bob.says("* muted").await;
 
