@@ -27,7 +27,7 @@ fn reacted(target: Seq, emoji: &str, on: bool) -> Change {
 }
 
 /// The next events that change a message, in order.
-async fn sees(device: &Device, expected: &[Change]) -> Vec<Event> {
+pub async fn sees(device: &Device, expected: &[Change]) -> Vec<Event> {
     let mut seen = Vec::new();
     for change in expected {
         let event = device

@@ -132,6 +132,25 @@ async fn a_group_is_described_and_its_rules_hold(database: Db) {
     assert_eq!((settings.description.as_str(), settings.write), ("what is new", Who::Admins));
     assert_eq!(settings.avatar, "https://example.com/a.png");
 
+    // Who may add, and make invites, is a rule of its own.
+    let add = |add| GroupPatch { add: Some(add), ..GroupPatch::default() };
+    for (rule, may) in [(Who::Admins, false), (Who::Everybody, true)] {
+        alice.client().change_group(&group, add(rule)).await.unwrap();
+        wait_for("the rule to be known", PATIENCE, async || {
+            let view = listed(&cluster.http("bob", 1), &group, "news").await;
+            (view.group?.add == rule).then_some(())
+        })
+        .await;
+        let added = bob.client().add_member(&group, &user("frank")).await;
+        let invited = bob.client().create_invite(&group, None, None).await;
+        if may {
+            added.unwrap();
+            invited.unwrap();
+        } else {
+            assert_eq!((refused(added), refused(invited)), (ErrorCode::NotAllowed, ErrorCode::NotAllowed));
+        }
+    }
+
     alice.client().add_member(&group, &user("dave")).await.unwrap();
     let dave = cluster.http("dave", 0);
     assert_eq!(texts(&dave, &group).await, [""; 0], "the past is hidden");

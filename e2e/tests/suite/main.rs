@@ -36,6 +36,7 @@ mod group_retries;
 mod groups;
 mod handshake;
 mod http;
+mod http_changes;
 mod idempotency;
 mod large_rooms;
 mod limits;
