@@ -8,6 +8,9 @@ use natter_testkit::wait_for;
 
 on_every_database!(a_sender_sees_delivered_and_read);
 on_every_database!(who_came_later_is_not_waited_for);
+on_every_database!(in_a_group_who_and_how_many);
+on_every_database!(a_thousand_reads_are_a_handful_of_writes);
+on_every_database!(read_receipts_can_be_switched_off);
 
 /// A new device that tells what it was handed.
 async fn telling(cluster: &Cluster, name: &str, gateway: usize) -> Device {
@@ -60,9 +63,8 @@ async fn a_sender_sees_delivered_and_read(database: Db) {
 }
 
 /// In a group: who, and how many.
-#[tokio::test(flavor = "multi_thread")]
-async fn in_a_group_who_and_how_many() {
-    let cluster = Cluster::builder().start().await;
+async fn in_a_group_who_and_how_many(database: Db) {
+    let cluster = Cluster::builder().database(database).start().await;
     let alice = telling(&cluster, "alice", 0).await;
     let (bob, carol) = (telling(&cluster, "bob", 1).await, telling(&cluster, "carol", 0).await);
     let group = alice.group("friends", &["bob", "carol", "dave"]).await;
@@ -124,9 +126,8 @@ async fn who_came_later_is_not_waited_for(database: Db) {
 
 /// A reader who scrolls through a thousand messages costs a handful of writes, whether their client
 /// says each or not.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_thousand_reads_are_a_handful_of_writes() {
-    let cluster = Cluster::builder().set("connection.user_requests_burst", 5_000).start().await;
+async fn a_thousand_reads_are_a_handful_of_writes(database: Db) {
+    let cluster = Cluster::builder().database(database).set("connection.user_requests_burst", 5_000).start().await;
     let (alice, bob) = (cluster.device("alice", 0).await, cluster.device("bob", 1).await);
     let talk = alice.direct("bob").await;
     let last = {
@@ -169,9 +170,8 @@ async fn written(cluster: &Cluster) -> f64 {
 
 /// Who has switched read receipts off is not seen reading, live, asked and afterwards, and sees
 /// nobody read. All their devices know of it.
-#[tokio::test(flavor = "multi_thread")]
-async fn read_receipts_can_be_switched_off() {
-    let cluster = Cluster::builder().start().await;
+async fn read_receipts_can_be_switched_off(database: Db) {
+    let cluster = Cluster::builder().database(database).start().await;
     let (alice, bob) = (telling(&cluster, "alice", 0).await, telling(&cluster, "bob", 1).await);
     let tablet = telling(&cluster, "bob", 0).await;
     let talk = alice.direct("bob").await;

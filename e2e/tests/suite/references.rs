@@ -1,16 +1,17 @@
 //! Messages that answer others, mention members, and are forwarded.
 
-use natter_e2e::{Cluster, Device, user};
+use natter_e2e::{Cluster, Db, Device, user};
 use natter_ids::{ClientId, ConversationId, Seq};
 use natter_protocol::{AcceptedView, Change, ErrorBody, ErrorCode};
 
 use crate::changes::{archived, code};
 
+on_every_database!(messages_refer_to_others);
+
 /// A message answers another, mentions members and is forwarded: everybody sees so, live and in history;
 /// and it tells nobody of a conversation that they do not know.
-#[tokio::test(flavor = "multi_thread")]
-async fn messages_refer_to_others() {
-    let cluster = Cluster::builder().set("nats.partitions", 1).start().await;
+async fn messages_refer_to_others(database: Db) {
+    let cluster = Cluster::builder().database(database).set("nats.partitions", 1).start().await;
     let (alice, bob) = (cluster.device("alice", 0).await, cluster.device("bob", 1).await);
     let carol = cluster.device("carol", 1).await;
     let group = alice.group("friends", &["bob"]).await;
