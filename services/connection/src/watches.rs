@@ -85,10 +85,15 @@ impl Watches {
         }
     }
 
-    /// A watch of some of the users of another one, to whom it has shown nothing yet: what came meanwhile comes.
-    pub(crate) fn narrowed(&self, wide: &Watch, users: &[UserId]) -> Arc<Watch> {
+    /// Gathers what changes of users of whom it is not known yet whether they may be watched.
+    pub(crate) fn wide(&self, users: &[UserId]) -> Wide {
+        Wide { watch: Some(self.watch(users)), watches: self.clone(), users: users.to_vec() }
+    }
+
+    /// A watch of those who may be watched: what came meanwhile comes.
+    pub(crate) fn narrowed(&self, wide: &Wide, users: &[UserId]) -> Arc<Watch> {
         let watch = self.watch(users);
-        let came = std::mem::take(&mut *lock(&wide.pending));
+        let came = wide.watch.as_ref().map(|wide| std::mem::take(&mut *lock(&wide.pending))).unwrap_or_default();
         let mut pending = lock(&watch.pending);
         for (user, view) in came.into_iter().filter(|(user, _)| users.contains(user)) {
             // What has come since is newer.
@@ -110,6 +115,27 @@ impl Watches {
             watching.push(Arc::downgrade(&watch));
         }
         watch
+    }
+}
+
+/// See [`Watches::wide`]. It leaves nothing behind: names that somebody made up never change.
+pub(crate) struct Wide {
+    watch: Option<Arc<Watch>>,
+    watches: Watches,
+    users: Vec<UserId>,
+}
+
+impl Drop for Wide {
+    fn drop(&mut self) {
+        self.watch = None;
+        let mut all = lock(&self.watches.0);
+        for user in &self.users {
+            let Some(watching) = all.get_mut(user) else { continue };
+            watching.retain(|watch| watch.strong_count() > 0);
+            if watching.is_empty() {
+                all.remove(user);
+            }
+        }
     }
 }
 
@@ -142,12 +168,13 @@ mod tests {
     async fn what_changes_while_it_is_looked_up_is_told() {
         let watches = Watches::default();
         let (alice, bob) = (UserId::new("alice").unwrap(), UserId::new("bob").unwrap());
-        let wide = watches.watch(&[alice.clone(), bob.clone()]);
+        let wide = watches.wide(&[alice.clone(), bob.clone()]);
         let view = |user: &UserId, online| PresenceView { user: user.clone(), online, away: false, last_seen: None };
         watches.tell(&view(&alice, true));
         watches.tell(&view(&bob, true));
         let watch = watches.narrowed(&wide, std::slice::from_ref(&alice));
         drop(wide);
+        assert_eq!(lock(&watches.0).keys().collect::<Vec<_>>(), [&alice], "who is not watched is not kept");
         watches.tell(&view(&bob, false));
         assert_eq!(watch.changes().await, [view(&alice, true)]);
     }

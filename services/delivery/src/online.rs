@@ -18,7 +18,12 @@ use natter_runtime::{OnEnd, Scope};
 use tokio::sync::{Notify, broadcast};
 use tokio_util::sync::CancellationToken;
 
-use crate::{links::Links, listeners::Listeners, progress::Progress, view::View};
+use crate::{
+    links::{Lane, Links},
+    listeners::Listeners,
+    progress::Progress,
+    view::View,
+};
 
 /// Longer than presence waits: a gateway that is slow to report must not be taken for dead here.
 const LEASE: Duration = Duration::from_secs(30);
@@ -39,6 +44,12 @@ pub(crate) struct Parted {
     pub(crate) gateways: HashMap<GatewayId, Vec<(UserId, Seq)>>,
     /// Each into their own inbox.
     pub(crate) alone: Vec<(UserId, Seq)>,
+}
+
+/// Notes that an event is sent to the user, and returns its link.
+fn linked(view: &View, lane: &mut Lane, (partition, seq): (Partition, Seq), user: &UserId) -> Seq {
+    // What is decided on is a batch, of which this event may be the first.
+    lane.advance(user, seq).max(view.passed_by(partition, user).min(seq.saturating_sub(1)))
 }
 
 /// A view of who is online that errs on the side of sending. Cheap to clone.
@@ -97,13 +108,7 @@ impl Online {
     /// Notes that an event is sent to the user, and returns its link; `None` when it need not be.
     pub(crate) fn advance(&self, partition: Partition, user: &UserId, seq: Seq) -> Option<Seq> {
         let view = self.view();
-        view.may_be_online(user).then(|| self.linked(&view, partition, user, seq))
-    }
-
-    fn linked(&self, view: &View, partition: Partition, user: &UserId, seq: Seq) -> Seq {
-        let last = self.0.links.lane(partition).advance(user, seq);
-        // What is decided on is a batch, of which this event may be the first.
-        last.max(view.passed_by(partition, user).min(seq.saturating_sub(1)))
+        view.may_be_online(user).then(|| linked(&view, &mut self.0.links.lane(partition), (partition, seq), user))
     }
 
     /// Notes that an event is sent to the members of a large conversation who are online, and returns
@@ -119,8 +124,7 @@ impl Online {
         if !self.view().is_trusted() {
             // They may be where nobody has said yet that they are.
             for some in members.chunks(AT_ONCE) {
-                let sent = some.iter().filter_map(|user| Some((user.clone(), self.advance(partition, user, seq)?)));
-                parted.alone.extend(sent);
+                self.send_alone(partition, seq, some, &mut parted);
                 tokio::task::yield_now().await;
             }
             return parted;
@@ -138,16 +142,25 @@ impl Online {
         parted
     }
 
+    fn send_alone(&self, partition: Partition, seq: Seq, users: &[UserId], parted: &mut Parted) {
+        let view = self.view();
+        let mut lane = self.0.links.lane(partition);
+        for user in users.iter().filter(|user| view.may_be_online(user)) {
+            parted.alone.push((user.clone(), linked(&view, &mut lane, (partition, seq), user)));
+        }
+    }
+
     fn sort(&self, partition: Partition, seq: Seq, users: &[UserId], listeners: &mut Listeners, parted: &mut Parted) {
         let view = self.view();
         let inboxes = view.all_inboxes();
+        let mut lane = self.0.links.lane(partition);
         for user in users {
             let gateways = view.inboxes(user, &inboxes);
             if gateways.clone().next().is_none() {
                 listeners.remove(user);
                 continue;
             }
-            let link = self.linked(&view, partition, user, seq);
+            let link = linked(&view, &mut lane, (partition, seq), user);
             if gateways.clone().any(|gateway| gateway.is_none()) {
                 parted.alone.push((user.clone(), link));
                 continue;

@@ -90,7 +90,7 @@ impl Shared {
             Request::Presence { users } => ServerFrame::Presence { id, users: self.presence(user, users).await? },
             Request::WatchPresence { users } => {
                 // From before they are looked at: what changes meanwhile is told, too.
-                let wide = self.watches.watch(&users);
+                let wide = self.watches.wide(&users);
                 let (users, withheld) = self.presence_of(user, users).await?;
                 let watched = users.iter().map(|view: &PresenceView| view.user.clone());
                 let watched: Vec<_> = watched.filter(|user| !withheld.contains(user)).collect();
