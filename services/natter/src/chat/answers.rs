@@ -55,6 +55,10 @@ impl Session {
     /// # Errors
     /// A sentence, when there is nothing to talk in.
     pub fn answered(&mut self, answer: Option<Answer>) -> anyhow::Result<Step> {
+        // What is sent waits in a queue of its own.
+        if !matches!(answer, Some(Answer::Sent(..)) | None) {
+            self.unanswered -= 1;
+        }
         match answer {
             Some(Answer::Opened(opened)) => self.opened(opened)?,
             Some(Answer::Conversations(Ok(views))) => self.learn_conversations(&views),

@@ -41,7 +41,7 @@ use style::Style;
 
 /// How long a token made here is valid; the client asks for the next one in time.
 const TOKEN_TTL: Duration = Duration::from_secs(3600);
-/// How long what was said may take to be stored once the input has ended.
+/// How long what was said may take to be stored, and what was asked to be answered, once the input has ended.
 const LAST_SENDS: Duration = Duration::from_secs(10);
 const TICK: Duration = Duration::from_millis(100);
 

@@ -59,10 +59,12 @@ pub struct Session {
     pub(super) outbox: Outbox,
     pub(super) drafts: mpsc::Sender<Draft>,
     tasks: JoinSet<()>,
+    /// Requests beside the screen that are not answered.
+    pub(super) unanswered: usize,
     answer: mpsc::Sender<Answer>,
     pub answers: mpsc::Receiver<Answer>,
     link: Link,
-    /// Since the input has ended: when to stop waiting for the last messages.
+    /// Since the input has ended: when to stop waiting for the last messages and answers.
     ending: Option<Instant>,
     /// Whether the last line on the screen is this message, still being sent.
     pub(super) last_line: Option<ClientId>,
@@ -103,6 +105,7 @@ impl Session {
             outbox: Outbox::default(),
             drafts,
             tasks,
+            unanswered: 0,
             answer,
             answers,
             link: Link::Connecting,
@@ -132,6 +135,7 @@ impl Session {
         F: Future<Output = Answer> + Send + 'static,
     {
         let (request, answer) = (request(Arc::clone(&self.client)), self.answer.clone());
+        self.unanswered += 1;
         self.tasks.spawn(async move {
             // Nobody listens once the visit has ended.
             let _ = answer.send(request.await).await;
@@ -144,13 +148,19 @@ impl Session {
         self.entered && self.ending.is_none()
     }
 
-    /// The input has ended: the last messages may still be on their way.
+    /// The input has ended: the last messages may still be on their way, and so may answers.
     pub(super) fn begin_to_end(&mut self) -> Step {
-        if self.outbox.unconfirmed() == 0 {
+        if self.nothing_is_due() {
             return Step::End;
         }
         self.ending = Some(Instant::now() + LAST_SENDS);
         Step::GoOn
+    }
+
+    /// Whether a visit whose input has ended can end. A person who leaves waits for no answer; who feeds a pipe
+    /// wants all that was asked for, and its start.
+    fn nothing_is_due(&self) -> bool {
+        self.outbox.unconfirmed() == 0 && (self.unanswered == 0 || self.input.is_terminal())
     }
 
     /// Shows what has become due.
@@ -179,7 +189,7 @@ impl Session {
         }
         self.show_writing();
         self.keep_place();
-        let over = self.ending.is_some_and(|deadline| self.outbox.unconfirmed() == 0 || Instant::now() >= deadline);
+        let over = self.ending.is_some_and(|deadline| self.nothing_is_due() || Instant::now() >= deadline);
         Ok(if over { Step::End } else { Step::GoOn })
     }
 

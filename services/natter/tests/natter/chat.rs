@@ -74,6 +74,13 @@ async fn what_comes_out_of_a_pipe_is_stored_before_the_end() {
     // The end first, and on request what came before.
     let expected: Vec<_> = (10..30).chain(0..10).map(|number| format!("line {number}")).collect();
     assert_eq!(texts, expected);
+    // What is asked for is answered before the end, too.
+    for _ in 0..5 {
+        let mut carol = chat(folder.path(), "carol", &["--to", "bob"]);
+        carol.types("/members").await;
+        let ended = carol.ends().await;
+        assert!(ended.out.contains("  you: online") && ended.out.contains("  bob: online"), "{}", ended.out);
+    }
     natter.stop().await;
 }
 

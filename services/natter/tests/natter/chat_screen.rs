@@ -71,6 +71,7 @@ async fn the_start_screen_tells_what_waits() {
     // The list comes from the archive, which is a moment behind.
     wait_for("bob's start screen", LIMIT, async || {
         let shown = run(&["chat", "--as", "bob", "--data-dir", data_dir], &[]).await.out;
+        assert!(shown.contains("you are in no conversation") || shown.contains("your conversations"), "{shown}");
         let at = |text| shown.lines().position(|line| line == text);
         Some(()).filter(|()| at(newer).zip(at(older)).is_some_and(|(newer, older)| newer < older))
     })
