@@ -169,7 +169,12 @@ impl Crowd {
     /// from everywhere, and checks.
     pub async fn finish(mut self, cluster: &Cluster) -> Report {
         let (accepted, unsaid) = self.load.finish().await;
+        // Of changes of members nothing is known before their events come.
+        let said = self.load.newest();
         let complete = async || {
+            if !self.people.iter().all(|person| person.has_heard(&self.talks, &said)) {
+                return None;
+            }
             let history = self.recorder.history();
             let lost = check(&history).into_iter().any(|violation| violation.kind() == Kind::Lost);
             (!lost).then_some(())

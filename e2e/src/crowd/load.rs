@@ -97,7 +97,8 @@ impl Load {
             let stopped = self.stop.subscribe();
             self.speakers.spawn(async move {
                 let group = &talks[number].conversation;
-                let hosted = visits::host(&host, group, &guest, || counts.changed(), stopped).await;
+                let hosted =
+                    visits::host(&host, group, &guest, |seq| counts.changed_members(number, seq), stopped).await;
                 hosted.unwrap_or_else(|why| counts.fail(why));
             });
         }
@@ -167,6 +168,11 @@ impl Counts {
 
     fn changed(&self) {
         self.changes.fetch_add(1, Relaxed);
+    }
+
+    fn changed_members(&self, talk: usize, seq: Seq) {
+        self.changed();
+        self.newest[talk].fetch_max(seq, Relaxed);
     }
 
     fn fail(&self, why: String) {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use natter_client::RequestError;
-use natter_ids::{ConversationId, UserId};
+use natter_ids::{ConversationId, Seq, UserId};
 use tokio::{sync::watch, time::timeout};
 
 use super::person::Person;
@@ -16,7 +16,7 @@ pub(super) async fn host(
     host: &Person,
     group: &ConversationId,
     guest: &UserId,
-    done: impl Fn(),
+    done: impl Fn(Seq),
     mut stopped: watch::Receiver<bool>,
 ) -> Result<(), String> {
     let refused = |what: &str, error| format!("{} cannot {what} {guest}: {error}", host.user());
@@ -24,13 +24,17 @@ pub(super) async fn host(
         let added = host.add(group, guest).await;
         let ends = timeout(PAUSE, stopped.wait_for(|stopped| *stopped)).await.is_ok();
         match added {
-            Ok(_) if ends => return Ok(()),
-            Ok(_) => done(),
-            Err(RequestError::Timeout) if !ends => continue,
+            Ok(seq) => {
+                done(seq);
+                if ends {
+                    return Ok(());
+                }
+            }
+            Err(RequestError::Timeout) => continue,
             Err(error) => return Err(refused("add", error)),
         }
         match host.remove(group, guest).await {
-            Ok(_) => done(),
+            Ok(seq) => done(seq),
             Err(RequestError::Timeout) => {}
             Err(error) => return Err(refused("remove", error)),
         }
