@@ -52,6 +52,8 @@ async fn an_account_is_kept_over_http() {
     assert_eq!(hers.event().await.conversation, talk);
     let blocked: BlockPage = alice.request(Method::PUT, "/v1/blocks/bob", None).await.read().unwrap();
     assert_eq!(blocked.blocks.iter().map(|block| &block.user).collect::<Vec<_>>(), [&user("bob")]);
+    // The device's gateway goes by what it says.
+    assert_eq!(hers.client().blocks().await.unwrap().blocks, blocked.blocks);
     bob.say(&talk, "unheard").await;
     let lifted: BlockPage = alice.request(Method::DELETE, "/v1/blocks/bob", None).await.read().unwrap();
     assert_eq!(lifted.blocks, []);

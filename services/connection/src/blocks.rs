@@ -30,9 +30,11 @@ impl Shared {
         }
     }
 
+    /// Lists them. This gateway goes by what it tells.
     pub(crate) async fn blocks(&self, user: &UserId) -> Result<BlockPage, ErrorBody> {
-        let record = self.bus.user_record(user).await.map_err(unavailable)?.record;
-        Ok(BlockPage { blocks: record.blocks.by_me().to_vec() })
+        let read = self.bus.user_record(user).await.map_err(unavailable)?;
+        self.devices.go_by(user, &read);
+        Ok(BlockPage { blocks: read.record.blocks.by_me().to_vec() })
     }
 
     /// Blocks somebody, for all devices of the user. Said twice, done once.

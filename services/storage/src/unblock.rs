@@ -25,7 +25,7 @@ const OTHER: &str = "UPDATE marks SET held_version = CASE WHEN version = held_ve
 
 /// The conversation has changed in the user's list.
 const LISTED: &str = "INSERT INTO arrangements (user_id, conversation, muted_until, pinned, archived, version) \
-     VALUES ($3, $2, 0, 0, 0, $1) ON CONFLICT (user_id, conversation) DO UPDATE SET version = excluded.version";
+     SELECT $3, $2, 0, 0, 0, $1 FROM conversations c WHERE c.id = $2 ON CONFLICT (user_id, conversation) DO UPDATE SET version = excluded.version";
 
 impl Store {
     /// Does what [`Unblocked`] asks for; returns what both are to be told.

@@ -130,6 +130,8 @@ impl Devices {
         let mut due = Vec::new();
         for (user, here) in self.lock().iter_mut().filter(|(_, here)| is_due(here.look_at)) {
             here.look_at = Instant::now() + jitter(LOOK);
+            // Revisions begin anew in a bucket that was lost.
+            here.revision = 0;
             due.push(user.clone());
         }
         stream::iter(due).for_each_concurrent(LOOKS_AT_ONCE, |user| async move { self.look_into(&user).await }).await;
@@ -155,8 +157,7 @@ impl Devices {
             }
         };
         self.close(user, |device| read.record.devices.is_revoked(device));
-        self.set_privacy(user, read.record.privacy);
-        self.set_blocks(user, &read.record.blocks);
+        self.go_by(user, &read);
         let now = self.0.bus.now_ms();
         let here = self.lock();
         let entries = here.get(user).map(|here| here.entries.as_slice()).unwrap_or_default();

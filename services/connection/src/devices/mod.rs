@@ -53,6 +53,8 @@ struct Here {
     entries: Vec<Entry>,
     /// When the record is looked into again.
     look_at: Instant,
+    /// The revision of the record that is gone by.
+    revision: u64,
     /// Absent until the record was read.
     privacy: Option<PrivacyView>,
     /// Whom the user has blocked, and the other way round; sessions follow it.
@@ -147,12 +149,8 @@ impl Devices {
         let read = self.0.bus.user_record(user).await.map_err(unavailable)?;
         read.record.devices.admits(&signed_in.device, self.0.bus.now_ms(), max).map_err(refused)?;
         signed_in.admitted = true;
-        if let Some(here) = self.lock().get_mut(user) {
-            // What was told meanwhile is newer.
-            if here.privacy.is_none() {
-                here.privacy = Some(read.record.privacy);
-                here.blocks.send_replace(Arc::new(read.record.blocks.clone()));
-            }
+        self.go_by(user, &read);
+        if let Some(here) = self.lock().get(user) {
             signed_in.blocks = here.blocks.subscribe();
             signed_in.lifted = lifted_since(&read.record, &signed_in.device);
         }
@@ -173,6 +171,7 @@ impl Devices {
         let fresh = || Here {
             entries: Vec::with_capacity(1),
             look_at: Instant::now() + jitter(LOOK),
+            revision: 0,
             privacy: None,
             blocks: watch::Sender::default(),
         };
@@ -207,24 +206,26 @@ impl Devices {
         Some(Arc::clone(&here.blocks.borrow()))
     }
 
-    fn set_blocks(&self, user: &UserId, blocks: &Blocks) {
-        if let Some(here) = self.lock().get(user) {
-            here.blocks.send_if_modified(|known| {
-                let differs = **known != *blocks;
-                if differs {
-                    *known = Arc::new(blocks.clone());
-                }
-                differs
-            });
-        }
-    }
-
-    /// Takes over what a user lets others see.
-    fn set_privacy(&self, user: &UserId, privacy: PrivacyView) {
+    /// Goes by a user's record, in all their sessions here.
+    pub(crate) fn go_by(&self, user: &UserId, read: &ReadRecord) {
         let mut here = self.lock();
         let Some(here) = here.get_mut(user) else { return };
-        here.privacy = Some(privacy);
-        self.0.reporter.hide(user, privacy.presence == Audience::Nobody);
+        // Several read at once, and who has read first may come last.
+        if here.privacy.is_some() && read.revision() < here.revision {
+            return;
+        }
+        here.revision = read.revision();
+        let privacy = read.record.privacy;
+        if here.privacy.replace(privacy).is_some_and(|before| before != privacy) {
+            self.0.reporter.hide(user, privacy.presence == Audience::Nobody);
+        }
+        here.blocks.send_if_modified(|known| {
+            let differs = **known != read.record.blocks;
+            if differs {
+                *known = Arc::new(read.record.blocks.clone());
+            }
+            differs
+        });
     }
 
     fn note(&self, user: UserId, device: DeviceId, what: What) {

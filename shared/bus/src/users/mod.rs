@@ -46,6 +46,13 @@ pub struct ReadRecord {
     revision: u64,
 }
 
+impl ReadRecord {
+    /// The larger of two is the newer one, as long as the bucket is not lost. 0 when there was no record.
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+}
+
 /// Why a record was not written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum WriteError {

@@ -24,6 +24,7 @@ pub(super) type Page = BoxFuture<'static, Result<BacklogReply, AskError>>;
 
 impl Session<'_> {
     pub(super) fn on_inbox(&mut self, first: InboxMessage, socket: &mut Socket) -> Result<(), Option<CloseCode>> {
+        self.go_by_newest_blocks(socket);
         let mut next = Some(first);
         for more in (0..AT_ONCE).rev() {
             match next {
@@ -50,6 +51,7 @@ impl Session<'_> {
     }
 
     pub(super) fn on_mailbox(&mut self, first: Found, socket: &mut Socket) -> Result<(), Option<CloseCode>> {
+        self.go_by_newest_blocks(socket);
         let mut next = Some(first);
         for more in (0..AT_ONCE).rev() {
             match next {
@@ -122,6 +124,7 @@ impl Session<'_> {
             }
         };
         self.when.archive.reset();
+        self.go_by_newest_blocks(socket);
         if let Some(behind) = &mut self.behind {
             behind.read(reply.events.len());
         }

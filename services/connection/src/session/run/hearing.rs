@@ -29,6 +29,13 @@ impl Session<'_> {
         }
     }
 
+    /// What was told to the user of their blocks holds for all that comes after it.
+    pub(super) fn go_by_newest_blocks(&mut self, socket: &mut Socket) {
+        if self.signed_in.blocks.has_changed().is_ok_and(|changed| changed) {
+            self.on_blocks(socket);
+        }
+    }
+
     /// Somebody was blocked, or is no more, by this user or by others.
     pub(super) fn on_blocks(&mut self, socket: &mut Socket) {
         let now = Arc::clone(&self.signed_in.blocks.borrow_and_update());

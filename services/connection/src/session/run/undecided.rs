@@ -55,6 +55,7 @@ impl Session<'_> {
 
     pub(super) fn on_decided(&mut self, hidden: bool, socket: &mut Socket) -> Result<(), Option<CloseCode>> {
         self.undecided.asked = None;
+        self.go_by_newest_blocks(socket);
         if let Some((mut event, pace)) = self.undecided.waiting.pop_front() {
             if hidden {
                 event.json = without_content(&event.json).ok_or(Some(CloseCode::Unavailable))?.into();
