@@ -12,6 +12,7 @@ use natter_testkit::wait_for;
 on_every_database!(roles_decide_who_may);
 on_every_database!(a_group_is_described_and_its_rules_hold);
 on_every_database!(an_invite_lets_in_as_many_as_it_says);
+on_every_database!(who_comes_into_an_empty_group_owns_it);
 
 /// A group of alice's, at gateway 0, with bob and carol, at gateway 1.
 async fn three(cluster: &Cluster) -> ([Device; 3], ConversationId) {
@@ -241,6 +242,26 @@ async fn an_invite_lets_in_as_many_as_it_says(database: Db) {
         assert_eq!(refused(yan.client().join(code).await), ErrorCode::NoSuchInvite);
     }
     assert_eq!(refused(yan.client().join("no code").await), ErrorCode::Malformed);
+}
+
+/// The last member leaves, and the invite holds: of several who come at once through two gateways somebody owns the
+/// group, which others are told; whoever comes later is a plain member.
+async fn who_comes_into_an_empty_group_owns_it(database: Db) {
+    let cluster = Cluster::builder().database(database).start().await;
+    let ([alice, bob, carol], _) = three(&cluster).await;
+    let group = alice.group("empty soon", &[]).await;
+    let code = alice.client().create_invite(&group, None, None).await.unwrap().code.unwrap();
+    alice.client().leave(&group).await.unwrap();
+    let (one, other) = tokio::join!(bob.client().join(&code), carol.client().join(&code));
+    let roles = [one.unwrap().role, other.unwrap().role];
+    assert!(roles.contains(&Role::Owner), "{roles:?}");
+    let owner = if roles[0] == Role::Owner { &bob } else { &carol };
+    let patch = GroupPatch { name: Some("back to life".into()), ..GroupPatch::default() };
+    owner.client().change_group(&group, patch).await.unwrap();
+    assert_eq!(alice.client().join(&code).await.unwrap().role, Role::Member);
+    let name = if roles[0] == Role::Owner { "bob" } else { "carol" };
+    changed(owner, &Change::RoleChanged { user: user(name), role: Role::Owner }).await;
+    roles_are(&alice, &group, &[("alice", Role::Member), ("bob", roles[0]), ("carol", roles[1])]).await;
 }
 
 fn now_ms() -> u64 {

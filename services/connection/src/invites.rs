@@ -20,6 +20,9 @@ use crate::{
 /// How often a use is tried that others are faster than.
 const TRIES: u32 = 20;
 
+/// A group that has lost its owner has had nobody else; so many may come at once before one of them is the owner.
+const OWNERLESS_MAX: u32 = 16;
+
 /// An invite as of its newest entry.
 struct Known {
     state: InviteReply,
@@ -116,7 +119,7 @@ impl Shared {
             }
         }
         let found = self.group_of(user, &group).await?.1;
-        let role = found.role.unwrap_or(Role::Member);
+        let role = self.role_or_ownership(user, &group, &found).await?;
         let MembershipReply { name, last_seq, settings, timer_seconds, .. } = found;
         Ok(ConversationView {
             conversation: group,
@@ -127,6 +130,27 @@ impl Shared {
             role,
             last_seq,
         })
+    }
+
+    /// The role of who comes in. A group without an owner, which the last one has left, is whose comes next.
+    async fn role_or_ownership(
+        &self,
+        user: &UserId,
+        group: &ConversationId,
+        found: &MembershipReply,
+    ) -> Result<Role, ErrorBody> {
+        let role = found.role.unwrap_or(Role::Member);
+        if found.members > OWNERLESS_MAX {
+            return Ok(role);
+        }
+        let page = self.members_of(user, group.clone(), None, Some(OWNERLESS_MAX)).await?;
+        if page.members.iter().any(|member| member.role == Role::Owner) {
+            return Ok(role);
+        }
+        let change = Change::RoleChanged { user: user.clone(), role: Role::Owner };
+        self.append_to_group(user, group, change, Needs::Nothing).await?;
+        self.members.forget(group, user).await;
+        Ok(Role::Owner)
     }
 
     async fn check_invite(

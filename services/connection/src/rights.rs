@@ -7,6 +7,7 @@
 //! | remove or bar a member | those who stand above them |
 //! | give a role, hand the group over | owners |
 //! | leave | every member but an owner; the last member, too |
+//! | be the owner of a group without one | who comes in by an invite |
 //!
 //! Roles are fenced by the log: whoever has lost one appends nothing with it. Settings are known to a
 //! gateway within a moment ([`crate::group_settings`]); what is said in that moment stays said.

@@ -64,7 +64,7 @@ pub enum Change {
         /// Who.
         user: UserId,
     },
-    /// The sender, an owner, gives a member another role.
+    /// The sender, an owner, gives a member another role; or has come into a group without an owner, and is it now.
     RoleChanged {
         /// Whom.
         user: UserId,

@@ -172,6 +172,7 @@ pub fn told(style: &Style, sender: &UserId, change: &Change) -> Option<String> {
         Change::MemberJoined { .. } => format!("{who} joined by an invite"),
         Change::MemberBanned { user } => format!("{who} barred {}", name(user)),
         Change::MemberUnbanned { user } => format!("{who} let {} back in", name(user)),
+        Change::RoleChanged { user, role: Role::Owner } if user == sender => format!("{who} took over the empty group"),
         Change::RoleChanged { user, role: Role::Owner } => format!("{who} handed the group over to {}", name(user)),
         Change::RoleChanged { user, role: Role::Admin } if user == sender => format!("{who} became an admin"),
         Change::RoleChanged { user, role: Role::Admin } => format!("{who} made {} an admin", name(user)),
