@@ -8,8 +8,8 @@ use std::collections::{HashMap, HashSet};
 use natter_bus::storage_api::{Overview, StorageFault};
 use natter_ids::{ConversationId, Partition, Position, Seq, UserId};
 use natter_protocol::{
-    Arrangement, BlockView, ConversationView, Event, GroupSettings, MarkView, OverviewCursor, OverviewItem,
-    OverviewPage, OverviewPosition, ShowRequests,
+    Arrangement, ConversationView, Event, GroupSettings, MarkView, OverviewCursor, OverviewItem, OverviewPage,
+    OverviewPosition, ShowRequests,
 };
 use sqlx::{Row, any::AnyRow};
 
@@ -23,7 +23,7 @@ use crate::{
     requests::SHOWN,
     spans::role_of,
     sql::{OPEN, from_sql, list, statement, to_sql},
-    unheard::block_of,
+    unheard::{Blocks, by_conversation},
 };
 
 type Answer<T> = Result<T, StorageFault>;
@@ -74,7 +74,7 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    fn at(row: &AnyRow, user: &UserId, blocks: &[BlockView]) -> Result<Self, sqlx::Error> {
+    fn at(row: &AnyRow, user: &UserId, blocks: &Blocks<'_>) -> Result<Self, sqlx::Error> {
         let conversation = ConversationId::parse(row.try_get(0)?).map_err(|error| sqlx::Error::Decode(error.into()))?;
         let number = |column| row.try_get::<i64, _>(column).map(from_sql);
         let muted_until = number(12)?;
@@ -82,7 +82,7 @@ impl Entry {
         let is_asked = asked == user.as_str();
         // Nothing tells the one who began it what the other does before accepting it.
         let is_withheld = !asked.is_empty() && !is_asked && accepted == 0;
-        let is_blocked = block_of(blocks, &conversation).is_some();
+        let is_blocked = blocks.contains_key(&conversation);
         let others = if conversation.is_direct() && !is_withheld && !is_blocked { number(16)? } else { 0 };
         Ok(Self {
             group: (!conversation.is_direct()).then(|| settings_at(row, 17)).transpose()?,
@@ -130,10 +130,11 @@ impl Store {
         let now = OverviewPosition { entries: self.archived().await?, marks: self.mark_versions().await? };
         let select = sqlx::query(NUMBERS).bind(asked.user.as_str()).bind(OPEN);
         let rows = select.fetch_all(&self.pool).await.map_err(database)?;
-        let all = rows.iter().map(|row| Entry::at(row, &asked.user, &asked.blocks));
+        let blocks = by_conversation(&asked.blocks);
+        let all = rows.iter().map(|row| Entry::at(row, &asked.user, &blocks));
         let mut all = all.collect::<Result<Vec<_>, _>>().map_err(database)?;
         self.learn_times(&mut all).await.map_err(database)?;
-        self.stand_still(&asked.user, &mut all, &asked.blocks).await.map_err(database)?;
+        self.stand_still(&asked.user, &mut all, &blocks).await.map_err(database)?;
         let first = asked.after.is_none();
         let as_of = asked.after.as_ref().map_or(&now, |after| &after.position);
         let since = asked.since.as_ref().map(|since| before(since, as_of));
@@ -247,7 +248,7 @@ impl Store {
         let sees_read = self.settings_of(user).await?.read_receipts;
         let marks = self.marks_of_peers(user, &direct, sees_read).await.map_err(database)?;
         let waiting = self.waiting(user, &all).await.map_err(database)?;
-        let mut last = self.last_events(&all, &asked.blocks).await.map_err(database)?.into_iter();
+        let mut last = self.last_events(&all, &by_conversation(&asked.blocks)).await.map_err(database)?.into_iter();
         let item = |(index, entry): (usize, Entry)| {
             let peer = entry.conversation.is_direct().then(|| {
                 // A direct conversation without another user is one's notes to oneself.
@@ -330,7 +331,7 @@ impl Store {
     }
 
     /// The last thing that happened in each, as it is now.
-    async fn last_events(&self, all: &[Entry], blocks: &[BlockView]) -> Result<Vec<Preview>, sqlx::Error> {
+    async fn last_events(&self, all: &[Entry], blocks: &Blocks<'_>) -> Result<Vec<Preview>, sqlx::Error> {
         let range = |entry: &Entry| Range {
             conversation: entry.conversation.clone(),
             after: entry.active_seq.saturating_sub(1),

@@ -1,13 +1,13 @@
 //! The last thing that happened in a conversation, as a list shows it: as it is now, and not too long.
 
-use natter_protocol::{BlockView, Change, Entry, Event};
+use natter_protocol::{Change, Entry, Event};
 use sqlx::Row;
 
 use crate::{
     Store,
     entries::RANGES_MAX,
     sql::{statement, to_sql},
-    unheard::block_of,
+    unheard::Blocks,
 };
 
 /// Longest text of a preview, in bytes.
@@ -22,7 +22,7 @@ pub(crate) type Preview = (Option<Event>, bool);
 
 impl Store {
     /// Puts the text that counts now into messages that were edited.
-    pub(crate) async fn preview_edits(&self, last: &mut [Preview], blocks: &[BlockView]) -> Result<(), sqlx::Error> {
+    pub(crate) async fn preview_edits(&self, last: &mut [Preview], blocks: &Blocks<'_>) -> Result<(), sqlx::Error> {
         let mut messages: Vec<_> = last
             .iter_mut()
             .filter_map(|(event, cut)| Some((event.as_mut()?, cut)))
@@ -30,14 +30,14 @@ impl Store {
             .collect();
         // Where somebody is blocked the text that counts for others may not: each is looked up alone.
         for (event, was_cut) in &mut messages {
-            let Some(block) = block_of(blocks, &event.conversation) else { continue };
+            let Some(block) = blocks.get(&event.conversation) else { continue };
             let now = self.text_now(&event.conversation, event.seq, Some(block)).await?;
             if let (Change::Message { text, mentions, .. }, Some(now)) = (&mut event.entry.change, now) {
                 (*text, *mentions) = now;
                 **was_cut = cut(&mut event.entry.change);
             }
         }
-        messages.retain(|(event, _)| block_of(blocks, &event.conversation).is_none());
+        messages.retain(|(event, _)| !blocks.contains_key(&event.conversation));
         for piece in messages.chunks_mut(RANGES_MAX) {
             let mut select = statement(edits_text(piece.len()));
             for (event, _) in piece.iter() {

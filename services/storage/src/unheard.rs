@@ -32,6 +32,14 @@ pub(crate) fn hides(block: Option<&BlockView>, sender: &UserId, seq: Seq) -> boo
     block.is_some_and(|block| *sender == block.user && seq > block.after)
 }
 
+/// A reader's blocks, each under the conversation it is about.
+pub(crate) type Blocks<'a> = HashMap<&'a ConversationId, &'a BlockView>;
+
+/// Finds a block by its conversation.
+pub(crate) fn by_conversation(blocks: &[BlockView]) -> Blocks<'_> {
+    blocks.iter().map(|block| (&block.conversation, block)).collect()
+}
+
 impl Store {
     /// The edit that counts of each of these messages, for a reader with this block.
     pub(crate) async fn edits_now(
@@ -92,12 +100,8 @@ impl Store {
         &self,
         user: &UserId,
         all: &mut [overview::Entry],
-        blocks: &[BlockView],
+        blocks: &Blocks<'_>,
     ) -> Result<(), sqlx::Error> {
-        if blocks.is_empty() {
-            return Ok(());
-        }
-        let blocks: HashMap<_, _> = blocks.iter().map(|block| (&block.conversation, block)).collect();
         let mut still: Vec<_> = all
             .iter_mut()
             .filter_map(|it| blocks.get(&it.conversation).map(|block| (it, block.after)))
@@ -202,9 +206,4 @@ fn entries_text(count: usize) -> String {
         format!("SELECT {index} AS place, entry FROM entries WHERE conversation = ${conversation} AND seq = ${seq}")
     };
     (0..count.next_power_of_two()).map(part).collect::<Vec<_>>().join(" UNION ALL ")
-}
-
-/// The block in a conversation.
-pub(crate) fn block_of<'a>(blocks: &'a [BlockView], conversation: &ConversationId) -> Option<&'a BlockView> {
-    blocks.iter().find(|block| block.conversation == *conversation)
 }
