@@ -26,7 +26,7 @@ pub const HELP: &str = "\
   /react EMOJI     react to the last message; /unreact EMOJI takes it back
   /reactions       who has reacted to the last message, or with /reactions #7 to that one
   /pin, /unpin     pin the last message, or take it off; /pinned shows all
-  /timer SECONDS   let messages disappear so long after they are said; /timer off
+  /timer off|7d    let messages disappear so long after they are said
   /last            show the last messages with their numbers, for /edit #7 TEXT,
                    /delete #7, /react #7 EMOJI and so on
   /list            your conversations, with what is unread
@@ -151,11 +151,10 @@ impl Line {
             "remove" => user(Self::Remove),
             "leave" => Self::Leave,
             "history" => Self::History,
-            "timer" => match argument.trim() {
-                "off" => Self::Timer(0),
-                seconds => {
-                    seconds.parse().map_or_else(|_| Self::Wrong("/timer needs seconds, or off".to_owned()), Self::Timer)
-                }
+            "timer" => match (argument.trim(), seconds(argument.trim()).map(u32::try_from)) {
+                ("off", _) => Self::Timer(0),
+                (_, Some(Ok(seconds))) => Self::Timer(seconds),
+                _ => Self::Wrong("/timer needs `off`, or a time such as 90s or 7d".to_owned()),
             },
             "pinned" => Self::Pinned,
             "last" => Self::Last,
@@ -242,7 +241,9 @@ mod tests {
             ("/reactions", Line::Reactions(None)),
             ("/reactions #7", Line::Reactions(Some(7))),
             ("/reactions x", Line::Wrong("x is no message; /last lists some".into())),
-            ("/timer 60", Line::Timer(60)),
+            ("/timer 90s", Line::Timer(90)),
+            ("/timer 7d", Line::Timer(7 * 24 * 3_600)),
+            ("/timer 99999d", Line::Wrong("/timer needs `off`, or a time such as 90s or 7d".into())),
             ("/timer off", Line::Timer(0)),
             ("/remove bob", Line::Remove(user("bob"))),
             ("/block bob", Line::Block(user("bob"))),

@@ -1,6 +1,6 @@
 //! How events look in a terminal.
 
-use std::fmt::Write;
+use std::{fmt::Write, time::Duration};
 
 use jiff::{Timestamp, tz::TimeZone};
 use natter_ids::{Seq, UserId};
@@ -72,7 +72,10 @@ impl Style {
             Change::Pinned { .. } => format!("{who} pinned {message}"),
             Change::Unpinned { .. } => format!("{who} unpinned {message}"),
             Change::TimerSet { seconds: 0 } => format!("{who} let messages stay"),
-            Change::TimerSet { seconds } => format!("{who} let messages disappear after {seconds} s"),
+            Change::TimerSet { seconds } => {
+                let time = humantime::format_duration(Duration::from_secs(u64::from(*seconds)));
+                format!("{who} let messages disappear after {time}")
+            }
             Change::Erased { was } if was == "message" => format!("a message of {who} was deleted"),
             other => return super::groups::told(self, sender, other),
         })

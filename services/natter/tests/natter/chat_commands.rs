@@ -122,7 +122,7 @@ async fn what_disappears_is_forgotten() {
     alice.says("@bob").await;
     alice.types("this stays").await;
     alice.says("\u{2713} alice: this stays").await;
-    alice.types("/timer 1").await;
+    alice.types("/timer 1s").await;
     alice.says("you let messages disappear").await;
     alice.types("this goes").await;
     alice.says("\u{2713} alice: this goes").await;
