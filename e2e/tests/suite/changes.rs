@@ -11,6 +11,8 @@ use natter_testkit::wait_for;
 
 on_every_database!(changes_reach_everybody);
 on_every_database!(what_is_deleted_is_nowhere);
+on_every_database!(who_may_and_who_may_not);
+on_every_database!(a_retry_is_the_same_change);
 
 /// An id that was made minutes ago: the log need not recognise it any more.
 pub fn old_id() -> ClientId {
@@ -132,9 +134,8 @@ async fn changes_reach_everybody(database: Db) {
 }
 
 /// Who may not, may not: on both ways, with the reason; and what is refused changes nothing.
-#[tokio::test(flavor = "multi_thread")]
-async fn who_may_and_who_may_not() {
-    let cluster = Cluster::builder().set("nats.partitions", 1).set("connection.edit_limit_s", 2);
+async fn who_may_and_who_may_not(database: Db) {
+    let cluster = Cluster::builder().database(database).set("nats.partitions", 1).set("connection.edit_limit_s", 2);
     let cluster = cluster.set("connection.delete_limit_s", 2).start().await;
     let (owner, bob) = (cluster.device("owner", 0).await, cluster.device("bob", 1).await);
     let (carol, mallory) = (cluster.device("carol", 0).await, cluster.device("mallory", 1).await);
@@ -206,9 +207,8 @@ fn code_of<T>(answer: Result<T, RequestError>) -> Option<ErrorCode> {
 
 /// The same client id is one change, however late and wherever it is said again; another change under
 /// it is a conflict.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_retry_is_the_same_change() {
-    let cluster = Cluster::builder().set("nats.partitions", 1).start().await;
+async fn a_retry_is_the_same_change(database: Db) {
+    let cluster = Cluster::builder().database(database).set("nats.partitions", 1).start().await;
     let (alice, elsewhere) = (cluster.device("alice", 0).await, cluster.device("alice", 1).await);
     let talk = alice.direct("bob").await;
     for client_id in [ClientId::now(), old_id()] {

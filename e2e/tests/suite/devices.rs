@@ -1,10 +1,14 @@
 //! The devices of a user: listed, signed out, and no more of them than there may be.
 
 use natter_client::{Fatal, Notification, RawConnection, RawOptions, RequestError};
-use natter_e2e::{Cluster, Device, PATIENCE, Raw};
+use natter_e2e::{Cluster, Db, Device, PATIENCE, Raw};
 use natter_ids::DeviceId;
 use natter_protocol::{CloseCode, DeviceView, ErrorBody, ErrorCode, ServerFrame};
 use natter_testkit::{Flow, wait_for};
+
+on_every_database!(devices_are_listed);
+on_every_database!(a_device_is_signed_out);
+on_every_database!(there_are_only_so_many);
 
 fn id(name: &str) -> DeviceId {
     DeviceId::new(name).unwrap()
@@ -52,9 +56,8 @@ async fn hello(cluster: &Cluster, user: &str, name: &str, gateway: usize) -> (Er
 
 /// A device is listed with its name from its first moment, wherever it is, and with the time it was
 /// seen last once it has gone; only to its own user.
-#[tokio::test(flavor = "multi_thread")]
-async fn devices_are_listed() {
-    let cluster = Cluster::builder().start().await;
+async fn devices_are_listed(database: Db) {
+    let cluster = Cluster::builder().database(database).start().await;
     let phone = device(&cluster, "alice", "phone", 0).await;
     let at_once = phone.client().devices().await.unwrap().devices;
     assert_eq!(at_once.len(), 1, "{at_once:?}");
@@ -86,9 +89,8 @@ async fn devices_are_listed() {
 
 /// Who is signed out has their sockets closed at every gateway, now, with a code that says not to come
 /// back, and may not: not with a token, not with a ticket from before. Nobody else notices.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_device_is_signed_out() {
-    let cluster = Cluster::builder().start().await;
+async fn a_device_is_signed_out(database: Db) {
+    let cluster = Cluster::builder().database(database).start().await;
     let phone = device(&cluster, "alice", "phone", 0).await;
     let stolen = [device(&cluster, "alice", "laptop", 0).await, device(&cluster, "alice", "laptop", 1).await];
     let bob = device(&cluster, "bob", "laptop", 1).await;
@@ -154,9 +156,8 @@ async fn a_revocation_that_was_lost_is_made_up_for() {
 
 /// A new device takes the place of the one unseen for longest; while all are connected it is told that
 /// there is no room.
-#[tokio::test(flavor = "multi_thread")]
-async fn there_are_only_so_many() {
-    let cluster = Cluster::builder().set("connection.limits.devices_max", 2).start().await;
+async fn there_are_only_so_many(database: Db) {
+    let cluster = Cluster::builder().database(database).set("connection.limits.devices_max", 2).start().await;
     let phone = device(&cluster, "alice", "phone", 0).await;
     let laptop = device(&cluster, "alice", "laptop", 1).await;
     until(&phone, "both devices", |all| all.len() == 2).await;

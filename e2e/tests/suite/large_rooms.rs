@@ -1,9 +1,11 @@
 //! Large rooms: what is said goes once to each gateway, and everybody has everything in order.
 
-use natter_e2e::{Cluster, Device, PATIENCE, user};
+use natter_e2e::{Cluster, Db, Device, PATIENCE, user};
 use natter_ids::ConversationId;
 use natter_protocol::Change;
 use natter_testkit::wait_for;
+
+on_every_database!(a_room_costs_a_message_for_each_gateway);
 
 const HERE: usize = 12;
 const MEMBERS: usize = 600;
@@ -33,9 +35,8 @@ async fn texts(device: &Device, count: usize) -> Vec<(ConversationId, String)> {
 /// Of a room of 600 some are here, at two gateways, and talk in the room and with each other: each
 /// device gets each conversation in order, once and without a hole, while the room costs a message for
 /// each gateway and not for each member; who comes in later and who goes are in it and out of it at once.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_room_costs_a_message_for_each_gateway() {
-    let cluster = Cluster::builder().start().await;
+async fn a_room_costs_a_message_for_each_gateway(database: Db) {
+    let cluster = Cluster::builder().database(database).start().await;
     let name = |number: usize| format!("person-{number}");
     let mut here = Vec::new();
     for number in 0..HERE {

@@ -95,9 +95,8 @@ async fn the_list_is_the_same_on_all_devices(database: Db) {
 }
 
 /// Marks, receipts and settings for clients that poll.
-#[tokio::test(flavor = "multi_thread")]
-async fn over_http() {
-    let cluster = Cluster::builder().start().await;
+async fn over_http(database: Db) {
+    let cluster = Cluster::builder().database(database).start().await;
     let alice = cluster.device("alice", 0).await;
     let group = alice.group("friends", &["bob", "carol"]).await;
     let said = alice.say(&group, "hello").await.seq;
@@ -119,6 +118,8 @@ async fn over_http() {
 }
 
 on_every_database!(what_is_gone_is_not_unread);
+on_every_database!(over_http);
+on_every_database!(five_hundred_conversations_in_one_round_trip);
 /// A badge counts what can still be read: not what was deleted, by itself or by a timer, whether it is read or not.
 async fn what_is_gone_is_not_unread(database: Db) {
     let cluster = Cluster::builder().database(database).start().await;
@@ -155,10 +156,9 @@ async fn what_is_gone_is_not_unread(database: Db) {
 }
 
 /// A phone with 500 conversations starts in one round trip, and learns in one what has changed.
-#[tokio::test(flavor = "multi_thread")]
-async fn five_hundred_conversations_in_one_round_trip() {
+async fn five_hundred_conversations_in_one_round_trip(database: Db) {
     const TALKS: usize = 500;
-    let cluster = Cluster::builder().set("connection.user_requests_burst", 5_000).start().await;
+    let cluster = Cluster::builder().database(database).set("connection.user_requests_burst", 5_000).start().await;
     let (alice, phone) = (cluster.device("alice", 0).await, cluster.device("carol", 1).await);
     let mut groups = Vec::new();
     for number in 0..TALKS {

@@ -1,8 +1,12 @@
 //! Who is online, for people who share a conversation.
 
-use natter_e2e::{Cluster, Device, PATIENCE, user};
+use natter_client::Notification;
+use natter_e2e::{Cluster, Db, Device, PATIENCE, user};
 use natter_protocol::PresenceView;
-use natter_testkit::wait_for;
+use natter_testkit::{Flow, wait_for};
+
+on_every_database!(coming_and_going);
+on_every_database!(only_for_people_who_share_a_conversation);
 
 /// Waits until asking for somebody's presence gives what is expected.
 async fn until(asking: &Device, who: &str, online: bool) -> PresenceView {
@@ -15,9 +19,8 @@ async fn until(asking: &Device, who: &str, online: bool) -> PresenceView {
 
 /// A user is online while any device is, offline with the time after the last one went; asked
 /// over WebSocket and HTTP, and told to those who watch.
-#[tokio::test(flavor = "multi_thread")]
-async fn coming_and_going() {
-    let cluster = Cluster::builder().start().await;
+async fn coming_and_going(database: Db) {
+    let cluster = Cluster::builder().database(database).start().await;
     let alice = cluster.device("alice", 0).await;
     alice.direct("bob").await;
     let never = until(&alice, "bob", false).await;
@@ -61,9 +64,8 @@ fn now_ms() -> u64 {
 }
 
 /// Strangers are left out of every answer, and so is who shares a conversation no more.
-#[tokio::test(flavor = "multi_thread")]
-async fn only_for_people_who_share_a_conversation() {
-    let cluster = Cluster::builder().start().await;
+async fn only_for_people_who_share_a_conversation(database: Db) {
+    let cluster = Cluster::builder().database(database).start().await;
     let (alice, bob) = (cluster.device("alice", 0).await, cluster.device("bob", 1).await);
     let mallory = cluster.device("mallory", 1).await;
     let group = alice.group("friends", &["bob"]).await;
@@ -145,4 +147,26 @@ async fn presence_comes_back_knowing() {
     until(&alice, "bob", true).await;
     bob.leave().await;
     until(&alice, "bob", false).await;
+}
+
+/// A gateway that could not hear who came or went tells it once it is back.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_that_was_lost_is_made_up_for() {
+    let cluster = Cluster::builder().proxied().start().await;
+    let (alice, bob, carol) =
+        (cluster.device("alice", 0).await, cluster.device("bob", 1).await, cluster.device("carol", 1).await);
+    alice.group("friends", &["bob", "carol"]).await;
+    for device in [&alice, &carol] {
+        until(device, "bob", true).await;
+        device.client().watch_presence(&[user("bob")]).await.unwrap();
+    }
+
+    cluster.wire_to_nats().set(Flow::Stall, Flow::Stall);
+    alice.find(|next| matches!(next, Notification::ResumeDelayed(_)).then_some(())).await;
+    bob.leave().await;
+    carol.sees("bob", false).await;
+    // Nothing of what was on its way arrives, and so the change is lost.
+    cluster.wire_to_nats().reset();
+    cluster.wire_to_nats().heal();
+    alice.sees("bob", false).await;
 }

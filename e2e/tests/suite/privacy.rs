@@ -1,9 +1,12 @@
 //! What people let others see of them: that they are away, and whether they are here at all.
 
 use natter_client::Notification;
-use natter_e2e::{Cluster, Device, PATIENCE, user};
+use natter_e2e::{Cluster, Db, Device, PATIENCE, user};
 use natter_protocol::{Audience, PresenceView, PrivacyView};
 use natter_testkit::wait_for;
+
+on_every_database!(away_from_every_device);
+on_every_database!(seen_by_nobody);
 
 async fn view(asking: &Device, who: &str) -> Option<PresenceView> {
     asking.client().presence(&[user(who)]).await.unwrap().into_iter().next()
@@ -22,9 +25,8 @@ async fn is_told(device: &Device, wanted: impl Fn(&PresenceView) -> bool) -> Pre
 }
 
 /// Somebody is away once they have left all devices that are connected, at whatever gateways.
-#[tokio::test(flavor = "multi_thread")]
-async fn away_from_every_device() {
-    let cluster = Cluster::builder().start().await;
+async fn away_from_every_device(database: Db) {
+    let cluster = Cluster::builder().database(database).start().await;
     let alice = cluster.device("alice", 0).await;
     let (phone, laptop) = (cluster.device("bob", 1).await, cluster.device("bob", 0).await);
     alice.direct("bob").await;
@@ -45,9 +47,8 @@ async fn away_from_every_device() {
 
 /// Whoever lets nobody see them is offline in all eyes, with no trace of when they were here, on all devices
 /// and after a restart; whoever lets others see them again is seen.
-#[tokio::test(flavor = "multi_thread")]
-async fn seen_by_nobody() {
-    let cluster = Cluster::builder().start().await;
+async fn seen_by_nobody(database: Db) {
+    let cluster = Cluster::builder().database(database).start().await;
     let (alice, bob) = (cluster.device("alice", 0).await, cluster.device("bob", 1).await);
     alice.direct("bob").await;
     until(&alice, "bob to be online", |view| view.online).await;

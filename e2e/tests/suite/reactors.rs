@@ -8,6 +8,7 @@ use natter_testkit::wait_for;
 use crate::changes::code;
 
 on_every_database!(who_has_reacted_is_told_to_whoever_sees_the_message);
+on_every_database!(reactions_of_somebody_blocked_are_left_out);
 
 fn told(page: &ReactorPage) -> Vec<(&str, Vec<&str>)> {
     let reactors = page.reactors.iter();
@@ -78,9 +79,8 @@ async fn who_has_reacted_is_told_to_whoever_sees_the_message(database: Db) {
 
 /// Whoever has blocked somebody sees neither their messages nor their reactions in the direct conversation since;
 /// who is blocked learns nothing, and once the block is lifted everything is there.
-#[tokio::test(flavor = "multi_thread")]
-async fn reactions_of_somebody_blocked_are_left_out() {
-    let cluster = Cluster::builder().start().await;
+async fn reactions_of_somebody_blocked_are_left_out(database: Db) {
+    let cluster = Cluster::builder().database(database).start().await;
     let (alice, bob) = (cluster.device("alice", 0).await, cluster.device("bob", 1).await);
     let talk = alice.direct("bob").await;
     let mine = alice.say(&talk, "mine").await.seq;

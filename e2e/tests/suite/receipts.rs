@@ -11,6 +11,7 @@ on_every_database!(who_came_later_is_not_waited_for);
 on_every_database!(in_a_group_who_and_how_many);
 on_every_database!(a_thousand_reads_are_a_handful_of_writes);
 on_every_database!(read_receipts_can_be_switched_off);
+on_every_database!(strangers_mark_nothing);
 
 /// A new device that tells what it was handed.
 async fn telling(cluster: &Cluster, name: &str, gateway: usize) -> Device {
@@ -200,9 +201,8 @@ async fn read_receipts_can_be_switched_off(database: Db) {
 }
 
 /// Who is no member marks nothing and learns nothing.
-#[tokio::test(flavor = "multi_thread")]
-async fn strangers_mark_nothing() {
-    let cluster = Cluster::builder().start().await;
+async fn strangers_mark_nothing(database: Db) {
+    let cluster = Cluster::builder().database(database).start().await;
     let (alice, bob) = (telling(&cluster, "alice", 0).await, cluster.device("bob", 1).await);
     let group = alice.group("friends", &["bob"]).await;
     let said = alice.say(&group, "hello").await.seq;
