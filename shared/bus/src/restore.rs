@@ -5,6 +5,7 @@ use std::time::Duration;
 use async_nats::jetstream::{
     consumer::{DeliverPolicy, pull},
     kv,
+    stream::{RawMessageErrorKind, Stream},
 };
 use futures_util::StreamExt;
 use natter_ids::{Partition, Seq};
@@ -41,6 +42,10 @@ pub struct LogRange {
     upto: Seq,
     reached: Seq,
     messages: pull::Ordered,
+    stream: Stream<()>,
+    /// Whether who hands the entries out knows of none that follows. A node that lags behind knows of less than
+    /// there is.
+    seems_over: bool,
 }
 
 impl LogRange {
@@ -51,18 +56,35 @@ impl LogRange {
     pub async fn next_batch(&mut self) -> Result<Option<Vec<LogRecord>>, LookupError> {
         let mut records = Vec::new();
         while self.reached < self.upto && records.len() < BATCH {
+            if self.seems_over && !self.goes_on().await? {
+                // What follows the last one was erased.
+                self.reached = self.upto;
+                break;
+            }
             let next = timeout(SILENT, self.messages.next()).await;
             let next = next.map_err(|_| LookupError(format!("it does not hand out what follows {}", self.reached)))?;
             let message = next.ok_or_else(|| LookupError("the reading ended".to_owned()))?.map_err(lookup)?;
             let record = log::record(self.partition, &message).map_err(LookupError)?;
-            // What follows the last one was erased.
-            let is_last = message.info().map_err(lookup)?.pending == 0;
-            self.reached = if is_last { self.upto.max(record.seq) } else { record.seq };
+            self.seems_over = message.info().map_err(lookup)?.pending == 0;
+            // One that lags behind begins before what it was asked for.
+            if record.seq <= self.reached {
+                continue;
+            }
+            self.reached = record.seq;
             if record.seq <= self.upto {
                 records.push(record);
             }
         }
         Ok((!records.is_empty()).then_some(records))
+    }
+
+    /// Whether the log's leader holds an entry that is still to come.
+    async fn goes_on(&self) -> Result<bool, LookupError> {
+        match self.stream.get_first_raw_message_by_subject(">", self.reached + 1).await {
+            Ok(message) => Ok(message.sequence <= self.upto),
+            Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(false),
+            Err(error) => Err(lookup(error)),
+        }
     }
 }
 
@@ -99,9 +121,9 @@ impl Bus {
             ..pull::OrderedConfig::default()
         };
         let consumer = stream.create_consumer(config).await.map_err(lookup)?;
-        let nothing = consumer.cached_info().num_pending == 0;
+        let seems_over = consumer.cached_info().num_pending == 0;
         let messages = consumer.messages().await.map_err(lookup)?;
-        Ok(LogRange { partition, upto, reached: if nothing { upto } else { after }, messages })
+        Ok(LogRange { partition, upto, reached: after, messages, stream, seems_over })
     }
 
     /// Empties a partition's log and makes it go on at `next`, a number that it has not given

@@ -2,12 +2,14 @@
 
 use natter_bus::{Bus, Config, Service, definitions};
 use natter_ids::Partition;
-use natter_testkit::nats_cluster;
+use natter_testkit::{NatsCluster, nats_cluster};
 
 use crate::world::{World, append, connect, direct, said, wait_until};
 
 const PARTITION: Partition = Partition(0);
 const NEXT: u64 = 1 << 43;
+/// So often a node is asked that may lag behind.
+const READS: usize = 100;
 
 /// The log goes on at the number, and its consumers too: what was acknowledged and what was not.
 async fn jumps(bus: &Bus) {
@@ -29,6 +31,15 @@ async fn jumps(bus: &Bus) {
     assert!(bus.jump_log(PARTITION, 5).await.is_err(), "it never goes back");
 }
 
+/// A connection to a cluster with a log on all its nodes.
+async fn replicated(cluster: &NatsCluster) -> Bus {
+    let urls: Vec<_> = cluster.nodes.iter().map(natter_testkit::NatsServer::url).collect();
+    let config = Config { url: Some(urls.join(",")), partitions: 1, replicas: 3, ..Config::default() };
+    let bus = connect(&config, "test").await;
+    wait_until("streams on three nodes", async || definitions::apply(&bus, false).await.is_ok()).await;
+    bus
+}
+
 #[tokio::test]
 async fn a_log_jumps_with_its_consumers() {
     let (_world, bus) = World::new(1).await;
@@ -39,11 +50,23 @@ async fn a_log_jumps_with_its_consumers() {
 async fn a_replicated_log_jumps_with_its_consumers() {
     let folder = tempfile::tempdir().unwrap();
     let cluster = nats_cluster(folder.path(), 3).await;
-    let urls: Vec<_> = cluster.nodes.iter().map(natter_testkit::NatsServer::url).collect();
-    let config = Config { url: Some(urls.join(",")), partitions: 1, replicas: 3, ..Config::default() };
-    let bus = connect(&config, "test").await;
-    wait_until("streams on three nodes", async || definitions::apply(&bus, false).await.is_ok()).await;
-    jumps(&bus).await;
+    jumps(&replicated(&cluster).await).await;
+}
+
+/// Whichever node hands the log out, and however far it is behind: what was accepted is read.
+#[tokio::test]
+async fn a_replicated_log_is_read_to_its_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let cluster = nats_cluster(folder.path(), 3).await;
+    let bus = replicated(&cluster).await;
+    let talk = direct("a", "b");
+    for number in 1..=READS {
+        let seq = append(&bus, &talk, &said("a", "newest")).await.unwrap().seq;
+        let mut range = bus.read_log(PARTITION, seq - 1, seq).await.unwrap();
+        let batch = range.next_batch().await.unwrap();
+        let read: Vec<_> = batch.into_iter().flatten().map(|record| record.seq).collect();
+        assert_eq!(read, [seq], "reading {number} of {READS}");
+    }
 }
 
 /// Longer than a chunk, and put back under the same numbers.
