@@ -37,6 +37,7 @@ mod groups;
 mod handshake;
 mod http;
 mod http_changes;
+mod http_groups;
 mod idempotency;
 mod large_rooms;
 mod limits;

@@ -23,7 +23,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::{
     gate::Identity,
-    http_changes, http_marks,
+    http_changes, http_groups, http_marks,
     http_requests::requests,
     observe::{RefusedWith, observe},
     server::{Peer, Place, Shared},
@@ -89,12 +89,13 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/ws", any(upgrade))
         .route("/v1/tickets", post(grant_ticket))
         .route("/v1/backlog", get(backlog))
-        .route("/v1/conversations", get(conversations))
-        .route("/v1/conversations/{conversation}/members", get(members))
+        .route("/v1/conversations", get(conversations).post(http_groups::create_group))
+        .route("/v1/conversations/{conversation}/members", get(members).post(http_groups::add_member))
         .route("/v1/conversations/{conversation}/history", get(history))
         .route("/v1/conversations/{conversation}/messages", post(send))
         .route("/v1/presence", get(presence))
         .route("/v1/requests", post(requests))
+        .merge(http_groups::routes())
         .merge(http_changes::routes())
         .merge(http_marks::routes())
         .route("/v1/devices", get(devices))
@@ -198,7 +199,7 @@ impl FromRequestParts<Arc<Shared>> for In {
 }
 
 /// A name at the end of the path, refused with a code of Natter's own.
-struct Named<T>(T);
+pub(crate) struct Named<T>(pub(crate) T);
 
 impl<T> FromRequestParts<Arc<Shared>> for Named<T>
 where

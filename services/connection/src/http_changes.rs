@@ -8,10 +8,10 @@ use axum::{
     http::request::Parts,
     routing::{get, post},
 };
-use natter_ids::{ClientId, ConversationId, Seq};
+use natter_ids::{ClientId, ConversationId, Seq, UserId};
 use natter_protocol::{
     AcceptedView, Change, ChangeDraft, EditDraft, ErrorBody, ErrorCode, ForwardDraft, HistoryPage, ReactionDraft,
-    TimerDraft,
+    ReactorPage, TimerDraft,
 };
 use serde::Deserialize;
 
@@ -28,6 +28,7 @@ pub(crate) fn routes() -> Router<Arc<Shared>> {
         .route(&format!("{MESSAGE}/react"), post(react))
         .route(&format!("{MESSAGE}/pin"), post(pin))
         .route(&format!("{MESSAGE}/unpin"), post(unpin))
+        .route(&format!("{MESSAGE}/reactors"), get(reactors))
         .route("/v1/conversations/{conversation}/forward", post(forward))
         .route("/v1/conversations/{conversation}/timer", post(timer))
         .route("/v1/conversations/{conversation}/pinned", get(pinned))
@@ -124,6 +125,23 @@ async fn unpin(
     Draft(ChangeDraft { client_id }): Draft<ChangeDraft>,
 ) -> Answer<AcceptedView> {
     change(&shared, &who, conversation, client_id, Change::Unpinned { target }).await
+}
+
+#[derive(Deserialize)]
+struct ReactorsParams {
+    emoji: Option<String>,
+    after: Option<UserId>,
+    limit: Option<u32>,
+}
+
+async fn reactors(
+    State(shared): App,
+    Caller(who): Caller,
+    Of(conversation, target): Of,
+    Params(asked): Params<ReactorsParams>,
+) -> Answer<ReactorPage> {
+    let page = (asked.after, asked.limit);
+    Ok(Json(shared.reactors(&who.user, conversation, target, asked.emoji, page).await?))
 }
 
 #[derive(Deserialize)]

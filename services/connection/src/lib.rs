@@ -16,6 +16,7 @@ mod groups;
 mod hindsight;
 mod http_api;
 mod http_changes;
+mod http_groups;
 mod http_marks;
 mod http_requests;
 mod invites;

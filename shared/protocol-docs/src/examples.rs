@@ -131,7 +131,7 @@ fn changes() -> Vec<Request> {
 }
 
 #[allow(clippy::expect_used, reason = "constants; a test makes every example")]
-fn invite() -> InviteCode {
+pub(crate) fn invite() -> InviteCode {
     InviteCode::parse(&format!("{}.7b0c6c0e4f0e4b6f9d0c3a52a6e1f1d2", group())).expect("a legal code")
 }
 
@@ -143,12 +143,16 @@ fn invite_used() -> Change {
     Change::InviteUsed { invite: invite().id(), expires_at: Some(TIME + 86_400_000), uses_max: Some(10), uses: 1 }
 }
 
-fn patch() -> GroupPatch {
+pub(crate) fn patch() -> GroupPatch {
     let description = Some("Where we walk".to_owned());
     GroupPatch { description, write: Some(Who::Admins), past: Some(Past::All), ..GroupPatch::default() }
 }
 
-fn invite_view(told: bool) -> InviteView {
+pub(crate) fn invite_page() -> InvitePage {
+    InvitePage { invites: vec![invite_view(false)] }
+}
+
+pub(crate) fn invite_view(told: bool) -> InviteView {
     InviteView {
         conversation: group(),
         invite: invite().id(),
@@ -172,21 +176,22 @@ pub(crate) fn direct_view() -> ConversationView {
     }
 }
 
-pub(crate) fn conversation_page() -> ConversationPage {
-    let name = Some("Hiking".to_owned());
+pub(crate) fn group_view() -> ConversationView {
     let mut settings = GroupSettings::default();
     settings.apply(&patch());
-    let (group, role) = (Some(settings), Role::Owner);
-    let group = ConversationView {
-        conversation: self::group(),
-        name,
+    ConversationView {
+        conversation: group(),
+        name: Some("Hiking".to_owned()),
         peer: None,
-        group,
+        group: Some(settings),
         timer_seconds: None,
-        role,
+        role: Role::Owner,
         last_seq: 2040,
-    };
-    ConversationPage { conversations: vec![direct_view(), group], more: false }
+    }
+}
+
+pub(crate) fn conversation_page() -> ConversationPage {
+    ConversationPage { conversations: vec![direct_view(), group_view()], more: false }
 }
 
 pub(crate) fn member_page() -> MemberPage {
@@ -415,7 +420,7 @@ pub fn server_examples() -> Vec<ServerFrame> {
         ServerFrame::History { id: 10, page: history_page() },
         ServerFrame::Presence { id: 11, users: presence_views() },
         ServerFrame::Invite { id: 18, invite: invite_view(true) },
-        ServerFrame::Invites { id: 20, page: InvitePage { invites: vec![invite_view(false)] } },
+        ServerFrame::Invites { id: 20, page: invite_page() },
         ServerFrame::PresenceChanged {
             presence: PresenceView { user: user("bob"), online: false, away: false, last_seen: Some(TIME) },
         },

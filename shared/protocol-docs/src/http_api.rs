@@ -76,6 +76,7 @@ pub(crate) fn seq(name: &'static str, description: &'static str) -> Parameter {
 pub(crate) fn operations() -> anyhow::Result<Vec<Operation>> {
     let mut operations = vec![tickets()?, backlog()?];
     operations.extend(reads()?);
+    operations.extend(crate::http_groups::operations()?);
     operations.push(send()?);
     operations.extend(http_changes::operations()?);
     operations.push(presence()?);

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::{
     examples,
-    http_api::{Body, Operation, Parameter, body, conversation, limit, seq},
+    http_api::{Body, Operation, Parameter, body, conversation, limit, query, reference, seq},
 };
 
 const ERRORS: &[ErrorCode] = &[
@@ -29,15 +29,13 @@ fn change(
 ) -> anyhow::Result<Operation> {
     let client_id = examples::client_id();
     let accepted = AcceptedView { conversation: examples::direct(), client_id, seq: 1212, time: examples::TIME };
-    let schema = json!({ "type": "integer", "minimum": 0 });
-    let message = Parameter { name: "seq", place: "path", description: "The number of the message.", schema };
     Ok(Operation {
         method: "post",
         path,
         id,
         summary,
         description,
-        parameters: vec![conversation(), message],
+        parameters: vec![conversation(), message()],
         body: Some(body),
         status: 200,
         answer: self::body("AcceptedView", accepted)?,
@@ -45,10 +43,16 @@ fn change(
     })
 }
 
+fn message() -> Parameter {
+    let schema = json!({ "type": "integer", "minimum": 0 });
+    Parameter { name: "seq", place: "path", description: "The number of the message.", schema }
+}
+
 pub(crate) fn operations() -> anyhow::Result<Vec<Operation>> {
     let mut operations = changes()?;
     operations.extend(in_conversation()?);
     operations.push(pinned()?);
+    operations.push(reactors()?);
     Ok(operations)
 }
 
@@ -155,5 +159,26 @@ fn pinned() -> anyhow::Result<Operation> {
         status: 200,
         answer: body("HistoryPage", examples::history_page())?,
         errors: &[ErrorCode::Malformed, ErrorCode::TooLarge, ErrorCode::NotAMember],
+    })
+}
+
+fn reactors() -> anyhow::Result<Operation> {
+    Ok(Operation {
+        method: "get",
+        path: "/v1/conversations/{conversation}/messages/{seq}/reactors",
+        id: "listReactors",
+        summary: "Lists who has reacted to a message, by user.",
+        description: "Ask for the next page with `after` while `more` is true.",
+        parameters: vec![
+            conversation(),
+            message(),
+            query("emoji", json!({ "type": "string" }), "Only those who have this one on it."),
+            query("after", reference("UserId"), "The last user of the page before."),
+            limit(),
+        ],
+        body: None,
+        status: 200,
+        answer: body("ReactorPage", examples::reactor_page())?,
+        errors: &[ErrorCode::Malformed, ErrorCode::TooLarge, ErrorCode::NotAMember, ErrorCode::NoSuchMessage],
     })
 }

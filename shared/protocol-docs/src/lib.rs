@@ -15,6 +15,7 @@ mod asyncapi;
 mod examples;
 mod http_api;
 mod http_changes;
+mod http_groups;
 mod http_marks;
 mod json_schema;
 mod markdown;

@@ -128,13 +128,14 @@ fn curl(operation: &Operation) -> String {
     if path.contains("{conversation}") {
         path = path.replace("{conversation}", "$CONVERSATION").replace("{seq}", "1205");
     }
-    path = path.replace("{device}", "old-laptop").replace("{user}", "mallory");
+    path = path.replace("{device}", "old-laptop").replace("{user}", "mallory").replace("{invite}", "$INVITE");
     let query = match operation.id {
         "readBacklog" => "?position=$POSITION",
         "listConversations" | "listMembers" => "?limit=50",
         "readHistory" => "?before=1206&limit=50",
         "readPresence" => "?user=bob&user=carol",
         "readReceipts" => "?seq=2040",
+        "listReactors" => "?limit=50",
         _ => "",
     };
     let mut command = "curl -H \"Authorization: Bearer $TOKEN\"".to_owned();

@@ -3,8 +3,9 @@
 use anyhow::{Context, bail, ensure};
 use natter_protocol::{
     AcceptedView, ArrangementDraft, ArrangementView, BacklogPage, BlockPage, ChangeDraft, ClientFrame, CloseCode,
-    ConversationPage, DevicePage, EditDraft, ErrorBody, ForwardDraft, HistoryPage, MarkDraft, MarkPage, MarkedView,
-    MemberPage, MessageDraft, OverviewPage, PresencePage, PrivacyView, ReactionDraft, ReceiptPage, ServerFrame,
+    ConversationPage, DevicePage, EditDraft, ErrorBody, ForwardDraft, GroupChangeDraft, GroupDraft, HistoryPage,
+    InviteDraft, InvitePage, JoinDraft, MarkDraft, MarkPage, MarkedView, MemberDraft, MemberPage, MessageDraft,
+    OverviewPage, PresencePage, PrivacyView, ReactionDraft, ReactorPage, ReceiptPage, RoleDraft, ServerFrame,
     SettingsDraft, SettingsView, TicketGrant, TimerDraft,
 };
 use schemars::{
@@ -59,6 +60,12 @@ impl Wire {
         read.subschema_for::<TimerDraft>();
         read.subschema_for::<ReactionDraft>();
         read.subschema_for::<ChangeDraft>();
+        read.subschema_for::<GroupDraft>();
+        read.subschema_for::<GroupChangeDraft>();
+        read.subschema_for::<MemberDraft>();
+        read.subschema_for::<RoleDraft>();
+        read.subschema_for::<InviteDraft>();
+        read.subschema_for::<JoinDraft>();
         read.subschema_for::<MarkDraft>();
         read.subschema_for::<ArrangementDraft>();
         read.subschema_for::<SettingsDraft>();
@@ -72,12 +79,14 @@ impl Wire {
             SchemaGenerator::subschema_for::<DevicePage>,
             SchemaGenerator::subschema_for::<ErrorBody>,
             SchemaGenerator::subschema_for::<HistoryPage>,
+            SchemaGenerator::subschema_for::<InvitePage>,
             SchemaGenerator::subschema_for::<MarkPage>,
             SchemaGenerator::subschema_for::<MarkedView>,
             SchemaGenerator::subschema_for::<MemberPage>,
             SchemaGenerator::subschema_for::<OverviewPage>,
             SchemaGenerator::subschema_for::<ArrangementView>,
             SchemaGenerator::subschema_for::<PresencePage>,
+            SchemaGenerator::subschema_for::<ReactorPage>,
             SchemaGenerator::subschema_for::<ReceiptPage>,
             SchemaGenerator::subschema_for::<SettingsView>,
             SchemaGenerator::subschema_for::<PrivacyView>,

@@ -1,6 +1,6 @@
 //! What a group is besides its members: how it is called and who may do what.
 
-use natter_ids::{ConversationId, InviteId};
+use natter_ids::{ClientId, ConversationId, InviteId, UserId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -140,6 +140,66 @@ pub struct InviteView {
 pub struct InvitePage {
     /// The newest first.
     pub invites: Vec<InviteView>,
+}
+
+/// What `POST /v1/conversations` takes: a new group.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct GroupDraft {
+    /// Made once per group and kept for retries.
+    pub client_id: ClientId,
+    /// What people call it, up to `group_name_bytes_max` bytes.
+    pub name: String,
+    /// Its first members besides the creator.
+    #[serde(default)]
+    pub members: Vec<UserId>,
+}
+
+/// What `POST …/change` takes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct GroupChangeDraft {
+    /// Made once per change and kept for retries.
+    pub client_id: ClientId,
+    /// What to change.
+    #[serde(flatten)]
+    pub patch: GroupPatch,
+}
+
+/// What `POST …/members` takes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct MemberDraft {
+    /// Made once per change and kept for retries.
+    pub client_id: ClientId,
+    /// Who is added.
+    pub user: UserId,
+}
+
+/// What `POST …/members/{user}/role` takes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RoleDraft {
+    /// Made once per change and kept for retries.
+    pub client_id: ClientId,
+    /// Which role the member has from now on.
+    pub role: Role,
+}
+
+/// What `POST …/invites` takes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct InviteDraft {
+    /// Made once per invite and kept for retries: 32 random hexadecimal digits, with which the code ends.
+    pub secret: String,
+    /// Until when it holds, in milliseconds since 1970 UTC; for ever when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<u64>,
+    /// How many may join with it; as many as come when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uses_max: Option<u32>,
+}
+
+/// What `POST /v1/join` takes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct JoinDraft {
+    /// The invite's code.
+    pub code: String,
 }
 
 #[cfg(test)]

@@ -37,7 +37,10 @@ pub use decode::{Undecodable, decode_client_frame};
 pub use devices::{DevicePage, DeviceView};
 pub use error_code::{ErrorBody, ErrorCode, RetryAdvice};
 pub use event::{Change, Entry, Event, Forwarded};
-pub use group::{GroupPatch, GroupSettings, InvitePage, InviteView, Past, Role, Who};
+pub use group::{
+    GroupChangeDraft, GroupDraft, GroupPatch, GroupSettings, InviteDraft, InvitePage, InviteView, JoinDraft,
+    MemberDraft, Past, Role, RoleDraft, Who,
+};
 pub use hello::Hello;
 pub use limits::{Limits, configured_limits};
 pub use marks::{

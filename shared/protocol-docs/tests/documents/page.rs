@@ -3,9 +3,10 @@
 use std::{collections::BTreeSet, fs};
 
 use natter_protocol::{
-    AcceptedView, ArrangementView, BacklogPage, BlockPage, ClientFrame, CloseCode, ConversationPage, DevicePage,
-    ErrorBody, ErrorCode, HistoryPage, MarkPage, MarkedView, MemberPage, OverviewPage, PresencePage, PrivacyView,
-    ReceiptPage, ServerFrame, SettingsView, TicketGrant, decode_client_frame,
+    AcceptedView, ArrangementView, BacklogPage, BlockPage, ClientFrame, CloseCode, ConversationPage, ConversationView,
+    DevicePage, ErrorBody, ErrorCode, HistoryPage, InvitePage, InviteView, MarkPage, MarkedView, MemberPage,
+    OverviewPage, PresencePage, PrivacyView, ReactorPage, ReceiptPage, ServerFrame, SettingsView, TicketGrant,
+    decode_client_frame,
 };
 use natter_protocol_docs::docs_dir;
 use serde::{Serialize, de::DeserializeOwned};
@@ -52,6 +53,10 @@ fn every_example_parses_as_what_it_is_said_to_be() {
             "TicketGrant" => assert_is::<TicketGrant>(text),
             "BacklogPage" => assert_is::<BacklogPage>(text),
             "ConversationPage" => assert_is::<ConversationPage>(text),
+            "ConversationView" => assert_is::<ConversationView>(text),
+            "InvitePage" => assert_is::<InvitePage>(text),
+            "InviteView" => assert_is::<InviteView>(text),
+            "ReactorPage" => assert_is::<ReactorPage>(text),
             "MemberPage" => assert_is::<MemberPage>(text),
             "HistoryPage" => assert_is::<HistoryPage>(text),
             "AcceptedView" => assert_is::<AcceptedView>(text),
