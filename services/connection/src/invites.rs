@@ -144,7 +144,8 @@ impl Shared {
             return Ok(role);
         }
         let page = self.members_of(user, group.clone(), None, Some(OWNERLESS_MAX)).await?;
-        if page.members.iter().any(|member| member.role == Role::Owner) {
+        // More have come meanwhile: the owner may be on the next page.
+        if page.more || page.members.iter().any(|member| member.role == Role::Owner) {
             return Ok(role);
         }
         let change = Change::RoleChanged { user: user.clone(), role: Role::Owner };
