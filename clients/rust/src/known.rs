@@ -51,6 +51,36 @@ impl Known {
         (!news.is_empty()).then_some(MarksView { conversation, marks: news })
     }
 
+    /// Raises what an answer tells of marks, of the user `me` or others, to what the application was told while the
+    /// answer was on its way.
+    pub fn lift(&self, me: Option<&UserId>, answer: &mut ServerFrame) {
+        match (answer, me) {
+            (ServerFrame::Marked { marked: MarkedView { conversation, delivered, read }, .. }, Some(me)) => {
+                self.raise(conversation, me, delivered, read);
+            }
+            (ServerFrame::Marks { page, .. }, _) => {
+                for MarksView { conversation, marks } in &mut page.conversations {
+                    marks.iter_mut().for_each(|mark| self.raise_view(conversation, mark));
+                }
+            }
+            (ServerFrame::Receipts { page, .. }, _) => {
+                page.marks.iter_mut().for_each(|mark| self.raise_view(&page.conversation, mark));
+            }
+            _ => {}
+        }
+    }
+
+    fn raise_view(&self, conversation: &ConversationId, MarkView { user, delivered, read }: &mut MarkView) {
+        self.raise(conversation, user, delivered, read);
+    }
+
+    fn raise(&self, conversation: &ConversationId, user: &UserId, delivered: &mut Seq, read: &mut Seq) {
+        let known = self.conversations.get(conversation).and_then(|here| here.marks.get(user));
+        if let Some(known) = known {
+            (*delivered, *read) = ((*delivered).max(known.0), (*read).max(known.1));
+        }
+    }
+
     /// What the application has learnt from an answer.
     pub fn learn(&mut self, learnt: Learnt) {
         for view in learnt.marks {

@@ -141,11 +141,13 @@ impl Session<'_> {
         self.settled(answered);
     }
 
-    fn answered(&mut self, id: RequestId, frame: ServerFrame) {
+    fn answered(&mut self, id: RequestId, mut frame: ServerFrame) {
         if let Some((_, users)) = self.watch.take_if(|(asked, _)| *asked == id) {
             self.state.watched = users;
         }
-        let learnt = learnt(self.state.shared.user.get(), &frame);
+        let me = self.state.shared.user.get();
+        self.state.known.lift(me, &mut frame);
+        let learnt = learnt(me, &frame);
         let answered = self.state.outbound.answer(id, frame);
         if answered == Some(Answered::Done) {
             // The application has them, so a note that comes after it and tells less is none.

@@ -62,6 +62,26 @@ async fn what_another_device_has_read_is_told() {
     assert_eq!(next(&client).await, told(marks("bob", "bob", 9, 0)));
 }
 
+/// What the application was told by itself while its answer was on the way is not taken back by the answer.
+#[tokio::test]
+async fn an_answer_that_was_slower_than_a_note_tells_no_less() {
+    let gateway = FakeGateway::start().await;
+    let client = builder(&[&gateway]).receipts(true).connect().unwrap();
+    let (mut session, _) = gateway.session().await;
+    connected(&client).await;
+    let bob = conversation("bob");
+    let asked = client.mark(&bob, None, Some(5));
+    let (answer, ()) = tokio::join!(asked, async {
+        let (id, _) = session.request().await;
+        session.note(marks("bob", "alice", 9, 8)).await;
+        let marked = MarkedView { conversation: bob.clone(), delivered: 5, read: 5 };
+        session.send(&ServerFrame::Marked { id, marked }).await;
+    });
+    let MarkedView { delivered, read, .. } = answer.unwrap();
+    assert_eq!((delivered, read), (9, 8));
+    assert_eq!(next(&client).await, told(marks("bob", "alice", 9, 8)));
+}
+
 /// An answer that nobody has waited for is no reason to keep quiet.
 #[tokio::test]
 async fn an_answer_that_nobody_hears_is_not_learnt() {
