@@ -20,6 +20,10 @@ async fn until(device: &Device, what: &str, expected: impl Fn(&[OverviewItem]) -
     .await
 }
 
+fn now_ms() -> u64 {
+    u64::try_from(std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis()).unwrap()
+}
+
 fn order(items: &[OverviewItem]) -> Vec<&ConversationId> {
     items.iter().map(|item| &item.view.conversation).collect()
 }
@@ -34,7 +38,9 @@ async fn the_list_is_the_same_on_all_devices(database: Db) {
     let group = alice.group("friends", &["bob", "carol"]).await;
     alice.say(&with_alice, "first").await;
     bob.say(&group, "to all").await;
-    alice.say(&group, "indeed").await;
+    let indeed = alice.say(&group, "indeed").await;
+    // Within a millisecond there is no later.
+    wait_for("the next millisecond", PATIENCE, async || (now_ms() > indeed.time).then_some(())).await;
     bob.say(&with_bob, "last").await;
     let expected = [&with_bob, &group, &with_alice];
     for device in [&phone, &laptop] {
