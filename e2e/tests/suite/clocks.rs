@@ -5,11 +5,6 @@ use natter_ids::ClientId;
 
 const HOUR_SECS: i64 = 3600;
 
-fn now_ms() -> u64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-    u64::try_from(since.as_millis()).unwrap()
-}
-
 /// A gateway that is behind would take every new message for one of the future, one that is ahead
 /// would find every token expired, and both would write wrong times.
 #[tokio::test(flavor = "multi_thread")]
@@ -20,10 +15,10 @@ async fn a_gateway_an_hour_off_takes_and_times_messages_as_any_other() {
     for gateway in 0..3 {
         let http = cluster.http("alice", gateway);
         let client_id = ClientId::now();
-        let before = now_ms();
+        let before = crate::now_ms();
         let said = http.say(&talk, client_id, "hello").await;
         let said = said.unwrap_or_else(|error| panic!("gateway-{gateway} refuses: {error:?}"));
-        let (early, late) = (before.saturating_sub(2_000), now_ms() + 2_000);
+        let (early, late) = (before.saturating_sub(2_000), crate::now_ms() + 2_000);
         assert!((early..late).contains(&said.time), "gateway-{gateway} wrote {} at {before}", said.time);
         // The same one again, at the next gateway: the same answer.
         let next = (gateway + 1) % 3;

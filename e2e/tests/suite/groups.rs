@@ -233,9 +233,9 @@ async fn an_invite_lets_in_as_many_as_it_says(database: Db) {
 
     assert_eq!(refused(bob.client().revoke_invite(&group, &open.invite).await), ErrorCode::NotAllowed);
     alice.client().revoke_invite(&group, &open.invite).await.unwrap();
-    let expires_at = now_ms() + 2_000;
+    let expires_at = crate::now_ms() + 2_000;
     let soon = alice.client().create_invite(&group, Some(expires_at), None).await.unwrap().code.unwrap();
-    wait_for("the invite to expire", PATIENCE, async || (now_ms() > expires_at).then_some(())).await;
+    wait_for("the invite to expire", PATIENCE, async || (crate::now_ms() > expires_at).then_some(())).await;
     let made_up = format!("{group}.{}", "0".repeat(32));
     let yan = cluster.device("yan", 0).await;
     for code in [&code, &soon, &made_up] {
@@ -262,10 +262,6 @@ async fn who_comes_into_an_empty_group_owns_it(database: Db) {
     let name = if roles[0] == Role::Owner { "bob" } else { "carol" };
     changed(owner, &Change::RoleChanged { user: user(name), role: Role::Owner }).await;
     roles_are(&alice, &group, &[("alice", Role::Member), ("bob", roles[0]), ("carol", roles[1])]).await;
-}
-
-fn now_ms() -> u64 {
-    u64::try_from(std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis()).unwrap()
 }
 
 /// Everything that a session may ask can be posted, too.

@@ -65,3 +65,8 @@ mod traces;
 mod typing;
 mod unheard;
 mod upgrade;
+
+/// Milliseconds since 1970 UTC.
+fn now_ms() -> u64 {
+    u64::try_from(std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis()).unwrap()
+}

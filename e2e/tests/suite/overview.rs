@@ -20,10 +20,6 @@ async fn until(device: &Device, what: &str, expected: impl Fn(&[OverviewItem]) -
     .await
 }
 
-fn now_ms() -> u64 {
-    u64::try_from(std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis()).unwrap()
-}
-
 fn order(items: &[OverviewItem]) -> Vec<&ConversationId> {
     items.iter().map(|item| &item.view.conversation).collect()
 }
@@ -40,7 +36,7 @@ async fn the_list_is_the_same_on_all_devices(database: Db) {
     bob.say(&group, "to all").await;
     let indeed = alice.say(&group, "indeed").await;
     // Within a millisecond there is no later.
-    wait_for("the next millisecond", PATIENCE, async || (now_ms() > indeed.time).then_some(())).await;
+    wait_for("the next millisecond", PATIENCE, async || (crate::now_ms() > indeed.time).then_some(())).await;
     bob.say(&with_bob, "last").await;
     let expected = [&with_bob, &group, &with_alice];
     for device in [&phone, &laptop] {

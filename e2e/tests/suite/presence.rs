@@ -35,11 +35,14 @@ async fn coming_and_going(database: Db) {
     assert_eq!(cluster.http("alice", 1).presence(&["bob"]).await.unwrap().users, [view]);
 
     laptop.leave().await;
-    let before = now_ms();
+    let before = crate::now_ms();
     phone.leave().await;
     let gone = alice.sees("bob", false).await;
     let seen = gone.last_seen.unwrap();
-    assert!((before.saturating_sub(5_000)..=now_ms()).contains(&seen), "seen last at {seen}, left after {before}");
+    assert!(
+        (before.saturating_sub(5_000)..=crate::now_ms()).contains(&seen),
+        "seen last at {seen}, left after {before}"
+    );
     assert_eq!(until(&alice, "bob", false).await, gone);
 
     alice.client().watch_presence(&[]).await.unwrap();
@@ -56,11 +59,6 @@ async fn coming_and_going(database: Db) {
             _ => {}
         }
     }
-}
-
-fn now_ms() -> u64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::SystemTime::UNIX_EPOCH).unwrap();
-    u64::try_from(since.as_millis()).unwrap()
 }
 
 /// Strangers are left out of every answer, and so is who shares a conversation no more.
