@@ -33,6 +33,8 @@ pub(crate) struct Person {
     recent: Mutex<HashMap<ConversationId, VecDeque<(Seq, UserId)>>>,
     /// Since which entry those are members who were added.
     added: Mutex<HashMap<(ConversationId, UserId), Seq>>,
+    /// How far the person has come in each conversation, as was told by itself.
+    told: Mutex<HashMap<ConversationId, (Seq, Seq)>>,
     caught_up: AtomicU64,
 }
 
@@ -58,6 +60,7 @@ impl Person {
             newest: Mutex::default(),
             recent: Mutex::default(),
             added: Mutex::default(),
+            told: Mutex::default(),
             caught_up: AtomicU64::new(0),
         }
     }
@@ -163,6 +166,11 @@ impl Person {
 
     fn is_told(&self, marks: &MarksView) {
         for mark in &marks.marks {
+            if mark.user == self.user {
+                let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+                let told = told.entry(marks.conversation.clone()).or_default();
+                *told = (told.0.max(mark.delivered), told.1.max(mark.read));
+            }
             self.recorder.mark(seen_by(&self.user, &self.device, false, &marks.conversation, mark));
         }
     }
@@ -217,11 +225,16 @@ impl Person {
     pub async fn reads(&self, conversation: &ConversationId) -> Result<(), RequestError> {
         let Some(read) = self.newest_of(conversation) else { return Ok(()) };
         self.recorder.reads(Reader { user: self.user.clone(), conversation: conversation.clone(), read });
+        let told = self.told.lock().unwrap_or_else(PoisonError::into_inner).get(conversation).copied();
+        let before = told.unwrap_or_default();
         let MarkedView { delivered, read, .. } = self.client.mark(conversation, None, Some(read)).await?;
         let mark = MarkView { user: self.user.clone(), delivered, read };
-        // Answers and what comes by itself are taken in by two tasks, so between both there is no order to check.
+        // What came by itself before it was asked may not be undone. What came after has no order with the answer:
+        // two tasks take them in.
+        let fell = delivered < before.0 || read < before.1;
         let asks = DeviceId::new(format!("{}-asks", self.device)).expect("a longer id");
-        self.recorder.mark(seen_by(&self.user, &asks, true, conversation, &mark));
+        let device = if fell { &self.device } else { &asks };
+        self.recorder.mark(seen_by(&self.user, device, true, conversation, &mark));
         Ok(())
     }
 
